@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A scope of steps that are undone together unless the scope is committed:
+ *
+ *   using undo = new Rollback();
+ *   const fd = open(...); undo.push(() => close(fd));
+ *   ...
+ *   undo.commit();
+ *
+ * Whatever way the block is left, no step can be forgotten. Steps are undone
+ * last first; one that fails does not keep the others from being undone.
+ */
+export class Rollback implements Disposable {
+  #steps: (() => void)[] = [];
+
+  push(undo: () => void): void {
+    this.#steps.push(undo);
+  }
+
+  commit(): void {
+    this.#steps = [];
+  }
+
+  [Symbol.dispose](): void {
+    const failures: unknown[] = [];
+    for (let undo = this.#steps.pop(); undo !== undefined; undo = this.#steps.pop()) {
+      try {
+        undo();
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'undoing a failed change failed as well');
+  }
+}

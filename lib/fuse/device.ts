@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/**
+ * /dev/fuse: the serving loop. One thread reads a request, serves it and writes
+ * the reply; nothing else happens in between.
+ *
+ * Waking a sleeping thread costs more than serving most requests, so after each
+ * request the non-blocking descriptor is asked again for a short while before
+ * the thread sleeps in poll(2): a busy mount is answered at once, an idle one
+ * uses no CPU (native-notes/fuse-protocol.md has the figures).
+ */
+import {
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  EIO,
+  ENODEV,
+  ENOENT,
+  ENOTCONN,
+  type Errno,
+} from '../base/errno.js';
+import { read, write } from '../sys/files.js';
+import { waitReadable } from '../sys/poll.js';
+import type { Session } from './session.js';
+
+/** Attempts before the thread sleeps; one costs about half a microsecond. */
+const SPINS = 200;
+
+/** Why the loop ended: the mount is gone, or the device failed with a negated errno. */
+export type LoopEnd = 'unmounted' | Errno;
+
+export interface LoopObserver {
+  /** The kernel has sent INIT and got its answer: the mount can be used. */
+  started(): void;
+  /** Requests were served and no more are waiting; called before the thread sleeps. */
+  rested(): void;
+}
+
+/** Serves until the mount goes. `fd` must be non-blocking. */
+export function serveDevice(fd: number, session: Session, observer: LoopObserver): LoopEnd {
+  const { message, reply } = session;
+  const requestSize = message.buffer.length;
+  let started = false;
+  for (let idle = 0; ; ) {
+    const length = read(fd, message.buffer, requestSize);
+    if (length > 0) {
+      idle = 0;
+      const size = session.serve(length);
+      const status = size > 0 ? answer(fd, reply.buffer, size) : 0;
+      if (status < 0) return status === -ENODEV ? 'unmounted' : status;
+      if (!started && session.agreement !== null) {
+        started = true;
+        observer.started();
+      }
+      continue;
+    }
+    if (idle === SPINS) observer.rested();
+    const next = afterFailedRead(fd, length, idle);
+    if (typeof next !== 'number') return 'unmounted';
+    if (next < 0) return next;
+    idle = next;
+  }
+}
+
+/** Answers how often to have spun by now, or that the mount is gone, or a negated errno. */
+function afterFailedRead(fd: number, status: number, idle: number): 'unmounted' | number {
+  switch (status) {
+    case -EAGAIN: {
+      if (idle < SPINS) return idle + 1;
+      const waited = waitReadable(fd, -1);
+      return waited < 0 && waited !== -EINTR ? waited : 0;
+    }
+    // A request that was interrupted before it was read leaves ENOENT; a signal leaves EINTR.
+    case -EINTR:
+    case -ENOENT:
+      return idle;
+    case 0:
+    case -ENODEV:
+    case -ENOTCONN:
+      return 'unmounted';
+    default:
+      return status;
+  }
+}
+
+/**
+ * Sends a reply. ENOENT says that the request was interrupted and forgotten
+ * meanwhile. What the kernel calls malformed is answered EIO instead, so that
+ * the requester does not wait for ever.
+ */
+function answer(fd: number, buffer: Buffer, size: number): Errno {
+  const status = write(fd, buffer, size);
+  if (status >= 0 || status === -ENOENT || status === -EINTR) return 0;
+  if (status !== -EINVAL) return status;
+  buffer.writeUInt32LE(16, 0);
+  buffer.writeInt32LE(-EIO, 4);
+  const retried = write(fd, buffer, 16);
+  return retried >= 0 || retried === -ENOENT ? 0 : retried;
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a file system must do to be served: our words, no kernel structures.
+ *
+ * Methods answer a value >= 0 or a negated errno, at once: a request is served
+ * from read to reply in one call stack. What comes out lands in the record given
+ * (`out`), which is used again.
+ */
+import type { ByteString } from '../base/bytes.js';
+import type { Errno } from '../base/errno.js';
+import type { FileSystemSize } from '../sys/mounts.js';
+import type { Stat } from '../sys/stat.js';
+import type { DirectoryEntryOut, EntryOut } from './reply.js';
+
+/** Who asks; names in new files' ownership. */
+export interface Requester {
+  uid: number;
+  gid: number;
+  /** Only for creating requests. */
+  umask: number;
+}
+
+/** Attributes to change; what is not to change is undefined. Times in seconds and nanoseconds. */
+export interface AttributeRequest {
+  mode: number | undefined;
+  uid: number | undefined;
+  gid: number | undefined;
+  size: number | undefined;
+  access: { seconds: number; nanoseconds: number } | 'now' | undefined;
+  modify: { seconds: number; nanoseconds: number } | 'now' | undefined;
+  /** The writer may not keep setuid and setgid. */
+  killPrivileges: boolean;
+}
+
+export interface RenameRequest {
+  from: number;
+  fromName: ByteString;
+  to: number;
+  toName: ByteString;
+  /** RENAME_NOREPLACE, RENAME_EXCHANGE. */
+  flags: number;
+}
+
+export interface CopyRequest {
+  from: number;
+  fromOffset: number;
+  to: number;
+  toOffset: number;
+  size: number;
+}
+
+/** Takes directory entries until it is full: then it answers false and that entry is not in. */
+export interface ListingSink {
+  /** Entries come with attributes (READDIRPLUS); each one taken counts as a lookup. */
+  readonly withAttributes: boolean;
+  add(entry: DirectoryEntryOut): boolean;
+  addWithAttributes(entry: DirectoryEntryOut, node: EntryOut): boolean;
+}
+
+export interface FileSystem {
+  lookup(parent: number, name: ByteString, out: EntryOut): Errno;
+  forget(node: number, count: number): void;
+  getAttributes(node: number, out: Stat): Errno;
+  setAttributes(node: number, request: AttributeRequest, out: Stat): Errno;
+  readLink(node: number): ByteString | Errno;
+  /** Files, directories and device files; `mode` carries the type, `device` is as makedev(3) composes it. */
+  create(parent: number, name: ByteString, mode: number, device: number, by: Requester, out: EntryOut): Errno;
+  symlink(parent: number, name: ByteString, target: ByteString, by: Requester, out: EntryOut): Errno;
+  createUnnamed(parent: number, mode: number, by: Requester, out: EntryOut): Errno;
+  link(node: number, parent: number, name: ByteString, out: EntryOut): Errno;
+  unlink(parent: number, name: ByteString): Errno;
+  removeDirectory(parent: number, name: ByteString): Errno;
+  rename(request: RenameRequest): Errno;
+  read(node: number, into: Buffer, offset: number): number;
+  write(node: number, data: Buffer, offset: number, killPrivileges: boolean): number;
+  allocate(node: number, mode: number, offset: number, size: number): Errno;
+  seek(node: number, offset: number, whence: number): number;
+  copy(request: CopyRequest): number;
+  sync(node: number, dataOnly: boolean): Errno;
+  syncAll(): Errno;
+  list(node: number, after: number, sink: ListingSink): Errno;
+  getXattr(node: number, name: ByteString): Buffer | Errno;
+  listXattrs(node: number): ByteString[] | Errno;
+  /** `killSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
+  setXattr(node: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno;
+  removeXattr(node: number, name: ByteString): Errno;
+  /** Inode flags (chattr(1)) as FS_IOC_GETFLAGS gives them. */
+  getFlags(node: number): number;
+  setFlags(node: number, flags: number): Errno;
+  fileSystemSize(): FileSystemSize | Errno;
+}

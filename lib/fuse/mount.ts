@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/** Mounting and unmounting: mount(2) with a descriptor of /dev/fuse, as privileged programs do. */
+import { writeFileSync } from 'node:fs';
+import { mountDebug } from '../base/debug.js';
+import { fromText } from '../base/bytes.js';
+import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
+import { check, OverlayError } from '../base/errors.js';
+import { close, O_NONBLOCK, O_RDWR, openPath } from '../sys/files.js';
+import {
+  listMounts,
+  MNT_DETACH,
+  mountFileSystem,
+  UMOUNT_NOFOLLOW,
+  unmountFileSystem,
+} from '../sys/mounts.js';
+
+const DEVICE = '/dev/fuse';
+
+export interface FuseMountOptions {
+  target: string;
+  /** What /proc/mounts shows as source. */
+  source: string;
+  /** Follows `fuse.` in the type that /proc/mounts shows. */
+  subtype: string;
+  /** MS_* flags. */
+  flags: number;
+  /** Other users may use the mount. */
+  allowOther: boolean;
+}
+
+/** Opens /dev/fuse, non-blocking. Throws an OverlayError that says what to do where it cannot be opened. */
+export function openFuseDevice(): number {
+  const fd = openPath(DEVICE, O_RDWR | O_NONBLOCK);
+  if (fd >= 0) return fd;
+  const missing = fd === -ENOENT || fd === -ENODEV || fd === -ENXIO;
+  throw new OverlayError({
+    operation: 'open',
+    path: DEVICE,
+    errno: fd,
+    reason: missing ? 'this system has no FUSE device' : undefined,
+    remedy: missing
+      ? 'load the module with `modprobe fuse`, or give the container the device (--device /dev/fuse)'
+      : fd === -EACCES || fd === -EPERM
+        ? 'run as root, or let your user open it (chmod 0666 /dev/fuse)'
+        : undefined,
+  });
+}
+
+/** Mounts a descriptor of /dev/fuse at the target. Throws an OverlayError; the descriptor stays the caller's. */
+export function mountFuse(fd: number, options: FuseMountOptions): void {
+  const data = [
+    `fd=${fd}`,
+    'rootmode=40000',
+    `user_id=${process.getuid!()}`,
+    `group_id=${process.getgid!()}`,
+    'default_permissions',
+    ...(options.allowOther ? ['allow_other'] : []),
+  ].join(',');
+  const type = `fuse.${options.subtype}`;
+  const status = mountFileSystem(options.source, fromText(options.target), type, options.flags, data);
+  check(status, {
+    operation: 'mount',
+    path: options.target,
+    reason: status === -EPERM ? 'mounting is not permitted' : status === -EINVAL ? 'the kernel refused it' : undefined,
+    remedy: status === -EPERM ? 'run as root, or in a user namespace of your own (unshare -Ur)' : undefined,
+  });
+}
+
+/** Unmounts. Answers 0 or a negated errno; -EBUSY while programs use the mount, unless it is detached. */
+export function unmountFuse(target: string, detach: boolean): Errno {
+  return unmountFileSystem(fromText(target), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0));
+}
+
+/**
+ * Lets the kernel read ahead as much as one request carries. INIT can only lower
+ * the 128 KiB that a new mount starts with; the rest is the administrator's to
+ * set, so a refusal costs speed and nothing else.
+ */
+export function raiseReadAhead(target: string, kibibytes: number): void {
+  const mount = listMounts().findLast((record) => record.target === fromText(target));
+  if (mount === undefined) return;
+  try {
+    writeFileSync(`/sys/class/bdi/${mount.device}/read_ahead_kb`, String(kibibytes));
+  } catch (failure) {
+    mountDebug('read-ahead stays as it is: %s', failure);
+  }
+}
+
+export function closeDevice(fd: number): void {
+  close(fd);
+}

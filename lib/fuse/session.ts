@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A session turns messages into replies, byte in and byte out; it knows no
+ * device. Every request gets exactly one reply, except those that the protocol
+ * leaves without. A handler that throws costs its request an EIO and a log line.
+ */
+import { fuseDebug } from '../base/debug.js';
+import { EINVAL, EIO, ENOSYS, EPERM, errnoName } from '../base/errno.js';
+import { INIT_OUT, Opcode, OUT_HEADER, REQUEST_OVERHEAD } from './abi.js';
+import type { FileSystem, Requester } from './file-system.js';
+import { type Agreement, MAX_WRITE, negotiate } from './init.js';
+import { Message } from './message.js';
+import { Stat } from '../sys/stat.js';
+import { type EntryOut, NO_REPLY, Reply } from './reply.js';
+import { rows } from './requests.js';
+
+/** Called for an exception in a handler: the opcode's name and what was thrown. */
+export type FaultReport = (request: string, fault: unknown) => void;
+
+/** Counts by opcode, where another thread can read them. */
+export type RequestCounts = Float64Array;
+export const COUNTED_OPCODES = 64;
+
+export class Session {
+  readonly message = new Message(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD));
+  readonly reply = new Reply(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD));
+  readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
+  readonly requester: Requester = { uid: 0, gid: 0, umask: 0 };
+  agreement: Agreement | null = null;
+  /** Set by DESTROY: the kernel has let go of the mount. */
+  destroyed = false;
+
+  constructor(
+    readonly fileSystem: FileSystem,
+    private readonly counts: RequestCounts,
+    private readonly reportFault: FaultReport,
+  ) {}
+
+  /**
+   * Serves the message of `length` bytes in `message.buffer`. Answers how many
+   * bytes of `reply.buffer` to send, 0 for none.
+   */
+  serve(length: number): number {
+    const { message } = this;
+    if (!message.begin(length)) return 0;
+    const { opcode } = message;
+    if (opcode < COUNTED_OPCODES) this.counts[opcode]++;
+    const result = this.#dispatch(opcode);
+    if (fuseDebug.enabled) this.#trace(opcode, result);
+    return result === NO_REPLY ? 0 : this.#finish(result);
+  }
+
+  #dispatch(opcode: number): number {
+    const { message } = this;
+    if (opcode === Opcode.INIT) return this.#initialize();
+    if (this.agreement === null) return -EPERM;
+    const row = rows[opcode];
+    if (row === undefined) return -ENOSYS;
+    if (message.bodyLength < row.minimum) return -EINVAL;
+    try {
+      return row.serve(this, message, this.reply);
+    } catch (fault) {
+      this.reportFault(row.name, fault);
+      return row.silent ? NO_REPLY : -EIO;
+    }
+  }
+
+  #initialize(): number {
+    if (this.message.bodyLength < 16) return -EINVAL;
+    const agreement = negotiate(this.message, this.reply);
+    if (typeof agreement === 'number') return agreement;
+    this.agreement = agreement;
+    return INIT_OUT;
+  }
+
+  #finish(result: number): number {
+    const { view, buffer } = this.reply;
+    const length = OUT_HEADER + (result > 0 ? result : 0);
+    view.setUint32(0, length, true);
+    view.setInt32(4, result < 0 ? result : 0, true);
+    // `unique` goes back as it came.
+    this.message.buffer.copy(buffer, 8, 8, 16);
+    return length;
+  }
+
+  #trace(opcode: number, result: number): void {
+    const name = rows[opcode]?.name ?? `opcode ${opcode}`;
+    const answer = result === NO_REPLY ? 'no reply' : result < 0 ? errnoName(result) : `${result} bytes`;
+    fuseDebug('%s node %d, %d bytes -> %s', name, this.message.nodeId, this.message.bodyLength, answer);
+  }
+}

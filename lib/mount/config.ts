@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/** What one mount consists of, as the command line, the library and the server process pass it on. */
+import type { LayerSet } from '../overlay/open.js';
+
+export type DriverName = 'kernel' | 'fuse-native';
+
+export interface MountConfig extends LayerSet {
+  /** An existing directory, absolute. */
+  target: string;
+  driver: DriverName;
+  /** MS_* flags of the mount: read-only, nosuid, nodev, noexec, noatime… */
+  flags: number;
+  /** Other users may use the mount; default for root. */
+  allowOther: boolean;
+  /** What /proc/mounts shows as source. */
+  source: string;
+  /** What /proc/mounts shows after `fuse.`. */
+  subtype: string;
+}
+
+/** Figures of a live mount. Counts are since it was mounted. */
+export interface MountFigures {
+  requests: number;
+  /** By name of the request (LOOKUP, READ…). */
+  requestsByName: Record<string, number>;
+  nodes: number;
+  listedEntries: number;
+  openDirectories: number;
+  openFiles: number;
+  /** Bytes. */
+  residentMemory: number;
+}
+
+/** How a driver hands over a live mount. */
+export interface RunningMount {
+  figures(): MountFigures;
+  /** Unmounts; -EBUSY while programs use the mount, unless it is detached. Answers 0 or a negated errno. */
+  unmount(detach: boolean): number;
+  /** Settles when the mount is gone and everything is closed; the reason where it is no plain unmount. */
+  readonly ended: Promise<string | undefined>;
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
+import type { ByteString } from '../base/bytes.js';
+import { ENOTDIR, ESTALE, type Errno } from '../base/errno.js';
+import type {
+  AttributeRequest,
+  CopyRequest,
+  FileSystem,
+  ListingSink,
+  RenameRequest,
+  Requester,
+} from '../fuse/file-system.js';
+import type { DirectoryEntryOut, EntryOut } from '../fuse/reply.js';
+import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '../overlay/attributes.js';
+import { createNode, createUnnamed, linkNode } from '../overlay/create.js';
+import * as data from '../overlay/data.js';
+import { getFlags, setFlags } from '../overlay/flags.js';
+import { completeListing, FIRST_COOKIE, visitEntries } from '../overlay/listing.js';
+import { findNode } from '../overlay/lookup.js';
+import type { DirectoryNode, Entry, FileNode, OverlayNode } from '../overlay/node.js';
+import { acquire, release, settle } from '../overlay/references.js';
+import { removeDirectoryName, unlinkName } from '../overlay/remove.js';
+import { renameName } from '../overlay/rename.js';
+import type { Union } from '../overlay/union.js';
+import { readTarget } from '../overlay/walk.js';
+import * as xattr from '../overlay/xattr.js';
+import { UTIME_NOW } from '../sys/entries.js';
+import type { FileSystemSize } from '../sys/mounts.js';
+import { S_IFDIR, S_IFLNK, Stat } from '../sys/stat.js';
+
+export class OverlayFileSystem implements FileSystem {
+  readonly #stat = new Stat();
+  readonly #listed: EntryOut = { nodeId: 0, stat: this.#stat };
+  readonly #dirent: DirectoryEntryOut = { inodeLow: 0, inodeHigh: 0, cookie: 0, type: 0, name: '' };
+
+  constructor(private readonly union: Union) {}
+
+  #node(id: number): OverlayNode | Errno {
+    return this.union.nodes.get(id) ?? -ESTALE;
+  }
+
+  #directory(id: number): DirectoryNode | Errno {
+    const node = this.union.nodes.get(id);
+    if (node === undefined) return -ESTALE;
+    return node.isDirectory() ? node : -ENOTDIR;
+  }
+
+  /** Answers the kernel with a node: its attributes, and one more lookup for it to forget. */
+  #enter(node: OverlayNode, out: EntryOut): Errno {
+    const status = getAttributes(this.union, node, out.stat);
+    if (status < 0) {
+      settle(this.union, node);
+      return status;
+    }
+    acquire(node);
+    out.nodeId = node.id;
+    return 0;
+  }
+
+  lookup(parent: number, name: ByteString, out: EntryOut): Errno {
+    const directory = this.#directory(parent);
+    if (typeof directory === 'number') return directory;
+    const node = findNode(this.union, directory, name);
+    return typeof node === 'number' ? node : this.#enter(node, out);
+  }
+
+  forget(id: number, count: number): void {
+    const node = this.union.nodes.get(id);
+    if (node !== undefined && node !== this.union.root) release(this.union, node, count);
+  }
+
+  getAttributes(id: number, out: Stat): Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : getAttributes(this.union, node, out);
+  }
+
+  setAttributes(id: number, request: AttributeRequest, out: Stat): Errno {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    const change = new AttributeChange();
+    if (request.mode !== undefined) change.mode = request.mode;
+    if (request.uid !== undefined) change.uid = request.uid;
+    if (request.gid !== undefined) change.gid = request.gid;
+    if (request.size !== undefined) change.size = request.size;
+    if (request.access !== undefined) {
+      change.accessSeconds = request.access === 'now' ? 0 : request.access.seconds;
+      change.accessNanoseconds = request.access === 'now' ? UTIME_NOW : request.access.nanoseconds;
+    }
+    if (request.modify !== undefined) {
+      change.modifySeconds = request.modify === 'now' ? 0 : request.modify.seconds;
+      change.modifyNanoseconds = request.modify === 'now' ? UTIME_NOW : request.modify.nanoseconds;
+    }
+    change.killPrivileges = request.killPrivileges;
+    const status = setAttributes(this.union, node, change);
+    return status < 0 ? status : getAttributes(this.union, node, out);
+  }
+
+  readLink(id: number): ByteString | Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : readTarget(this.union, node);
+  }
+
+  create(
+    parent: number,
+    name: ByteString,
+    mode: number,
+    device: number,
+    by: Requester,
+    out: EntryOut,
+  ): Errno {
+    return this.#create(parent, name, { mode, device, target: '', creator: by }, out);
+  }
+
+  symlink(parent: number, name: ByteString, target: ByteString, by: Requester, out: EntryOut): Errno {
+    return this.#create(parent, name, { mode: S_IFLNK | 0o777, device: 0, target, creator: by }, out);
+  }
+
+  #create(
+    parent: number,
+    name: ByteString,
+    creation: Parameters<typeof createNode>[3],
+    out: EntryOut,
+  ): Errno {
+    const directory = this.#directory(parent);
+    if (typeof directory === 'number') return directory;
+    const node = createNode(this.union, directory, name, creation);
+    return typeof node === 'number' ? node : this.#enter(node, out);
+  }
+
+  createUnnamed(parent: number, mode: number, by: Requester, out: EntryOut): Errno {
+    const directory = this.#directory(parent);
+    if (typeof directory === 'number') return directory;
+    const node = createUnnamed(this.union, directory, mode, by);
+    return typeof node === 'number' ? node : this.#enter(node, out);
+  }
+
+  link(id: number, parent: number, name: ByteString, out: EntryOut): Errno {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    const directory = this.#directory(parent);
+    if (typeof directory === 'number') return directory;
+    const status = linkNode(this.union, node, directory, name);
+    return status < 0 ? status : this.#enter(node, out);
+  }
+
+  unlink(parent: number, name: ByteString): Errno {
+    const directory = this.#directory(parent);
+    return typeof directory === 'number' ? directory : unlinkName(this.union, directory, name);
+  }
+
+  removeDirectory(parent: number, name: ByteString): Errno {
+    const directory = this.#directory(parent);
+    return typeof directory === 'number' ? directory : removeDirectoryName(this.union, directory, name);
+  }
+
+  rename(request: RenameRequest): Errno {
+    const from = this.#directory(request.from);
+    if (typeof from === 'number') return from;
+    const to = this.#directory(request.to);
+    if (typeof to === 'number') return to;
+    return renameName(this.union, from, request.fromName, to, request.toName, request.flags);
+  }
+
+  read(id: number, into: Buffer, offset: number): number {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : data.readData(this.union, node, into, into.length, offset);
+  }
+
+  write(id: number, bytes: Buffer, offset: number, kill: boolean): number {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    return data.writeData(this.union, node, bytes, bytes.length, offset, kill);
+  }
+
+  allocate(id: number, mode: number, offset: number, size: number): Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : data.allocateData(this.union, node, mode, offset, size);
+  }
+
+  seek(id: number, offset: number, whence: number): number {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : data.seekData(this.union, node, offset, whence);
+  }
+
+  copy({ from, fromOffset, to, toOffset, size }: CopyRequest): number {
+    const source = this.#node(from);
+    if (typeof source === 'number') return source;
+    const target = this.#node(to);
+    if (typeof target === 'number') return target;
+    return data.copyBetween(this.union, source, fromOffset, target, toOffset, size);
+  }
+
+  sync(id: number, dataOnly: boolean): Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : data.syncNode(this.union, node, dataOnly);
+  }
+
+  syncAll(): Errno {
+    return data.syncAll(this.union);
+  }
+
+  list(id: number, after: number, sink: ListingSink): Errno {
+    const directory = this.#directory(id);
+    if (typeof directory === 'number') return directory;
+    if (directory.dead) return 0;
+    const status = completeListing(this.union, directory);
+    if (status < 0) return status;
+    if (after < 1 && !sink.add(this.#dot(directory, '.', 1))) return 0;
+    if (after < 2 && !sink.add(this.#dot(directory.parent ?? directory, '..', 2))) return 0;
+    visitEntries(directory, Math.max(after, FIRST_COOKIE - 1), (entry) =>
+      sink.withAttributes ? this.#listPlus(entry, sink) : this.#list(entry, sink),
+    );
+    return 0;
+  }
+
+  #dot(directory: DirectoryNode, name: ByteString, cookie: number): DirectoryEntryOut {
+    const { inodeLow, inodeHigh } = directory;
+    return Object.assign(this.#dirent, { inodeLow, inodeHigh, cookie, type: S_IFDIR, name });
+  }
+
+  #fill(entry: Entry, inodeLow: number, inodeHigh: number): DirectoryEntryOut {
+    const out = this.#dirent;
+    out.inodeLow = inodeLow;
+    out.inodeHigh = inodeHigh;
+    out.cookie = entry.cookie;
+    out.type = entry.type;
+    out.name = entry.name;
+    return out;
+  }
+
+  #list(entry: Entry, sink: ListingSink): boolean {
+    if (entry.node === null && !entry.inodeKnown) {
+      const node = findNode(this.union, entry.directory, entry.name);
+      // A name that cannot be looked up is listed all the same: the error is for who looks it up.
+      if (typeof node !== 'number') settle(this.union, node);
+    }
+    const known = entry.node ?? entry;
+    return sink.add(this.#fill(entry, known.inodeLow, known.inodeHigh));
+  }
+
+  #listPlus(entry: Entry, sink: ListingSink): boolean {
+    const node = findNode(this.union, entry.directory, entry.name);
+    if (typeof node === 'number') return sink.add(this.#fill(entry, entry.inodeLow, entry.inodeHigh));
+    const status = getAttributes(this.union, node, this.#stat);
+    const dirent = this.#fill(entry, node.inodeLow, node.inodeHigh);
+    this.#listed.nodeId = node.id;
+    const taken = status < 0 ? sink.add(dirent) : sink.addWithAttributes(dirent, this.#listed);
+    if (taken && status === 0) acquire(node);
+    else settle(this.union, node);
+    return taken;
+  }
+
+  getXattr(id: number, name: ByteString): Buffer | Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : xattr.getAttribute(this.union, node, name);
+  }
+
+  listXattrs(id: number): ByteString[] | Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : xattr.listAttributes(this.union, node);
+  }
+
+  setXattr(id: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    const status = xattr.setAttribute(this.union, node, name, value, flags);
+    if (status < 0 || !killSetgid || node.isDirectory()) return status;
+    return killPrivileges(this.union, node as FileNode);
+  }
+
+  removeXattr(id: number, name: ByteString): Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : xattr.removeAttribute(this.union, node, name);
+  }
+
+  getFlags(id: number): number {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : getFlags(this.union, node);
+  }
+
+  setFlags(id: number, flags: number): Errno {
+    const node = this.#node(id);
+    return typeof node === 'number' ? node : setFlags(this.union, node, flags);
+  }
+
+  fileSystemSize(): FileSystemSize | Errno {
+    return data.fileSystemSize(this.union);
+  }
+}

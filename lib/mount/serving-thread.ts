@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The serving thread: opens the layers, mounts, serves until the mount is gone.
+ * From the first request on it takes no messages; it only sends two, that it is
+ * ready and that it has ended. An error in a request is reported and answered
+ * EIO by the session; the thread goes on.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { errnoName } from '../base/errno.js';
+import { type ErrorStory, OverlayError } from '../base/errors.js';
+import { serveDevice } from '../fuse/device.js';
+import { closeDevice, mountFuse, openFuseDevice, unmountFuse } from '../fuse/mount.js';
+import { Session } from '../fuse/session.js';
+import { openUnion } from '../overlay/open.js';
+import { unshareUmask } from '../sys/thread.js';
+import type { MountConfig } from './config.js';
+import { OverlayFileSystem } from './handler.js';
+import { SharedFigures } from './shared-figures.js';
+
+export interface ThreadInput {
+  config: MountConfig;
+  figures: SharedArrayBuffer;
+}
+
+export type ThreadMessage =
+  | { kind: 'ready' }
+  | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
+  | { kind: 'fault'; text: string }
+  | { kind: 'ended'; reason: string | undefined };
+
+function send(message: ThreadMessage): void {
+  parentPort!.postMessage(message);
+}
+
+function run({ config, figures: memory }: ThreadInput): void {
+  // The requests' umask must not become the whole process's.
+  unshareUmask();
+  const union = openUnion(config);
+  const figures = new SharedFigures(memory);
+  let device = -1;
+  try {
+    device = openFuseDevice();
+    mountFuse(device, config);
+  } catch (failure) {
+    if (device >= 0) closeDevice(device);
+    union.close();
+    throw failure;
+  }
+  const session = new Session(new OverlayFileSystem(union), figures.counts, (request, fault) => {
+    send({ kind: 'fault', text: `${request}: ${fault instanceof Error ? fault.stack : String(fault)}` });
+  });
+  const end = serveDevice(device, session, {
+    started: () => send({ kind: 'ready' }),
+    rested: () => figures.record(union),
+  });
+  if (end !== 'unmounted') unmountFuse(config.target, true);
+  closeDevice(device);
+  union.close();
+  send({ kind: 'ended', reason: end === 'unmounted' ? undefined : `/dev/fuse failed: ${errnoName(end)}` });
+}
+
+function refuse(failure: unknown): void {
+  const error = failure instanceof OverlayError ? failure : undefined;
+  send({
+    kind: 'refused',
+    usage: error?.operation === 'usage',
+    message: failure instanceof Error ? (failure.stack ?? failure.message) : String(failure),
+    story: {
+      operation: error?.operation ?? 'mount',
+      path: error?.path,
+      layer: error?.layer,
+      errno: error?.errno,
+      reason: error === undefined ? String(failure) : error.reason,
+      remedy: error?.remedy,
+    },
+  });
+}
+
+try {
+  run(workerData as ThreadInput);
+} catch (failure) {
+  refuse(failure);
+}
+

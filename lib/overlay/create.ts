@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/**
+ * New names: files, directories, symlinks, devices, hard links.
+ *
+ * Where the upper has nothing of that name the object is made in place: one
+ * system call, and owner, group and default ACL come as the file system gives
+ * them. Where a whiteout lies there, the object is made ready in the work
+ * directory and takes the whiteout's place by one rename, so that the lower name
+ * it hides can never come through (ovl_create_over_whiteout in fs/overlayfs/dir.c).
+ */
+import type { ByteString } from '../base/bytes.js';
+import { EEXIST, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
+import { Rollback } from '../base/rollback.js';
+import { makeDirectory, makeLink, makeNode, makeSymlink, RENAME_EXCHANGE, rename } from '../sys/entries.js';
+import { NAME_MAX } from '../sys/names.js';
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, statAt } from '../sys/stat.js';
+import { getXattr, setXattr } from '../sys/xattrs.js';
+import { copyUp, setImpure } from './copy-up.js';
+import { type Creator, createAs } from './credentials.js';
+import { inheritingDirectory } from './inherit.js';
+import { addEntry, startListing } from './listing.js';
+import { findNode, linkKey } from './lookup.js';
+import { isWhiteout, WHITEOUT_DEVICE, YES } from './marks.js';
+import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
+import { RealDirectory } from './real.js';
+import { settle } from './references.js';
+import { gone, type Union } from './union.js';
+
+/** What to make. */
+export interface Creation {
+  /** File type (S_IF*) and permission bits, before the umask. */
+  mode: number;
+  /** Of a device file, as makedev(3) composes it. */
+  device: number;
+  /** Of a symlink. */
+  target: ByteString;
+  creator: Creator;
+}
+
+/** Makes a new object; answers its node without a reference, or -EEXIST, or another negated errno. */
+export function createNode(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  creation: Creation,
+): OverlayNode | Errno {
+  // Made by hand a whiteout would hide, not be (ovl_mknod).
+  if ((creation.mode & S_IFMT) === S_IFCHR && creation.device === WHITEOUT_DEVICE) return -EPERM;
+  const dir = prepareParent(union, parent, name);
+  if (dir < 0) return dir;
+  let status = createAs(creation.creator, dir, name, () => make(dir, name, creation));
+  const type = creation.mode & S_IFMT;
+  if (status === -EEXIST) status = createOverWhiteout(union, parent, name, creation);
+  else if (status === 0 && type === S_IFDIR && parent.merges) status = setXattr(dir, name, union.marks.opaque, YES);
+  if (status < 0) return status;
+  return adopt(union, parent, name);
+}
+
+/** Checks that the name is free and the parent writable; answers a descriptor of its upper directory. */
+function prepareParent(union: Union, parent: DirectoryNode, name: ByteString): number {
+  if (!union.writable) return -EROFS;
+  if (parent.dead) return -ENOENT;
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  // Where no lower shows through, the system call itself finds out whether the name is taken.
+  if (parent.merges || parent.complete) {
+    const existing = findNode(union, parent, name);
+    if (typeof existing !== 'number') {
+      settle(union, existing);
+      return -EEXIST;
+    }
+    if (existing !== -ENOENT) return existing;
+  }
+  const status = copyUp(union, parent);
+  if (status < 0) return status;
+  return gone(union.directories.of(parent.upper!));
+}
+
+function make(dir: number, name: ByteString, { mode, device, target }: Creation): Errno {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return makeDirectory(dir, name, mode & 0o7777);
+    case S_IFLNK:
+      return makeSymlink(dir, name, target);
+    default:
+      return makeNode(dir, name, mode, device);
+  }
+}
+
+/** Whether the upper has a whiteout of that name. Answers 0 for yes, -EEXIST for anything else there. */
+function requireWhiteout(union: Union, dir: number, name: ByteString): Errno {
+  const status = statAt(dir, name, union.stat);
+  if (status < 0) return gone(status);
+  return isWhiteout(union.stat) ? 0 : -EEXIST;
+}
+
+function createOverWhiteout(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  creation: Creation,
+): Errno {
+  const dir = union.directories.of(parent.upper!);
+  const hidden = requireWhiteout(union, dir, name);
+  if (hidden < 0) return hidden;
+  const work = union.work!;
+  using undo = new Rollback();
+  const inheriting = inheritingDirectory(union, parent, undo);
+  if (inheriting.fd < 0) return inheriting.fd;
+  const staged = work.temporaryName();
+  const made = createAs(creation.creator, inheriting.fd, staged, () => make(inheriting.fd, staged, creation));
+  if (made < 0) return made;
+  const isDirectory = (creation.mode & S_IFMT) === S_IFDIR;
+  // Back in the work directory, whether it goes to its place or stays behind.
+  if (inheriting.fd !== work.fd) {
+    const moved = rename(inheriting.fd, staged, work.fd, staged);
+    if (moved < 0) return moved;
+  }
+  undo.push(() => void (isDirectory ? work.discardTree(staged) : work.discard(staged)));
+  if (!isDirectory) {
+    const placed = rename(work.fd, staged, dir, name);
+    if (placed === 0) undo.commit();
+    return placed === 0 ? inheriting.remove() : placed;
+  }
+  const marked = setXattr(work.fd, staged, union.marks.opaque, YES);
+  if (marked < 0) return marked;
+  // A directory cannot be renamed over a whiteout, but it can change places with it.
+  const exchanged = rename(work.fd, staged, dir, name, RENAME_EXCHANGE);
+  if (exchanged < 0) return exchanged;
+  undo.commit();
+  const discarded = work.discard(staged);
+  return discarded < 0 ? discarded : inheriting.remove();
+}
+
+/** Makes the node of an object that has just appeared in the upper. */
+function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNode | Errno {
+  const { stat, numbers } = union;
+  const dir = union.directories.of(parent.upper!);
+  const status = dir < 0 ? dir : statAt(dir, name, stat);
+  if (status < 0) return gone(status);
+  const node = stat.isDirectory ? adoptDirectory(union, parent, name) : adoptFile(union, stat.type);
+  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  const entry = addEntry(union, parent, name, stat.type);
+  entry.places = [0];
+  attach(entry, node);
+  return node;
+}
+
+function adoptFile(union: Union, type: number): FileNode {
+  const node = union.nodes.addFile(type);
+  node.inUpper = true;
+  return node;
+}
+
+function adoptDirectory(union: Union, parent: DirectoryNode, name: ByteString): DirectoryNode {
+  const node = union.nodes.addDirectory();
+  node.upper = new RealDirectory(union.upper!, parent.upper, name);
+  node.impure = false;
+  startListing(union, node);
+  return node;
+}
+
+/** A further name for a file; copies it up first. Answers 0 or a negated errno. */
+export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode, name: ByteString): Errno {
+  if (node.isDirectory()) return -EPERM;
+  const dir = prepareParent(union, parent, name);
+  if (dir < 0) return dir;
+  let status = copyUp(union, node);
+  if (status < 0) return status;
+  status = node.names.length > 0 ? carryImpurity(union, node.names[0].directory, node, parent) : 0;
+  if (status < 0) return status;
+  const { place } = union;
+  const located = union.locate(node, place);
+  if (located < 0) return located;
+  const target = union.directories.of(parent.upper!);
+  status = node.orphan === null ? makeLink(place.fd, place.name, target, name) : placeOrphan(union, node, target, name);
+  if (status === -EEXIST) status = linkOverWhiteout(union, node, target, name);
+  if (status < 0) return status;
+  const known = statAt(target, name, union.stat);
+  if (known < 0) return gone(known);
+  if (node.linkKey === null) union.nodes.rememberLinks(node, linkKey(union.stat));
+  attach(addEntry(union, parent, name, node.type), node);
+  return 0;
+}
+
+/** A file made by O_TMPFILE gets its first name: what held its content in the work directory becomes it. */
+function placeOrphan(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
+  const status = rename(union.work!.fd, node.orphan!, dir, name, 1);
+  if (status === 0) {
+    node.orphan = null;
+    node.inUpper = true;
+  }
+  return status;
+}
+
+function linkOverWhiteout(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
+  const hidden = requireWhiteout(union, dir, name);
+  if (hidden < 0) return hidden;
+  const work = union.work!;
+  const staged = work.temporaryName();
+  const located = union.locate(node, union.place);
+  if (located < 0) return located;
+  const linked = makeLink(union.place.fd, union.place.name, work.fd, staged);
+  if (linked < 0) return linked;
+  const placed = rename(work.fd, staged, dir, name);
+  if (placed < 0) work.discard(staged);
+  return placed;
+}
+
+/** An object with an origin makes the directory it comes to impure (ovl_set_impure). */
+export function carryImpurity(
+  union: Union,
+  from: DirectoryNode,
+  node: OverlayNode,
+  to: DirectoryNode,
+): Errno {
+  if (from === to || from.impure === false) return 0;
+  const located = union.locate(node, union.place);
+  if (located < 0) return located;
+  const mark = getXattr(union.place.fd, union.place.name, union.marks.origin);
+  if (typeof mark !== 'number') return setImpure(union, to);
+  return mark === -ENODATA || mark === -EOPNOTSUPP || mark === -EPERM ? 0 : mark;
+}
+
+/** A file without a name (O_TMPFILE): it lies in the work directory until it gets one or is forgotten. */
+export function createUnnamed(
+  union: Union,
+  parent: DirectoryNode,
+  mode: number,
+  creator: Creator,
+): FileNode | Errno {
+  if (!union.writable) return -EROFS;
+  if (parent.dead) return -ENOENT;
+  if ((mode & S_IFMT) !== S_IFREG) return -EISDIR;
+  const copied = copyUp(union, parent);
+  if (copied < 0) return copied;
+  const work = union.work!;
+  using undo = new Rollback();
+  const inheriting = inheritingDirectory(union, parent, undo);
+  if (inheriting.fd < 0) return inheriting.fd;
+  const name = work.temporaryName();
+  const creation: Creation = { mode, device: 0, target: '', creator };
+  const made = createAs(creator, inheriting.fd, name, () => make(inheriting.fd, name, creation));
+  if (made < 0) return made;
+  if (inheriting.fd !== work.fd) {
+    const moved = rename(inheriting.fd, name, work.fd, name);
+    if (moved < 0) return moved;
+  }
+  const status = statAt(work.fd, name, union.stat);
+  if (status < 0) return gone(status);
+  const node = union.nodes.addFile(union.stat.type);
+  node.orphan = name;
+  union.numbers.compute(union.stat.fileSystem, union.stat.inodeLow, union.stat.inodeHigh);
+  node.inodeLow = union.numbers.low;
+  node.inodeHigh = union.numbers.high;
+  undo.commit();
+  const removed = inheriting.remove();
+  return removed < 0 ? removed : node;
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/** File data: read, write, allocate, seek, copy, sync; and how full the file system is. */
+import { EINVAL, EISDIR, EPERM, EROFS, type Errno } from '../base/errno.js';
+import {
+  allocate,
+  close,
+  copyRange,
+  O_NOATIME,
+  O_RDONLY,
+  O_RDWR,
+  openAt,
+  readFully,
+  seek,
+  syncData,
+  syncFile,
+  syncFileSystem,
+  writeFully,
+} from '../sys/files.js';
+import { openReadable } from '../sys/handles.js';
+import { type FileSystemSize, statFileSystem } from '../sys/mounts.js';
+import { S_IFREG } from '../sys/stat.js';
+import { killPrivileges } from './attributes.js';
+import { copyUp, isInUpper } from './copy-up.js';
+import type { FileNode, OverlayNode } from './node.js';
+import { gone, type Union } from './union.js';
+
+/**
+ * A descriptor for the file's data, from the cache or newly opened. It stays the
+ * cache's: the caller uses it at once and does not close it. Or a negated errno.
+ */
+export function openData(union: Union, node: OverlayNode, forWriting: boolean): number {
+  if (node.isDirectory()) return -EISDIR;
+  if (node.type !== S_IFREG) return -EINVAL;
+  const known = union.files.find(node, forWriting);
+  if (known >= 0) return known;
+  if (forWriting) {
+    const status = copyUp(union, node);
+    if (status < 0) return status;
+  }
+  const writable = isInUpper(node) && union.writable;
+  if (forWriting && !writable) return -EROFS;
+  const { place } = union;
+  const located = union.locate(node, place);
+  if (located < 0) return located;
+  let fd = openAt(place.fd, place.name, writable ? O_RDWR : O_RDONLY | O_NOATIME);
+  // O_NOATIME is for the owner and for CAP_FOWNER only.
+  if (fd === -EPERM && !writable) fd = openAt(place.fd, place.name, O_RDONLY);
+  if (fd < 0) return gone(fd);
+  union.files.keep(node, fd, writable);
+  return fd;
+}
+
+/** Reads up to `size` bytes at `offset`; answers the bytes read, fewer only at the end of the file. */
+export function readData(
+  union: Union,
+  node: OverlayNode,
+  buffer: Uint8Array,
+  size: number,
+  offset: number,
+): number {
+  const fd = openData(union, node, false);
+  return fd < 0 ? fd : readFully(fd, buffer, size, offset);
+}
+
+/** Writes `size` bytes at `offset`, copying up first; answers the bytes written. */
+export function writeData(
+  union: Union,
+  node: OverlayNode,
+  buffer: Uint8Array,
+  size: number,
+  offset: number,
+  dropPrivileges = false,
+): number {
+  const fd = openData(union, node, true);
+  if (fd < 0) return fd;
+  const count = writeFully(fd, buffer, size, offset);
+  if (count < 0 || !dropPrivileges) return count;
+  const status = killPrivileges(union, node as FileNode);
+  return status < 0 ? status : count;
+}
+
+/** fallocate(2) with its mode flags, as far as the upper's file system has them. */
+export function allocateData(
+  union: Union,
+  node: OverlayNode,
+  mode: number,
+  offset: number,
+  size: number,
+): Errno {
+  const fd = openData(union, node, true);
+  return fd < 0 ? fd : allocate(fd, mode, offset, size);
+}
+
+/** lseek(2) with SEEK_DATA or SEEK_HOLE; answers the offset. */
+export function seekData(union: Union, node: OverlayNode, offset: number, whence: number): number {
+  const fd = openData(union, node, false);
+  return fd < 0 ? fd : seek(fd, offset, whence);
+}
+
+/** copy_file_range(2) from one file to another; answers the bytes copied. */
+export function copyBetween(
+  union: Union,
+  from: OverlayNode,
+  fromAt: number,
+  to: OverlayNode,
+  toAt: number,
+  size: number,
+): number {
+  const target = openData(union, to, true);
+  if (target < 0) return target;
+  const source = openData(union, from, false);
+  if (source < 0) return source;
+  return copyRange(source, fromAt, target, toAt, size);
+}
+
+/** Makes a file or directory durable. What is only in a lower layer is. */
+export function syncNode(union: Union, node: OverlayNode, dataOnly: boolean): Errno {
+  if (union.features.volatile || !isInUpper(node)) return 0;
+  if (node.isDirectory()) return syncDirectory(union.directories.of(node.upper!));
+  if (node.type !== S_IFREG) return 0;
+  const fd = openData(union, node, false);
+  if (fd < 0) return fd;
+  return dataOnly ? syncData(fd) : syncFile(fd);
+}
+
+function syncDirectory(directory: number): Errno {
+  const fd = directory < 0 ? directory : openReadable(directory);
+  if (fd < 0) return gone(fd);
+  const status = syncFile(fd);
+  close(fd);
+  return status;
+}
+
+/** Makes everything that was written durable (syncfs(2) of the upper). */
+export function syncAll(union: Union): Errno {
+  if (union.features.volatile || union.upper === null) return 0;
+  const fd = openReadable(union.upper.fd);
+  if (fd < 0) return gone(fd);
+  const status = syncFileSystem(fd);
+  close(fd);
+  return status;
+}
+
+/** Sizes of the file system that takes the writes, or of the top lower's; or a negated errno. */
+export function fileSystemSize(union: Union): FileSystemSize | Errno {
+  return statFileSystem((union.upper ?? union.lowers[0]).fd);
+}

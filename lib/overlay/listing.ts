@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The merged listing of a directory: every visible name once.
+ *
+ * A listing is made once from getdents(2) of each layer's directory and kept
+ * true by the changes that go through this union; lower layers do not change and
+ * nobody else changes the upper. While it is `complete`, a name that is not in
+ * it does not exist, and no layer is asked.
+ *
+ * A listing is read in steps by cookies, which grow with every entry added and
+ * are never used twice: an entry that stays is seen exactly once, however many
+ * come and go meanwhile (POSIX readdir; getdents order is stable by cookie).
+ */
+import type { ByteString } from '../base/bytes.js';
+import type { Errno } from '../base/errno.js';
+import { DT_CHR, DT_UNKNOWN, listDirectory } from '../sys/entries.js';
+import { close } from '../sys/files.js';
+import { openReadable } from '../sys/handles.js';
+import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
+import { hides, isImpure } from './lookup.js';
+import { type DirectoryNode, Entry } from './node.js';
+import type { RealDirectory } from './real.js';
+import { gone, type Union } from './union.js';
+
+/** Entries kept in complete listings over the whole union; the least used give way. */
+const LISTED_ENTRIES_LIMIT = 1_000_000;
+
+/** Cookies 1 and 2 belong to `.` and `..`. */
+export const FIRST_COOKIE = 3;
+
+/** Reads the listing if it is not there. Answers 0 or a negated errno. */
+export function completeListing(union: Union, directory: DirectoryNode): Errno {
+  if (directory.complete) {
+    union.listings.delete(directory);
+    union.listings.add(directory);
+    return 0;
+  }
+  const merge = new Merge(union, directory);
+  const last = directory.lowers.length;
+  for (let place = directory.upper === null ? 1 : 0; place <= last; place++) {
+    const status = merge.readPlace(place);
+    if (status < 0) return status;
+  }
+  merge.install();
+  trim(union, directory);
+  return 0;
+}
+
+/** An empty listing for a directory that was just made. */
+export function startListing(union: Union, directory: DirectoryNode): void {
+  directory.complete = true;
+  directory.nextCookie = FIRST_COOKIE;
+  union.listings.add(directory);
+}
+
+/** Only ever two places are common; they are shared, because a listing has many. */
+const single: readonly (readonly number[])[] = Array.from({ length: 32 }, (_, place) => [place]);
+
+class Merge {
+  readonly #found = new Map<ByteString, Entry>();
+  /** Names that nothing further down can show. */
+  readonly #closed = new Set<ByteString>();
+  readonly #whiteouts = new Set<ByteString>();
+  readonly #stat = new Stat();
+
+  constructor(
+    private readonly union: Union,
+    private readonly directory: DirectoryNode,
+  ) {}
+
+  readPlace(place: number): Errno {
+    const real = place === 0 ? this.directory.upper! : this.directory.lowers[place - 1];
+    const fd = this.union.directories.of(real);
+    if (fd < 0) return gone(fd);
+    const readable = openReadable(fd);
+    if (readable < 0) return gone(readable);
+    const numbers = this.union.numbers;
+    const ownNumbers = place > 0 || !isImpure(this.union, this.directory);
+    const status = listDirectory(readable, (name, kind, low, high) => {
+      const type = this.#typeOf(real, readable, name, kind);
+      if (type < 0) this.#hide(place, name);
+      else if (this.#add(place, name, type)) {
+        const entry = this.#found.get(name)!;
+        numbers.compute(real.layer.fileSystem, low, high);
+        entry.inodeLow = numbers.low;
+        entry.inodeHigh = numbers.high;
+        entry.inodeKnown = ownNumbers;
+      }
+      return true;
+    });
+    close(readable);
+    return status;
+  }
+
+  /** File type as S_IF*, or -1 for a whiteout. */
+  #typeOf(real: RealDirectory, fd: number, name: ByteString, kind: number): number {
+    if (kind !== DT_CHR && kind !== DT_UNKNOWN && !real.xattrWhiteouts) return kind << 12;
+    if (statAt(fd, name, this.#stat) < 0) return kind << 12;
+    return hides(this.union, real, fd, name, this.#stat) ? -1 : this.#stat.type;
+  }
+
+  #hide(place: number, name: ByteString): void {
+    if (place === 0) this.#whiteouts.add(name);
+    const entry = this.#found.get(name);
+    if (entry !== undefined && entry.below === undefined) entry.below = false;
+    this.#closed.add(name);
+  }
+
+  /** Whether the entry is new, so that this layer gives its inode number. */
+  #add(place: number, name: ByteString, type: number): boolean {
+    if (this.#whiteouts.has(name)) return false;
+    const entry = this.#found.get(name);
+    if (entry === undefined) {
+      if (this.#closed.has(name)) return false;
+      this.#create(place, name, type);
+      return true;
+    }
+    if (entry.below === undefined && entry.places![0] === 0) entry.below = true;
+    if (this.#closed.has(name)) return false;
+    if (type !== S_IFDIR) this.#closed.add(name);
+    else {
+      entry.places = [...entry.places!, place];
+      // With an upper on top the number may be this one's or the upper's own (opaque): a lookup tells.
+      entry.inodeKnown = entry.places[0] !== 0;
+    }
+    return false;
+  }
+
+  #create(place: number, name: ByteString, type: number): void {
+    const known = this.directory.entries.get(name);
+    const entry = known ?? new Entry(this.directory, name, type);
+    entry.places = place < single.length ? single[place] : [place];
+    entry.below = place > 0 ? true : undefined;
+    this.#found.set(name, entry);
+    if (type !== S_IFDIR) this.#closed.add(name);
+  }
+
+  install(): void {
+    const { directory } = this;
+    const merges = directory.merges;
+    // Counted from the start again: an unchanged directory gets the same cookies as in an earlier listing.
+    directory.nextCookie = FIRST_COOKIE;
+    directory.order = [];
+    for (const entry of this.#found.values()) {
+      if (!merges || entry.below === undefined) entry.below = false;
+      entry.cookie = directory.nextCookie++;
+      directory.order.push(entry);
+    }
+    directory.entries = this.#found;
+    directory.whiteouts = this.#whiteouts;
+    directory.complete = true;
+    this.union.listings.add(directory);
+    this.union.listedEntries += directory.order.length;
+  }
+}
+
+/** Lets go of listings that were not used for longest, until the rest is within the limit. */
+function trim(union: Union, keep: DirectoryNode): void {
+  for (const directory of union.listings) {
+    if (union.listedEntries <= LISTED_ENTRIES_LIMIT) return;
+    if (directory !== keep) dropListing(union, directory);
+  }
+}
+
+/** Keeps the entries that have a node and forgets that there are others. */
+export function dropListing(union: Union, directory: DirectoryNode): void {
+  if (!union.listings.delete(directory)) return;
+  union.listedEntries -= directory.order.length;
+  directory.complete = false;
+  directory.order = [];
+  directory.whiteouts.clear();
+  directory.misses = 0;
+  for (const [name, entry] of directory.entries) if (entry.node === null) directory.entries.delete(name);
+}
+
+/** A new name; takes the place of a whiteout if there was one. */
+export function addEntry(union: Union, directory: DirectoryNode, name: ByteString, type: number): Entry {
+  const entry = new Entry(directory, name, type);
+  directory.entries.set(name, entry);
+  if (!directory.complete) return entry;
+  directory.whiteouts.delete(name);
+  entry.cookie = directory.nextCookie++;
+  directory.order.push(entry);
+  union.listedEntries++;
+  return entry;
+}
+
+/** A name is gone; `whiteout` says whether the upper now hides it. */
+export function removeEntry(union: Union, entry: Entry, whiteout: boolean): void {
+  const { directory } = entry;
+  directory.entries.delete(entry.name);
+  entry.removed = true;
+  if (!directory.complete) return;
+  if (whiteout) directory.whiteouts.add(entry.name);
+  sweep(union, directory);
+}
+
+/** Removed entries are taken out of the order when they are the larger part of it. */
+function sweep(union: Union, directory: DirectoryNode): void {
+  const { order } = directory;
+  if (order.length < 64 || order.length < 2 * directory.entries.size) return;
+  directory.order = order.filter((entry) => !entry.removed);
+  union.listedEntries -= order.length - directory.order.length;
+}
+
+/**
+ * Visits the entries after a cookie in order, until `visit` answers false.
+ * Precondition: the listing is complete.
+ */
+export function visitEntries(
+  directory: DirectoryNode,
+  after: number,
+  visit: (entry: Entry) => boolean,
+): void {
+  const { order } = directory;
+  for (let index = firstAfter(order, after); index < order.length; index++) {
+    const entry = order[index];
+    if (!entry.removed && !visit(entry)) return;
+  }
+}
+
+function firstAfter(order: readonly Entry[], cookie: number): number {
+  let low = 0;
+  let high = order.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (order[middle].cookie <= cookie) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+

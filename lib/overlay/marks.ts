@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/**
+ * How overlayfs marks things on disk (Documentation/filesystems/overlayfs.rst;
+ * names in fs/overlayfs/overlayfs.h). All marks are extended attributes in one
+ * namespace, `trusted.overlay.` or, for mounts without privilege, `user.overlay.`;
+ * the one exception is the whiteout, a character device 0:0.
+ */
+import type { ByteString } from '../base/bytes.js';
+import { S_IFCHR, type Stat } from '../sys/stat.js';
+
+/** The name and the mode of a whiteout's stand-in: `mknod NAME c 0 0`. */
+export const WHITEOUT_MODE = S_IFCHR;
+export const WHITEOUT_DEVICE = 0;
+
+export function isWhiteout(stat: Stat): boolean {
+  return stat.type === S_IFCHR && stat.deviceMajor === 0 && stat.deviceMinor === 0;
+}
+
+export const YES = Buffer.from('y');
+export const EMPTY = Buffer.alloc(0);
+
+export class Marks {
+  readonly prefix: string;
+  /** On a directory: `y` hides what lower layers have below this name. */
+  readonly opaque: ByteString;
+  /** On a directory that was moved: where lower layers have it. */
+  readonly redirect: ByteString;
+  /** On a copied-up object: the file handle of what it was copied from. */
+  readonly origin: ByteString;
+  /** On a directory: holds entries with an origin, so their inode numbers are not their own. */
+  readonly impure: ByteString;
+  /** Nested overlays keep their own marks one step further in. */
+  readonly escape: string;
+
+  constructor(userNamespace: boolean) {
+    this.prefix = userNamespace ? 'user.overlay.' : 'trusted.overlay.';
+    this.opaque = `${this.prefix}opaque`;
+    this.redirect = `${this.prefix}redirect`;
+    this.origin = `${this.prefix}origin`;
+    this.impure = `${this.prefix}impure`;
+    this.escape = `${this.prefix}overlay.`;
+  }
+
+  /** Whether an attribute in a layer is ours to read and nobody else's to see. */
+  isOwn(name: ByteString): boolean {
+    return name.startsWith(this.prefix) && !name.startsWith(this.escape);
+  }
+
+  /** A name as seen through the mount, turned into the name on disk (ovl_xattr_escape_name). */
+  toDisk(name: ByteString): ByteString {
+    return name.startsWith(this.prefix) ? this.escape + name.slice(this.prefix.length) : name;
+  }
+
+  /** A name on disk, turned into the name seen through the mount. */
+  fromDisk(name: ByteString): ByteString {
+    return name.startsWith(this.escape) ? this.prefix + name.slice(this.escape.length) : name;
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Names go. A name that a lower layer has is hidden by a whiteout; a whiteout
+ * takes the place of an upper object by one rename, so that there is no moment
+ * at which the lower one shows.
+ *
+ * Who serves files without being told of open and close does not know whether a
+ * removed file is still in use. While the kernel remembers it, its content stays
+ * in the work directory as an orphan, where it can be read, written and found
+ * again after a restart of the server.
+ */
+import type { ByteString } from '../base/bytes.js';
+import { EBUSY, EISDIR, ENOTDIR, ENOTEMPTY, EROFS, type Errno } from '../base/errno.js';
+import { RENAME_EXCHANGE, removeDirectory, rename, unlink } from '../sys/entries.js';
+import { copyUp } from './copy-up.js';
+import { completeListing, dropListing, removeEntry } from './listing.js';
+import { findNode, lowerHas } from './lookup.js';
+import { type DirectoryNode, detach, type FileNode } from './node.js';
+import { settle } from './references.js';
+import { gone, type Union } from './union.js';
+
+/** Removes the name of something that is no directory. Answers 0 or a negated errno. */
+export function unlinkName(union: Union, parent: DirectoryNode, name: ByteString): Errno {
+  if (!union.writable) return -EROFS;
+  const node = findNode(union, parent, name);
+  if (typeof node === 'number') return node;
+  if (node.isDirectory()) {
+    settle(union, node);
+    return -EISDIR;
+  }
+  const status = removeFile(union, parent, name, node);
+  settle(union, node);
+  return status;
+}
+
+function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node: FileNode): Errno {
+  const copied = copyUp(union, parent);
+  if (copied < 0) return copied;
+  const below = lowerHas(union, parent, name);
+  if (below < 0) return below;
+  const dir = union.directories.of(parent.upper!);
+  if (dir < 0) return gone(dir);
+  const status = node.inUpper
+    ? removeUpperFile(union, node, dir, name, below === 1)
+    : union.work!.makeWhiteout(dir, name);
+  if (status < 0) return status;
+  const entry = parent.entries.get(name)!;
+  detach(entry);
+  removeEntry(union, entry, below === 1);
+  return 0;
+}
+
+function removeUpperFile(
+  union: Union,
+  node: FileNode,
+  dir: number,
+  name: ByteString,
+  whiteout: boolean,
+): Errno {
+  const work = union.work!;
+  // With another name known the content stays reachable by that.
+  const keep = node.references > 0 && node.names.length === 1;
+  if (!whiteout && !keep) return unlink(dir, name);
+  const staged = work.temporaryName();
+  let status: Errno;
+  if (!whiteout) status = rename(dir, name, work.fd, staged);
+  else {
+    status = work.makeWhiteout(work.fd, staged);
+    if (status < 0) return status;
+    status = rename(work.fd, staged, dir, name, keep ? RENAME_EXCHANGE : 0);
+    if (status < 0) work.discard(staged);
+  }
+  if (status === 0 && keep) node.orphan = staged;
+  return status;
+}
+
+/** Removes an empty directory. Answers 0 or a negated errno. */
+export function removeDirectoryName(union: Union, parent: DirectoryNode, name: ByteString): Errno {
+  if (!union.writable) return -EROFS;
+  const node = findNode(union, parent, name);
+  if (typeof node === 'number') return node;
+  const status = node.isDirectory() ? removeMerged(union, parent, name, node) : -ENOTDIR;
+  settle(union, node);
+  return status;
+}
+
+function removeMerged(union: Union, parent: DirectoryNode, name: ByteString, node: DirectoryNode): Errno {
+  if (node === union.root) return -EBUSY;
+  const listed = completeListing(union, node);
+  if (listed < 0) return listed;
+  if (node.entries.size > 0) return -ENOTEMPTY;
+  const copied = copyUp(union, parent);
+  if (copied < 0) return copied;
+  const below = lowerHas(union, parent, name);
+  if (below < 0) return below;
+  const pinned = keepReachable(union, node);
+  if (pinned < 0) return pinned;
+  const dir = union.directories.of(parent.upper!);
+  if (dir < 0) return gone(dir);
+  const status =
+    node.upper === null
+      ? union.work!.makeWhiteout(dir, name)
+      : removeUpperDirectory(union, node, dir, name, below === 1);
+  if (status < 0) return status;
+  const entry = parent.entries.get(name)!;
+  bury(union, node);
+  detach(entry);
+  removeEntry(union, entry, below === 1);
+  return 0;
+}
+
+/** A process may still be in a directory that is removed: its attributes stay readable. */
+export function keepReachable(union: Union, node: DirectoryNode): Errno {
+  if (node.references === 0 || node.upper === null) return 0;
+  const fd = union.directories.pin(node.upper);
+  return fd < 0 ? gone(fd) : 0;
+}
+
+/** From now on nothing is found in the directory and nothing can be made in it. */
+export function bury(union: Union, node: DirectoryNode): void {
+  dropListing(union, node);
+  node.dead = true;
+  node.lowers = node.upper === null ? node.lowers.slice(0, 1) : [];
+}
+
+function removeUpperDirectory(
+  union: Union,
+  node: DirectoryNode,
+  dir: number,
+  name: ByteString,
+  whiteout: boolean,
+): Errno {
+  const work = union.work!;
+  if (!whiteout && node.whiteouts.size === 0) return removeDirectory(dir, name);
+  const staged = work.temporaryName();
+  let status: Errno;
+  if (whiteout) {
+    status = work.makeWhiteout(work.fd, staged);
+    if (status < 0) return status;
+    status = rename(work.fd, staged, dir, name, RENAME_EXCHANGE);
+    if (status < 0) {
+      work.discard(staged);
+      return status;
+    }
+  } else {
+    status = rename(dir, name, work.fd, staged);
+    if (status < 0) return status;
+  }
+  // The name is gone; what is left of the directory are whiteouts.
+  return work.discardTree(staged);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/** An exchange (RENAME_EXCHANGE): two objects of any types take each other's names. */
+import type { Errno } from '../base/errno.js';
+import { RENAME_EXCHANGE, rename } from '../sys/entries.js';
+import { copyUp } from './copy-up.js';
+import { carryImpurity } from './create.js';
+import { attach, type DirectoryNode, detach, type Entry, type OverlayNode } from './node.js';
+import { prepareMove } from './redirect.js';
+import type { Renaming } from './rename.js';
+import { gone, type Union } from './union.js';
+
+/** Precondition: the source and both parents are in the upper. No whiteout is needed: both names stay taken. */
+export function exchangeNodes(union: Union, renaming: Renaming): Errno {
+  const { from, fromName, to, toName, source } = renaming;
+  const target = renaming.target!;
+  let status = copyUp(union, target);
+  if (status >= 0) status = prepareOne(union, source, from, to);
+  if (status >= 0) status = prepareOne(union, target, to, from);
+  if (status < 0) return status;
+  const fromDir = union.directories.of(from.upper!);
+  const toDir = union.directories.of(to.upper!);
+  if (fromDir < 0 || toDir < 0) return gone(Math.min(fromDir, toDir));
+  status = rename(fromDir, fromName, toDir, toName, RENAME_EXCHANGE);
+  if (status < 0) return status;
+  const first = from.entries.get(fromName)!;
+  const second = to.entries.get(toName)!;
+  detach(first);
+  detach(second);
+  settleIn(first, target);
+  settleIn(second, source);
+  return 0;
+}
+
+function prepareOne(union: Union, node: OverlayNode, from: DirectoryNode, to: DirectoryNode): Errno {
+  const status = carryImpurity(union, from, node, to);
+  return status >= 0 && node.isDirectory() ? prepareMove(union, node, from, to) : status;
+}
+
+function settleIn(entry: Entry, node: OverlayNode): void {
+  entry.type = node.type;
+  entry.places = null;
+  entry.inodeKnown = false;
+  attach(entry, node);
+  node.names.unshift(node.names.pop()!);
+  if (node.isDirectory()) {
+    node.upper!.parent = entry.directory.upper;
+    node.upper!.name = entry.name;
+  }
+}

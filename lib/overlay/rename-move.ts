@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A move: the source gets its new name, and the old one is free or whited out.
+ *
+ * One renameat2(2) does both, in the flavour that the case calls for (ovl_rename
+ * in fs/overlayfs/dir.c):
+ *
+ *   old name in a lower | at the new name in the upper | flavour
+ *   no                  | nothing, or an object        | plain
+ *   no                  | a whiteout, source a file    | plain: the whiteout is replaced
+ *   no                  | a whiteout, source a directory | exchange, then remove the whiteout
+ *   yes                 | nothing, or an object        | leave a whiteout (RENAME_WHITEOUT)
+ *   yes                 | a whiteout                   | exchange: the whiteout comes to the old name
+ */
+import type { ByteString } from '../base/bytes.js';
+import { ENOENT, type Errno } from '../base/errno.js';
+import {
+  changeMode,
+  changeOwner,
+  changeTimes,
+  makeDirectory,
+  makeLink,
+  RENAME_EXCHANGE,
+  RENAME_WHITEOUT,
+  rename,
+  unlink,
+} from '../sys/entries.js';
+import { Stat, statAt } from '../sys/stat.js';
+import { setXattr } from '../sys/xattrs.js';
+import { copyXattrs } from './copy-up.js';
+import { carryImpurity } from './create.js';
+import { addEntry, removeEntry } from './listing.js';
+import { lowerHas } from './lookup.js';
+import { isWhiteout, YES } from './marks.js';
+import { attach, type DirectoryNode, detach, type FileNode } from './node.js';
+import { prepareMove } from './redirect.js';
+import { bury, keepReachable } from './remove.js';
+import type { Renaming } from './rename.js';
+import { gone, type Union } from './union.js';
+
+interface Flavour {
+  flags: number;
+  /** The old name ends up whited out. */
+  leavesWhiteout: boolean;
+  /** An exchange has brought a whiteout to the old name, where it hides nothing. */
+  removeWhiteout: boolean;
+}
+
+/** Precondition: source and both parents are in the upper; the target may be replaced. */
+export function moveNode(union: Union, renaming: Renaming): Errno {
+  const { from, fromName, to, toName, source } = renaming;
+  const flavour = chooseFlavour(union, renaming);
+  if (typeof flavour === 'number') return flavour;
+  let status = carryImpurity(union, from, source, to);
+  if (status >= 0 && source.isDirectory()) status = prepareMove(union, source, from, to);
+  if (status < 0) return status;
+  const orphan = keepTarget(union, renaming);
+  if (typeof orphan === 'number') return orphan;
+
+  const fromDir = union.directories.of(from.upper!);
+  const toDir = union.directories.of(to.upper!);
+  status = fromDir < 0 || toDir < 0 ? gone(Math.min(fromDir, toDir)) : 0;
+  if (status >= 0) status = rename(fromDir, fromName, toDir, toName, flavour.flags);
+  if (status >= 0 && flavour.removeWhiteout) status = unlink(fromDir, fromName);
+  if (status < 0) {
+    if (orphan !== '') union.work!.discard(orphan);
+    return status;
+  }
+  if (orphan !== '') (renaming.target as FileNode).orphan = orphan;
+  updateNames(union, renaming, flavour.leavesWhiteout);
+  return 0;
+}
+
+function chooseFlavour(union: Union, { from, fromName, to, toName, source, target }: Renaming): Flavour | Errno {
+  const below = lowerHas(union, from, fromName);
+  if (below < 0) return below;
+  const over = target === null ? whiteoutAt(union, to, toName) : 0;
+  if (over < 0) return over;
+  if (below === 1) {
+    return { flags: over === 1 ? RENAME_EXCHANGE : RENAME_WHITEOUT, leavesWhiteout: true, removeWhiteout: false };
+  }
+  const exchanges = over === 1 && source.isDirectory();
+  return { flags: exchanges ? RENAME_EXCHANGE : 0, leavesWhiteout: false, removeWhiteout: exchanges };
+}
+
+/** Whether the upper has a whiteout of that name. Answers 1, 0 or a negated errno. */
+function whiteoutAt(union: Union, directory: DirectoryNode, name: ByteString): number {
+  if (directory.complete) return directory.whiteouts.has(name) ? 1 : 0;
+  const fd = union.directories.of(directory.upper!);
+  const status = fd < 0 ? fd : statAt(fd, name, union.stat);
+  if (status === -ENOENT) return 0;
+  return status < 0 ? status : isWhiteout(union.stat) ? 1 : 0;
+}
+
+/**
+ * Makes ready what is about to be replaced: a file that may be in use keeps its
+ * content under an orphan's name, a directory is made empty in the upper.
+ * Answers the orphan's name, '' where there is none, or a negated errno.
+ */
+function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString | Errno {
+  if (target === null) return '';
+  if (target.isDirectory()) {
+    const pinned = keepReachable(union, target);
+    if (pinned < 0) return pinned;
+    const status = target.upper !== null && target.whiteouts.size > 0 ? clearTarget(union, to, toName) : 0;
+    return status < 0 ? status : '';
+  }
+  if (!target.inUpper || target.references === 0 || target.names.length > 1) return '';
+  const orphan = union.work!.temporaryName();
+  const status = makeLink(union.directories.of(to.upper!), toName, union.work!.fd, orphan);
+  return status < 0 ? status : orphan;
+}
+
+/** Puts an empty opaque directory in the place of one that holds only whiteouts (ovl_clear_empty). */
+function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno {
+  const work = union.work!;
+  const dir = union.directories.of(to.upper!);
+  const stat = new Stat();
+  const found = dir < 0 ? dir : statAt(dir, toName, stat);
+  if (found < 0) return gone(found);
+  const empty = work.temporaryName();
+  let status = makeDirectory(work.fd, empty, 0o700);
+  if (status < 0) return status;
+  status = changeOwner(work.fd, empty, stat.uid, stat.gid);
+  if (status >= 0) status = changeMode(work.fd, empty, stat.mode & 0o7777);
+  if (status >= 0) status = copyXattrs(union, { fd: dir, name: toName }, empty);
+  if (status >= 0) status = setXattr(work.fd, empty, union.marks.opaque, YES);
+  if (status >= 0) status = changeTimes(work.fd, empty, stat);
+  if (status >= 0) status = rename(work.fd, empty, dir, toName, RENAME_EXCHANGE);
+  const discarded = work.discardTree(empty);
+  return status < 0 ? status : discarded;
+}
+
+function updateNames(union: Union, renaming: Renaming, leavesWhiteout: boolean): void {
+  const { from, fromName, to, toName, source, target } = renaming;
+  const replaced = to.entries.get(toName);
+  const hidden = replaced?.below;
+  if (replaced !== undefined) {
+    if (target?.isDirectory()) bury(union, target);
+    detach(replaced);
+    removeEntry(union, replaced, false);
+  }
+  const old = from.entries.get(fromName)!;
+  const position = source.names.indexOf(old);
+  detach(old);
+  removeEntry(union, old, leavesWhiteout);
+  const entry = addEntry(union, to, toName, source.type);
+  entry.below = hidden;
+  attach(entry, source);
+  // The first name is the way to the file: the new one takes the old one's rank.
+  source.names.splice(position, 0, source.names.pop()!);
+  if (source.isDirectory()) {
+    source.upper!.parent = to.upper;
+    source.upper!.name = toName;
+  }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Rename: the checks, and which of the two kinds it is. A move leaves its old
+ * name free (rename-move.ts); an exchange gives each of two objects the other's
+ * name (rename-exchange.ts).
+ */
+import type { ByteString } from '../base/bytes.js';
+import {
+  EBUSY,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  EROFS,
+  type Errno,
+} from '../base/errno.js';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
+import { NAME_MAX } from '../sys/names.js';
+import { copyUp } from './copy-up.js';
+import { completeListing } from './listing.js';
+import { findNode } from './lookup.js';
+import type { DirectoryNode, OverlayNode } from './node.js';
+import { settle } from './references.js';
+import { exchangeNodes } from './rename-exchange.js';
+import { moveNode } from './rename-move.js';
+import type { Union } from './union.js';
+
+/** One rename: what goes where, and what is there now. */
+export interface Renaming {
+  from: DirectoryNode;
+  fromName: ByteString;
+  to: DirectoryNode;
+  toName: ByteString;
+  source: OverlayNode;
+  target: OverlayNode | null;
+}
+
+/** rename(2), with RENAME_NOREPLACE or RENAME_EXCHANGE in `flags`. Answers 0 or a negated errno. */
+export function renameName(
+  union: Union,
+  from: DirectoryNode,
+  fromName: ByteString,
+  to: DirectoryNode,
+  toName: ByteString,
+  flags: number,
+): Errno {
+  if (!union.writable) return -EROFS;
+  if (flags !== 0 && flags !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE) return -EINVAL;
+  if (to.dead) return -ENOENT;
+  if (toName.length > NAME_MAX) return -ENAMETOOLONG;
+  const source = findNode(union, from, fromName);
+  if (typeof source === 'number') return source;
+  const found = findNode(union, to, toName);
+  const renaming = { from, fromName, to, toName, source, target: typeof found === 'number' ? null : found };
+  const status = typeof found === 'number' && found !== -ENOENT ? found : perform(union, renaming, flags);
+  settle(union, source);
+  if (renaming.target !== null) settle(union, renaming.target);
+  return status;
+}
+
+function perform(union: Union, renaming: Renaming, flags: number): Errno {
+  const refused = flags === RENAME_EXCHANGE ? refuseExchange(renaming) : refuseMove(union, renaming, flags);
+  if (refused < 0) return refused;
+  // Two names of one file: rename(2) does nothing and says that it worked.
+  if (renaming.source === renaming.target) return 0;
+  for (const node of [renaming.source, renaming.to, renaming.from]) {
+    const status = copyUp(union, node);
+    if (status < 0) return status;
+  }
+  return flags === RENAME_EXCHANGE ? exchangeNodes(union, renaming) : moveNode(union, renaming);
+}
+
+function refuseExchange({ source, target, from, to }: Renaming): Errno {
+  if (target === null) return -ENOENT;
+  return isWithin(to, source) || isWithin(from, target) ? -EINVAL : 0;
+}
+
+function refuseMove(union: Union, { source, target, from, to }: Renaming, flags: number): Errno {
+  if (source === union.root || target === union.root) return -EBUSY;
+  if (isWithin(to, source)) return -EINVAL;
+  if (target === null || target === source) return target !== null && flags === RENAME_NOREPLACE ? -EEXIST : 0;
+  if (flags === RENAME_NOREPLACE) return -EEXIST;
+  if (isWithin(from, target)) return -ENOTEMPTY;
+  if (!target.isDirectory()) return source.isDirectory() ? -ENOTDIR : 0;
+  if (!source.isDirectory()) return -EISDIR;
+  const listed = completeListing(union, target);
+  if (listed < 0) return listed;
+  return target.entries.size > 0 ? -ENOTEMPTY : 0;
+}
+
+/** Whether `directory` is `node` or lies somewhere below it. */
+function isWithin(directory: DirectoryNode, node: OverlayNode): boolean {
+  for (let at: DirectoryNode | null = directory; at !== null; at = at.parent) if (at === node) return true;
+  return false;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The work directory: where changes of several steps are made ready, and where
+ * removed files stay that a program still has open. Only `WORKDIR/work` is used;
+ * it is emptied at every mount, so whatever a kill left behind is gone then.
+ *
+ * Two locks (flock(2), gone with their holder) keep a second tsoverlay from the
+ * same upper or work directory.
+ */
+import type { ByteString } from '../base/bytes.js';
+import { EAGAIN, EEXIST, EISDIR, EMLINK, ENOENT, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
+import { check, OverlayError } from '../base/errors.js';
+import {
+  listDirectory,
+  makeDirectory,
+  makeLink,
+  makeNode,
+  removeDirectory,
+  rename,
+  unlink,
+} from '../sys/entries.js';
+import {
+  close,
+  LOCK_EXCLUSIVE,
+  LOCK_NONBLOCKING,
+  lock,
+  O_DIRECTORY,
+  O_PATH,
+  openAt,
+} from '../sys/files.js';
+import { openReadable } from '../sys/handles.js';
+import { Stat, statAt } from '../sys/stat.js';
+import { removeXattr, setXattr } from '../sys/xattrs.js';
+import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
+
+const KNOWN_CONTENTS = new Set(['work', 'index']);
+
+export class WorkDirectory {
+  #counter = 0;
+  #whiteout: ByteString | null = null;
+
+  private constructor(
+    /** O_PATH descriptor of `WORKDIR/work`. */
+    readonly fd: number,
+    private readonly locks: number[],
+  ) {}
+
+  /**
+   * Takes the work directory for this mount: locks it and the upper, empties it.
+   * Throws an OverlayError when another mount has it or when it holds anything
+   * that is not a work directory's.
+   */
+  static open(workRoot: number, workPath: string, upper: number, upperPath: string, marks: Marks): WorkDirectory {
+    const locks: number[] = [];
+    try {
+      locks.push(takeLock(upper, upperPath, 'upper'), takeLock(workRoot, workPath, 'work'));
+      refuseStrangers(locks[1], workPath);
+      const made = makeDirectory(workRoot, 'work', 0);
+      if (made !== -EEXIST) check(made, { operation: 'create work directory', path: `${workPath}/work` });
+      const fd = check(openAt(workRoot, 'work', O_PATH | O_DIRECTORY), {
+        operation: 'open work directory',
+        path: `${workPath}/work`,
+      });
+      locks.push(fd);
+      refuseVolatile(fd, workPath);
+      const work = new WorkDirectory(fd, locks);
+      check(work.clear(), { operation: 'empty work directory', path: `${workPath}/work` });
+      requireXattrs(fd, marks, upperPath);
+      return work;
+    } catch (failure) {
+      for (const held of locks) close(held);
+      throw failure;
+    }
+  }
+
+  /** A name that nothing in the work directory has, spelled as the kernel spells its own. */
+  temporaryName(): ByteString {
+    return `#${(++this.#counter).toString(16)}`;
+  }
+
+  /** Makes a whiteout in some directory of the upper. All whiteouts are links to one, as the kernel's are. */
+  makeWhiteout(dir: number, name: ByteString): Errno {
+    if (this.#whiteout === null) {
+      const shared = this.temporaryName();
+      const made = makeNode(this.fd, shared, WHITEOUT_MODE, WHITEOUT_DEVICE);
+      if (made < 0) return made;
+      this.#whiteout = shared;
+    }
+    const linked = makeLink(this.fd, this.#whiteout, dir, name);
+    if (linked !== -EMLINK && linked !== -EPERM) return linked;
+    this.#whiteout = null;
+    return makeNode(dir, name, WHITEOUT_MODE, WHITEOUT_DEVICE);
+  }
+
+  /** Removes a temporary file; a failure leaves a leftover that the next mount clears. */
+  discard(name: ByteString): Errno {
+    return unlink(this.fd, name);
+  }
+
+  /**
+   * Removes a whole tree in the work directory. Directories found inside are
+   * moved up to its root first: no recursion, so no depth is too deep.
+   */
+  discardTree(name: ByteString): Errno {
+    const pending = [name];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const status = this.#flatten(next, pending);
+      if (status < 0) return status;
+    }
+    return 0;
+  }
+
+  /** Empties the work directory. */
+  clear(): Errno {
+    const names: ByteString[] = [];
+    const listed = this.#list('.', names);
+    if (listed < 0) return listed;
+    for (const name of names) {
+      const status = unlink(this.fd, name);
+      if (status < 0 && status !== -EISDIR && status !== -EPERM) return status;
+      if (status < 0) {
+        const removed = this.discardTree(name);
+        if (removed < 0) return removed;
+      }
+    }
+    return 0;
+  }
+
+  close(): void {
+    if (this.#whiteout !== null) this.discard(this.#whiteout);
+    for (const held of this.locks) close(held);
+  }
+
+  #list(name: ByteString, names: ByteString[]): Errno {
+    const fd = openAt(this.fd, name, O_DIRECTORY);
+    if (fd < 0) return fd;
+    const status = listDirectory(fd, (entry) => names.push(entry) > 0);
+    close(fd);
+    return status;
+  }
+
+  #flatten(name: ByteString, pending: ByteString[]): Errno {
+    const names: ByteString[] = [];
+    const listed = this.#list(name, names);
+    if (listed < 0) return listed;
+    const dir = openAt(this.fd, name, O_PATH | O_DIRECTORY);
+    if (dir < 0) return dir;
+    for (const child of names) {
+      let status = unlink(dir, child);
+      if (status === -EISDIR || status === -EPERM) {
+        const moved = this.temporaryName();
+        status = rename(dir, child, this.fd, moved);
+        if (status === 0) pending.push(moved);
+      }
+      if (status < 0) {
+        close(dir);
+        return status;
+      }
+    }
+    close(dir);
+    return removeDirectory(this.fd, name);
+  }
+}
+
+function takeLock(directory: number, path: string, kind: 'upper' | 'work'): number {
+  const fd = check(openReadable(directory), { operation: `open ${kind} directory`, path });
+  const status = lock(fd, LOCK_EXCLUSIVE | LOCK_NONBLOCKING);
+  if (status === 0) return fd;
+  close(fd);
+  throw new OverlayError({
+    operation: `use ${kind} directory`,
+    path,
+    errno: status,
+    reason: status === -EAGAIN ? 'another live mount uses it' : undefined,
+    remedy: 'see `tsoverlay mounts`, and unmount the other or choose another directory',
+  });
+}
+
+function refuseStrangers(workRoot: number, path: string): void {
+  let stranger: ByteString | undefined;
+  listDirectory(workRoot, (name) => {
+    if (!KNOWN_CONTENTS.has(name)) stranger = name;
+    return stranger === undefined;
+  });
+  if (stranger === undefined) return;
+  throw new OverlayError({
+    operation: 'use work directory',
+    path,
+    errno: -EEXIST,
+    reason: `it holds ${JSON.stringify(stranger)}, which no earlier mount left there`,
+    remedy: 'give an empty directory, or one that was a work directory before',
+  });
+}
+
+/** A volatile mount that was not unmounted cleanly may have lost data (overlayfs.rst, "Volatile mount"). */
+function refuseVolatile(fd: number, path: string): void {
+  const incompat = openAt(fd, 'incompat', O_PATH | O_DIRECTORY);
+  if (incompat < 0) return;
+  const found = statAt(incompat, 'volatile', new Stat());
+  close(incompat);
+  if (found === -ENOENT) return;
+  throw new OverlayError({
+    operation: 'use work directory',
+    path,
+    reason: 'its upper was mounted volatile and may be incomplete',
+    remedy: `discard the upper, or delete ${path}/work/incompat/volatile to keep it as it is`,
+  });
+}
+
+function requireXattrs(fd: number, marks: Marks, upperPath: string): void {
+  const status = setXattr(fd, '.', marks.opaque, YES);
+  if (status === 0) {
+    check(removeXattr(fd, '.', marks.opaque), { operation: 'test extended attributes', path: upperPath });
+    return;
+  }
+  throw new OverlayError({
+    operation: 'use upper directory',
+    path: upperPath,
+    errno: status,
+    reason:
+      status === -EOPNOTSUPP
+        ? `its file system has no ${marks.prefix}* attributes`
+        : `${marks.prefix}* attributes cannot be set`,
+    remedy:
+      status === -EPERM ? 'run as root, or give -o userxattr' : 'put upper and work on another file system',
+  });
+}

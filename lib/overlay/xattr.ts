@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Extended attributes of nodes. The marks of this overlay are not shown and
+ * cannot be set: a name in their namespace is stored one step further in, so
+ * that an overlay on top of this one works (overlayfs.rst, "Nested overlayfs mounts").
+ */
+import type { ByteString } from '../base/bytes.js';
+import { EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
+import { copyUp, isInUpper } from './copy-up.js';
+import type { OverlayNode } from './node.js';
+import type { Union } from './union.js';
+
+export function getAttribute(union: Union, node: OverlayNode, name: ByteString): Buffer | Errno {
+  const { place } = union;
+  const located = union.locate(node, place);
+  return located < 0 ? located : getXattr(place.fd, place.name, union.marks.toDisk(name));
+}
+
+export function listAttributes(union: Union, node: OverlayNode): ByteString[] | Errno {
+  const { place, marks } = union;
+  const located = union.locate(node, place);
+  if (located < 0) return located;
+  const names = listXattrs(place.fd, place.name);
+  if (names === -EOPNOTSUPP) return [];
+  if (typeof names === 'number') return names;
+  return names.filter((name) => !marks.isOwn(name)).map((name) => marks.fromDisk(name));
+}
+
+/** `flags`: XATTR_CREATE, XATTR_REPLACE or 0. */
+export function setAttribute(
+  union: Union,
+  node: OverlayNode,
+  name: ByteString,
+  value: Uint8Array,
+  flags: number,
+): Errno {
+  const status = copyUp(union, node);
+  if (status < 0) return status;
+  const { place } = union;
+  const located = union.locate(node, place);
+  return located < 0 ? located : setXattr(place.fd, place.name, union.marks.toDisk(name), value, flags);
+}
+
+export function removeAttribute(union: Union, node: OverlayNode, name: ByteString): Errno {
+  // Asked before the copy-up, so that removing what is not there does not cause one.
+  if (!isInUpper(node)) {
+    const present = getAttribute(union, node, name);
+    if (typeof present === 'number') return present;
+  }
+  const status = copyUp(union, node);
+  if (status < 0) return status;
+  const { place } = union;
+  const located = union.locate(node, place);
+  return located < 0 ? located : removeXattr(place.fd, place.name, union.marks.toDisk(name));
+}

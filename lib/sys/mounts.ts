@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/** Mounting, unmounting, what is mounted, and how full a file system is. */
+import { readFileSync } from 'node:fs';
+import type { ByteString } from '../base/bytes.js';
+import { raw, result } from './libc.js';
+import { ownedArgument } from './names.js';
+
+export const MS_RDONLY = 1;
+export const MS_NOSUID = 2;
+export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
+export const MS_NOATIME = 1024;
+export const MS_NODIRATIME = 2048;
+export const MS_RELATIME = 1 << 21;
+export const MS_STRICTATIME = 1 << 24;
+export const MNT_DETACH = 2;
+export const UMOUNT_NOFOLLOW = 8;
+
+export function mountFileSystem(
+  source: string,
+  target: ByteString,
+  type: string,
+  flags: number,
+  data: string,
+): number {
+  return result(
+    raw.mount(ownedArgument(source), ownedArgument(target), ownedArgument(type), flags, ownedArgument(data)),
+  );
+}
+
+export function unmountFileSystem(target: ByteString, flags: number): number {
+  return result(raw.umount2(ownedArgument(target), flags));
+}
+
+export interface FileSystemSize {
+  blockSize: number;
+  fragmentSize: number;
+  blocks: number;
+  freeBlocks: number;
+  availableBlocks: number;
+  files: number;
+  freeFiles: number;
+  nameLength: number;
+}
+
+/** fstatfs(2): sizes in blocks of `fragmentSize` bytes; or a negated errno. */
+export function statFileSystem(fd: number): FileSystemSize | number {
+  const out = Buffer.alloc(120);
+  const status = result(raw.statfs(fd, out));
+  if (status < 0) return status;
+  const word = (index: number): number => Number(out.readBigUInt64LE(index * 8));
+  return {
+    blockSize: word(1),
+    blocks: word(2),
+    freeBlocks: word(3),
+    availableBlocks: word(4),
+    files: word(5),
+    freeFiles: word(6),
+    nameLength: word(8),
+    fragmentSize: word(9),
+  };
+}
+
+export interface MountRecord {
+  mountId: number;
+  /** major:minor */
+  device: string;
+  target: ByteString;
+  type: string;
+  source: string;
+  /** Options of the file system itself. */
+  options: string;
+}
+
+/** The mounts this process sees, oldest first (proc(5), mountinfo). */
+export function listMounts(): MountRecord[] {
+  return readFileSync('/proc/self/mountinfo', 'latin1').split('\n').filter(Boolean).map(parseMount);
+}
+
+function parseMount(line: string): MountRecord {
+  const [before, after] = line.split(' - ');
+  const fields = before.split(' ');
+  const [type, source, options] = after.split(' ');
+  return {
+    mountId: Number(fields[0]),
+    device: fields[2],
+    target: unescape(fields[4]),
+    type,
+    source: unescape(source),
+    options: unescape(options ?? ''),
+  };
+}
+
+/** mountinfo writes space, tab, newline and backslash as three octal digits. */
+function unescape(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
