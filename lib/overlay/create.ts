@@ -150,6 +150,7 @@ function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNo
 function adoptFile(union: Union, type: number): FileNode {
   const node = union.nodes.addFile(type);
   node.inUpper = true;
+  node.lacksCapability = true;
   return node;
 }
 

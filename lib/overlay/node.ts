@@ -75,6 +75,8 @@ abstract class BaseNode {
 export class FileNode extends BaseNode {
   inUpper = false;
   lower: LowerPlace | null = null;
+  /** The file is known to have no capability: the kernel asks before every first write and every chown. */
+  lacksCapability = false;
   /** Key in the table of upper files with several names, or null. */
   linkKey: string | null = null;
 

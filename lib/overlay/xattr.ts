@@ -5,16 +5,22 @@
  * that an overlay on top of this one works (overlayfs.rst, "Nested overlayfs mounts").
  */
 import type { ByteString } from '../base/bytes.js';
-import { EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { ENODATA, EOPNOTSUPP, type Errno } from '../base/errno.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
 import { copyUp, isInUpper } from './copy-up.js';
 import type { OverlayNode } from './node.js';
 import type { Union } from './union.js';
 
+const CAPABILITY = 'security.capability';
+
 export function getAttribute(union: Union, node: OverlayNode, name: ByteString): Buffer | Errno {
+  if (name === CAPABILITY && !node.isDirectory() && node.lacksCapability) return -ENODATA;
   const { place } = union;
   const located = union.locate(node, place);
-  return located < 0 ? located : getXattr(place.fd, place.name, union.marks.toDisk(name));
+  if (located < 0) return located;
+  const value = getXattr(place.fd, place.name, union.marks.toDisk(name));
+  if (value === -ENODATA && name === CAPABILITY && !node.isDirectory()) node.lacksCapability = true;
+  return value;
 }
 
 export function listAttributes(union: Union, node: OverlayNode): ByteString[] | Errno {
@@ -39,6 +45,7 @@ export function setAttribute(
   if (status < 0) return status;
   const { place } = union;
   const located = union.locate(node, place);
+  if (!node.isDirectory()) node.lacksCapability = false;
   return located < 0 ? located : setXattr(place.fd, place.name, union.marks.toDisk(name), value, flags);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Names in a directory: made, linked, moved, removed, listed. All answer >= 0 or a negated errno. */
 import type { ByteString } from '../base/bytes.js';
+import { ENOSYS } from '../base/errno.js';
 import { raw, result } from './libc.js';
 import { pathArgument, secondPathArgument } from './names.js';
 
@@ -64,11 +65,22 @@ export function changeOwner(dir: number, name: ByteString, uid: number, gid: num
   return result(raw.fchownat(dir, pathArgument(name), uid, gid, AT_SYMLINK_NOFOLLOW));
 }
 
+const SYS_FCHMODAT2 = 452;
+let hasFchmodat2 = true;
+
 /**
- * Mode of a file that is no symlink. Through /proc, because fchmodat(2) has no
- * flag that keeps it from following a symlink put in the name's place.
+ * Mode of a file that is no symlink. fchmodat(2) of libc follows a symlink put in
+ * the name's place; fchmodat2(2) does not, but came with Linux 6.6. Before it
+ * /proc gives a path that starts at the directory.
  */
 export function changeMode(dir: number, name: ByteString, mode: number): number {
+  if (hasFchmodat2) {
+    const status = result(
+      raw.syscall5(SYS_FCHMODAT2, dir, pathArgument(name), mode, AT_SYMLINK_NOFOLLOW, 0),
+    );
+    if (status !== -ENOSYS) return status;
+    hasFchmodat2 = false;
+  }
   return result(raw.chmod(pathArgument(`/proc/self/fd/${dir}/${name}`), mode));
 }
 

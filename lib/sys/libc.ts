@@ -26,6 +26,9 @@ export const raw = {
   openat: declare('int openat(int dir, const void *path, int flags, uint mode)'),
   syscall4: declare('long syscall(long number, long a, const void *b, const void *c, long d)'),
   syscall5: declare('long syscall(long number, long a, const void *b, long c, const void *d, long e)'),
+  syscall6: declare(
+    'long syscall(long number, long a, const void *b, long c, const void *d, const void *e, long f)',
+  ),
   close: declare('int close(int fd)'),
   read: declare('int64 read(int fd, void *buffer, size_t size)'),
   write: declare('int64 write(int fd, const void *buffer, size_t size)'),
