@@ -8,16 +8,7 @@
  * the thread sleeps in poll(2): a busy mount is answered at once, an idle one
  * uses no CPU (native-notes/fuse-protocol.md has the figures).
  */
-import {
-  EAGAIN,
-  EINTR,
-  EINVAL,
-  EIO,
-  ENODEV,
-  ENOENT,
-  ENOTCONN,
-  type Errno,
-} from '../base/errno.js';
+import { EAGAIN, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOTCONN, type Errno } from '../base/errno.js';
 import { read, write } from '../sys/files.js';
 import { waitReadable } from '../sys/poll.js';
 import type { Session } from './session.js';
@@ -37,27 +28,24 @@ export interface LoopObserver {
 
 /** Serves until the mount goes. `fd` must be non-blocking. */
 export function serveDevice(fd: number, session: Session, observer: LoopObserver): LoopEnd {
-  const { message, reply } = session;
-  const requestSize = message.buffer.length;
+  const { buffer } = session.message;
   let started = false;
   for (let idle = 0; ; ) {
-    const length = read(fd, message.buffer, requestSize);
-    if (length > 0) {
-      idle = 0;
-      const size = session.serve(length);
-      const status = size > 0 ? answer(fd, reply.buffer, size) : 0;
-      if (status < 0) return status === -ENODEV ? 'unmounted' : status;
-      if (!started && session.agreement !== null) {
-        started = true;
-        observer.started();
-      }
+    const length = read(fd, buffer, buffer.length);
+    if (length <= 0) {
+      if (idle === SPINS) observer.rested();
+      const next = afterFailedRead(fd, length, idle);
+      if (next === 'unmounted' || next < 0) return next;
+      idle = next;
       continue;
     }
-    if (idle === SPINS) observer.rested();
-    const next = afterFailedRead(fd, length, idle);
-    if (typeof next !== 'number') return 'unmounted';
-    if (next < 0) return next;
-    idle = next;
+    idle = 0;
+    const size = session.serve(length);
+    const status = size > 0 ? answer(fd, session.reply.buffer, size) : 0;
+    if (status < 0) return status === -ENODEV ? 'unmounted' : status;
+    if (started || session.agreement === null) continue;
+    started = true;
+    observer.started();
   }
 }
 

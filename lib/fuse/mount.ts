@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Mounting and unmounting: mount(2) with a descriptor of /dev/fuse, as privileged programs do. */
 import { writeFileSync } from 'node:fs';
-import { mountDebug } from '../base/debug.js';
 import { fromText } from '../base/bytes.js';
+import { mountDebug } from '../base/debug.js';
 import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { close, O_NONBLOCK, O_RDWR, openPath } from '../sys/files.js';
@@ -61,7 +61,12 @@ export function mountFuse(fd: number, options: FuseMountOptions): void {
   check(status, {
     operation: 'mount',
     path: options.target,
-    reason: status === -EPERM ? 'mounting is not permitted' : status === -EINVAL ? 'the kernel refused it' : undefined,
+    reason:
+      status === -EPERM
+        ? 'mounting is not permitted'
+        : status === -EINVAL
+          ? 'the kernel refused it'
+          : undefined,
     remedy: status === -EPERM ? 'run as root, or in a user namespace of your own (unshare -Ur)' : undefined,
   });
 }

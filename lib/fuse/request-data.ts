@@ -63,7 +63,8 @@ function copyRange({ fileSystem }: Session, message: Message): number {
     size,
   };
   if (message.u64(48) !== 0) return -EINVAL;
-  const safe = Number.isSafeInteger(request.fromOffset + size) && Number.isSafeInteger(request.toOffset + size);
+  const safe =
+    Number.isSafeInteger(request.fromOffset + size) && Number.isSafeInteger(request.toOffset + size);
   return safe ? fileSystem.copy(request) : -EFBIG;
 }
 

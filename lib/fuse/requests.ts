@@ -10,13 +10,13 @@
  * over an open (native-notes/fuse-protocol.md).
  */
 import { ENOSYS, EOPNOTSUPP } from '../base/errno.js';
-import * as attributes from './request-attributes.js';
 import { Opcode } from './abi.js';
 import type { Message } from './message.js';
+import { NO_REPLY, type Reply } from './reply.js';
+import * as attributes from './request-attributes.js';
 import * as data from './request-data.js';
 import * as listing from './request-listing.js';
 import * as names from './request-names.js';
-import { NO_REPLY, type Reply } from './reply.js';
 import type { Session } from './session.js';
 
 export type Serve = (session: Session, message: Message, reply: Reply) => number;
@@ -87,12 +87,7 @@ const table: readonly [opcode: number, minimum: number, serve: Serve][] = [
   [Opcode.REMOVEMAPPING, 0, () => -EOPNOTSUPP],
 ];
 
-const SILENT = new Set<number>([
-  Opcode.FORGET,
-  Opcode.BATCH_FORGET,
-  Opcode.INTERRUPT,
-  Opcode.NOTIFY_REPLY,
-]);
+const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
 
 const nameOf = new Map<number, string>(Object.entries(Opcode).map(([name, number]) => [number, name]));
 

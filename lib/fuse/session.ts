@@ -6,11 +6,11 @@
  */
 import { fuseDebug } from '../base/debug.js';
 import { EINVAL, EIO, ENOSYS, EPERM, errnoName } from '../base/errno.js';
+import { Stat } from '../sys/stat.js';
 import { INIT_OUT, Opcode, OUT_HEADER, REQUEST_OVERHEAD } from './abi.js';
 import type { FileSystem, Requester } from './file-system.js';
 import { type Agreement, MAX_WRITE, negotiate } from './init.js';
 import { Message } from './message.js';
-import { Stat } from '../sys/stat.js';
 import { type EntryOut, NO_REPLY, Reply } from './reply.js';
 import { rows } from './requests.js';
 
@@ -75,9 +75,9 @@ export class Session {
 
   #finish(result: number): number {
     const { view, buffer } = this.reply;
-    const length = OUT_HEADER + (result > 0 ? result : 0);
+    const length = OUT_HEADER + Math.max(result, 0);
     view.setUint32(0, length, true);
-    view.setInt32(4, result < 0 ? result : 0, true);
+    view.setInt32(4, Math.min(result, 0), true);
     // `unique` goes back as it came.
     this.message.buffer.copy(buffer, 8, 8, 16);
     return length;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
 import type { ByteString } from '../base/bytes.js';
-import { ENOTDIR, ESTALE, type Errno } from '../base/errno.js';
+import { ENOTDIR, type Errno, ESTALE } from '../base/errno.js';
 import type {
   AttributeRequest,
   CopyRequest,

@@ -115,7 +115,7 @@ function checkTarget(path: string): string {
     });
   }
   const present = listMounts().find((record) => record.target === fromText(target));
-  if (present !== undefined && present.type.startsWith('fuse')) {
+  if (present?.type.startsWith('fuse')) {
     throw new OverlayError({
       operation: 'mount',
       path,

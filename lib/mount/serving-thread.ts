@@ -81,4 +81,3 @@ try {
 } catch (failure) {
   refuse(failure);
 }
-

@@ -4,8 +4,9 @@
  * memory: the serving thread never answers a message, and counting costs it one
  * store.
  */
-import { COUNTED_OPCODES } from '../fuse/session.js';
+
 import { opcodeName } from '../fuse/requests.js';
+import { COUNTED_OPCODES } from '../fuse/session.js';
 import type { Union } from '../overlay/union.js';
 import type { MountFigures } from './config.js';
 

@@ -69,19 +69,20 @@ export function setAttributes(union: Union, node: OverlayNode, change: Attribute
     const status = resize(union, node as FileNode, change);
     if (status < 0) return status;
   }
+  return applyChange(union, node, change);
+}
+
+/** Owner before mode, because a change of owner clears setuid bits; times last. Precondition: the node is in the upper. */
+function applyChange(union: Union, node: OverlayNode, change: AttributeChange): Errno {
   const { place } = union;
-  const located = union.locate(node, place);
-  if (located < 0) return located;
-  if (change.uid !== UNCHANGED || change.gid !== UNCHANGED) {
-    const status = changeOwner(place.fd, place.name, change.uid, change.gid);
-    if (status < 0) return gone(status);
+  let status = union.locate(node, place);
+  if (status === 0 && (change.uid !== UNCHANGED || change.gid !== UNCHANGED)) {
+    status = changeOwner(place.fd, place.name, change.uid, change.gid);
   }
-  if (change.mode >= 0) {
-    const status = changeMode(place.fd, place.name, change.mode & 0o7777);
-    if (status < 0) return gone(status);
-  }
-  if (change.accessNanoseconds === UTIME_OMIT && change.modifyNanoseconds === UTIME_OMIT) return 0;
-  return gone(changeTimes(place.fd, place.name, change));
+  if (status === 0 && change.mode >= 0) status = changeMode(place.fd, place.name, change.mode & 0o7777);
+  const hasTimes = change.accessNanoseconds !== UTIME_OMIT || change.modifyNanoseconds !== UTIME_OMIT;
+  if (status === 0 && hasTimes) status = changeTimes(place.fd, place.name, change);
+  return gone(status);
 }
 
 function resize(union: Union, node: FileNode, change: AttributeChange): Errno {

@@ -21,16 +21,7 @@ import {
   readLink,
   rename,
 } from '../sys/entries.js';
-import {
-  close,
-  O_CREAT,
-  O_EXCL,
-  O_NOATIME,
-  O_RDONLY,
-  O_RDWR,
-  openAt,
-  syncFile,
-} from '../sys/files.js';
+import { close, O_CREAT, O_EXCL, O_NOATIME, O_RDONLY, O_RDWR, openAt, syncFile } from '../sys/files.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, Stat, statAt } from '../sys/stat.js';
 import { getXattr, listXattrs, setXattr } from '../sys/xattrs.js';
 import { copyData } from './copy-data.js';
@@ -239,4 +230,3 @@ function takeUpperInode(union: Union, node: FileNode): Errno {
   node.inodeHigh = numbers.high;
   return 0;
 }
-

@@ -9,7 +9,17 @@
  * it hides can never come through (ovl_create_over_whiteout in fs/overlayfs/dir.c).
  */
 import type { ByteString } from '../base/bytes.js';
-import { EEXIST, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
+import {
+  EEXIST,
+  EISDIR,
+  ENAMETOOLONG,
+  ENODATA,
+  ENOENT,
+  EOPNOTSUPP,
+  EPERM,
+  EROFS,
+  type Errno,
+} from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
 import { makeDirectory, makeLink, makeNode, makeSymlink, RENAME_EXCHANGE, rename } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
@@ -51,7 +61,8 @@ export function createNode(
   let status = createAs(creation.creator, dir, name, () => make(dir, name, creation));
   const type = creation.mode & S_IFMT;
   if (status === -EEXIST) status = createOverWhiteout(union, parent, name, creation);
-  else if (status === 0 && type === S_IFDIR && parent.merges) status = setXattr(dir, name, union.marks.opaque, YES);
+  else if (status === 0 && type === S_IFDIR && parent.merges)
+    status = setXattr(dir, name, union.marks.opaque, YES);
   if (status < 0) return status;
   return adopt(union, parent, name);
 }
@@ -175,7 +186,10 @@ export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode,
   const located = union.locate(node, place);
   if (located < 0) return located;
   const target = union.directories.of(parent.upper!);
-  status = node.orphan === null ? makeLink(place.fd, place.name, target, name) : placeOrphan(union, node, target, name);
+  status =
+    node.orphan === null
+      ? makeLink(place.fd, place.name, target, name)
+      : placeOrphan(union, node, target, name);
   if (status === -EEXIST) status = linkOverWhiteout(union, node, target, name);
   if (status < 0) return status;
   const known = statAt(target, name, union.stat);

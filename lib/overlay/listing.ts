@@ -229,4 +229,3 @@ function firstAfter(order: readonly Entry[], cookie: number): number {
   }
   return low;
 }
-

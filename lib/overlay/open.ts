@@ -54,7 +54,8 @@ export function openUnion(set: LayerSet): Union {
     work = WorkDirectory.open(workRoot.number, set.work, upper.fd, set.upper, marks);
     undo.push(() => work?.close());
   }
-  const readOnlyPaths = writable === null && set.upper !== undefined ? [set.upper, ...set.lowers] : set.lowers;
+  const readOnlyPaths =
+    writable === null && set.upper !== undefined ? [set.upper, ...set.lowers] : set.lowers;
   for (const [index, path] of readOnlyPaths.entries()) {
     const layer = openLower(path, index + 1);
     lowers.push(layer);
@@ -116,7 +117,8 @@ function checkPlacement(upperPath: string, workPath: string, lowers: readonly st
     const lower = resolve(lowerPath);
     if (lower === undefined) continue;
     if (lower === upper) throw overlap('upper', upperPath, 'it is a lower layer as well');
-    if (isWithin(upper, lower)) throw overlap('upper', upperPath, `it lies inside the lower layer ${lowerPath}`);
+    if (isWithin(upper, lower))
+      throw overlap('upper', upperPath, `it lies inside the lower layer ${lowerPath}`);
     if (isWithin(lower, upper)) throw overlap('lower', lowerPath, 'it lies inside the upper directory');
     if (lower === work || isWithin(work, lower)) {
       throw overlap('work', workPath, `it lies inside the lower layer ${lowerPath}`);

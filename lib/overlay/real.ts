@@ -5,8 +5,9 @@
  * there are too many and opened again when it is needed. In a lower layer it
  * never changes; in the upper `parent` and `name` follow renames.
  */
-import type { ByteString } from '../base/bytes.js';
+
 import { LRUCache } from 'lru-cache';
+import type { ByteString } from '../base/bytes.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openBeneath } from '../sys/files.js';
 import { PATH_MAX } from '../sys/names.js';
 import type { Layer } from './layer.js';

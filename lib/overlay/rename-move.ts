@@ -71,13 +71,20 @@ export function moveNode(union: Union, renaming: Renaming): Errno {
   return 0;
 }
 
-function chooseFlavour(union: Union, { from, fromName, to, toName, source, target }: Renaming): Flavour | Errno {
+function chooseFlavour(
+  union: Union,
+  { from, fromName, to, toName, source, target }: Renaming,
+): Flavour | Errno {
   const below = lowerHas(union, from, fromName);
   if (below < 0) return below;
   const over = target === null ? whiteoutAt(union, to, toName) : 0;
   if (over < 0) return over;
   if (below === 1) {
-    return { flags: over === 1 ? RENAME_EXCHANGE : RENAME_WHITEOUT, leavesWhiteout: true, removeWhiteout: false };
+    return {
+      flags: over === 1 ? RENAME_EXCHANGE : RENAME_WHITEOUT,
+      leavesWhiteout: true,
+      removeWhiteout: false,
+    };
   }
   const exchanges = over === 1 && source.isDirectory();
   return { flags: exchanges ? RENAME_EXCHANGE : 0, leavesWhiteout: false, removeWhiteout: exchanges };

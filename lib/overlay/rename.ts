@@ -81,7 +81,8 @@ function refuseExchange({ source, target, from, to }: Renaming): Errno {
 function refuseMove(union: Union, { source, target, from, to }: Renaming, flags: number): Errno {
   if (source === union.root || target === union.root) return -EBUSY;
   if (isWithin(to, source)) return -EINVAL;
-  if (target === null || target === source) return target !== null && flags === RENAME_NOREPLACE ? -EEXIST : 0;
+  if (target === null || target === source)
+    return target !== null && flags === RENAME_NOREPLACE ? -EEXIST : 0;
   if (flags === RENAME_NOREPLACE) return -EEXIST;
   if (isWithin(from, target)) return -ENOTEMPTY;
   if (!target.isDirectory()) return source.isDirectory() ? -ENOTDIR : 0;

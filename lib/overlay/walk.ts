@@ -76,4 +76,3 @@ export function walkToParent(union: Union, path: ByteString): Named | Errno {
   release(union, parent);
   return -ENOTDIR;
 }
-

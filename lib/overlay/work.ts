@@ -19,15 +19,7 @@ import {
   rename,
   unlink,
 } from '../sys/entries.js';
-import {
-  close,
-  LOCK_EXCLUSIVE,
-  LOCK_NONBLOCKING,
-  lock,
-  O_DIRECTORY,
-  O_PATH,
-  openAt,
-} from '../sys/files.js';
+import { close, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { Stat, statAt } from '../sys/stat.js';
 import { removeXattr, setXattr } from '../sys/xattrs.js';
@@ -50,7 +42,13 @@ export class WorkDirectory {
    * Throws an OverlayError when another mount has it or when it holds anything
    * that is not a work directory's.
    */
-  static open(workRoot: number, workPath: string, upper: number, upperPath: string, marks: Marks): WorkDirectory {
+  static open(
+    workRoot: number,
+    workPath: string,
+    upper: number,
+    upperPath: string,
+    marks: Marks,
+  ): WorkDirectory {
     const locks: number[] = [];
     try {
       locks.push(takeLock(upper, upperPath, 'upper'), takeLock(workRoot, workPath, 'work'));

@@ -34,13 +34,7 @@ export function makeLink(fromDir: number, from: ByteString, toDir: number, to: B
   return result(raw.linkat(fromDir, pathArgument(from), toDir, secondPathArgument(to), 0));
 }
 
-export function rename(
-  fromDir: number,
-  from: ByteString,
-  toDir: number,
-  to: ByteString,
-  flags = 0,
-): number {
+export function rename(fromDir: number, from: ByteString, toDir: number, to: ByteString, flags = 0): number {
   return result(raw.renameat2(fromDir, pathArgument(from), toDir, secondPathArgument(to), flags));
 }
 
@@ -75,9 +69,7 @@ let hasFchmodat2 = true;
  */
 export function changeMode(dir: number, name: ByteString, mode: number): number {
   if (hasFchmodat2) {
-    const status = result(
-      raw.syscall5(SYS_FCHMODAT2, dir, pathArgument(name), mode, AT_SYMLINK_NOFOLLOW, 0),
-    );
+    const status = result(raw.syscall5(SYS_FCHMODAT2, dir, pathArgument(name), mode, AT_SYMLINK_NOFOLLOW, 0));
     if (status !== -ENOSYS) return status;
     hasFchmodat2 = false;
   }

@@ -84,14 +84,14 @@ function parseMount(line: string): MountRecord {
   return {
     mountId: Number(fields[0]),
     device: fields[2],
-    target: unescape(fields[4]),
+    target: unescapeOctal(fields[4]),
     type,
-    source: unescape(source),
-    options: unescape(options ?? ''),
+    source: unescapeOctal(source),
+    options: unescapeOctal(options ?? ''),
   };
 }
 
 /** mountinfo writes space, tab, newline and backslash as three octal digits. */
-function unescape(field: string): string {
+function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -114,15 +114,7 @@ export function removeXattr(dir: number, name: ByteString, attribute: ByteString
 export function listXattrs(dir: number, name: ByteString): ByteString[] | number {
   const size = either(
     () =>
-      raw.syscall6(
-        SYS_LISTXATTRAT,
-        dir,
-        pathArgument(name),
-        AT_SYMLINK_NOFOLLOW,
-        scratch,
-        scratch.length,
-        0,
-      ),
+      raw.syscall6(SYS_LISTXATTRAT, dir, pathArgument(name), AT_SYMLINK_NOFOLLOW, scratch, scratch.length, 0),
     () => raw.llistxattr(throughProc(dir, name), scratch, scratch.length),
   );
   if (size < 0) return size;

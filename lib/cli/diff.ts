@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay diff` */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Argv, CommandModule } from 'yargs';
+import { toText } from '../base/bytes.js';
+import { OverlayError } from '../base/errors.js';
+import { type MountRecordFile, readRecords } from '../mount/registry.js';
+import { type Change, diffUpper, diffViews } from '../overlay/diff.js';
+import { openUnion } from '../overlay/open.js';
+import { realTarget } from './targets.js';
+
+interface Arguments {
+  target: string;
+  json: boolean;
+}
+
+function diffMount(record: MountRecordFile): Change[] {
+  if (record.upper === null) return [];
+  const { userxattr } = record;
+  const merged = openUnion({ lowers: record.lowers, upper: record.upper, readOnly: true, userxattr });
+  try {
+    const lower = record.lowers.length === 0 ? undefined : openUnion({ lowers: record.lowers, userxattr });
+    try {
+      return diffViews(merged, lower, record.upper);
+    } finally {
+      lower?.close();
+    }
+  } finally {
+    merged.close();
+  }
+}
+
+function diffDirectory(path: string): Change[] {
+  const upper = resolve(path);
+  if (statSync(upper, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new OverlayError({
+      operation: 'diff',
+      path,
+      reason: 'it is neither a mount nor a directory',
+      remedy: 'give the target of a mount, or an upper directory',
+    });
+  }
+  const union = openUnion({ lowers: [upper] });
+  try {
+    return diffUpper(union);
+  } finally {
+    union.close();
+  }
+}
+
+function handler({ target: path, json }: Arguments): void {
+  const target = realTarget(path);
+  const records = readRecords();
+  const record =
+    records.find((known) => known.target === target) ?? records.find((known) => known.upper === target);
+  const changes = record === undefined ? diffDirectory(path) : diffMount(record);
+  if (json) {
+    const shown = changes.map((change) => ({ kind: change.kind, path: toText(change.path) }));
+    process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+    return;
+  }
+  for (const { kind, path: changed } of changes) {
+    process.stdout.write(
+      Buffer.concat([Buffer.from(`${kind} `), Buffer.from(changed, 'latin1'), Buffer.from('\n')]),
+    );
+  }
+}
+
+export const diffCommand: CommandModule<unknown, Arguments> = {
+  command: 'diff <target>',
+  describe: 'What the upper changes: A added, C changed, D deleted',
+  builder: ((yargs: Argv) =>
+    yargs
+      .positional('target', {
+        type: 'string',
+        demandOption: true,
+        describe: 'A mount, or an upper directory',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'Print it as JSON' })
+      .example('$0 diff /mnt', 'Everything that was changed through the mount')) as never,
+  handler,
+};

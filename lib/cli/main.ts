@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The command line. Exit codes: 0 it worked; 1 it did not, and the message says
+ * why; 2 the command was called wrongly. `diff` and `explain` use 1 for a path or
+ * mount that is not there, as everything does.
+ */
+import { readFileSync } from 'node:fs';
+import yargs from 'yargs';
+import { UsageError } from '../base/errors.js';
+import { diffCommand } from './diff.js';
+import { explainCommand } from './explain.js';
+import { reportFailure } from './failure.js';
+import { mountCommand } from './mount.js';
+import { mountsCommand } from './mounts.js';
+import { unmountCommand } from './unmount.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const COMMANDS = new Set(['mount', 'unmount', 'umount', 'mounts', 'explain', 'diff', 'completion']);
+
+/** `tsoverlay -o … TARGET`, as mount helpers call it, means `tsoverlay mount -o … TARGET`. */
+function withCommand(argv: string[]): string[] {
+  const isBare = argv.some((word) => word === '-o' || word.startsWith('-olower')) && !COMMANDS.has(argv[0]);
+  return isBare ? ['mount', ...argv] : argv;
+}
+
+const argv = withCommand(process.argv.slice(2));
+const debug = argv.includes('--debug');
+
+try {
+  await yargs(argv)
+    .scriptName('tsoverlay')
+    .usage('$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer.')
+    .command(mountCommand)
+    .command(unmountCommand)
+    .command(mountsCommand)
+    .command(explainCommand)
+    .command(diffCommand)
+    .completion('completion', 'Print a script that completes commands and options in your shell')
+    .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
+    .demandCommand(1, 'no command is given; see `tsoverlay --help`')
+    .recommendCommands()
+    .strict()
+    .version(version)
+    .alias('help', 'h')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
+    .parserConfiguration({ 'duplicate-arguments-array': true, 'camel-case-expansion': false })
+    .exitProcess(false)
+    .fail((message, failure) => {
+      throw failure ?? new UsageError(message);
+    })
+    .parseAsync();
+} catch (failure) {
+  process.exitCode = reportFailure(failure, debug);
+}

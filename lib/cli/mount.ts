@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay mount` */
+import { resolve } from 'node:path';
+import type { Argv, CommandModule } from 'yargs';
+import { UsageError } from '../base/errors.js';
+import { mountInBackground } from '../mount/background.js';
+import type { DriverName } from '../mount/config.js';
+import type { MountOptions } from '../mount/mount.js';
+import { applyOptionString, emptyOptions } from '../mount/option-string.js';
+import { serveMount } from '../mount/server.js';
+
+interface Arguments {
+  target: string;
+  options: string[];
+  lower: string[];
+  upper: string | undefined;
+  work: string | undefined;
+  'read-only': boolean | undefined;
+  foreground: boolean;
+  driver: DriverName;
+  json: boolean;
+}
+
+function builder(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .positional('target', { type: 'string', demandOption: true, describe: 'An existing directory' })
+    .option('options', {
+      alias: 'o',
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: [] as string[],
+      describe: 'Options as mount(8) takes them: lowerdir=A:B (top first), upperdir=, workdir=, ro, nosuid…',
+    })
+    .option('lower', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: [] as string[],
+      describe: 'A read-only layer; give it again for each one, top first',
+    })
+    .option('upper', { type: 'string', describe: 'The writable layer; without it the mount is read-only' })
+    .option('work', { type: 'string', describe: "An empty directory on the upper's file system" })
+    .option('read-only', { type: 'boolean', describe: 'Nothing can be changed' })
+    .option('foreground', { alias: 'f', type: 'boolean', default: false, describe: 'Stay until unmounted' })
+    .option('driver', {
+      choices: ['kernel', 'fuse-native'] as const,
+      default: 'kernel' as const,
+      describe: 'kernel speaks to /dev/fuse itself; fuse-native goes through libfuse 2',
+    })
+    .option('json', { type: 'boolean', default: false, describe: 'Print what was mounted as JSON' })
+    .example('$0 mount --lower top --lower base --upper changes --work work /mnt', 'Three layers at /mnt')
+    .example('$0 mount -o lowerdir=top:base /mnt', 'Read-only')
+    .example('$0 mount -o lowerdir=base,upperdir=changes,workdir=work /mnt', 'As overlayfs takes it');
+}
+
+/** One meaning from both spellings; paths are made absolute, because the server runs in /. */
+function gather(args: Arguments): MountOptions {
+  const options = emptyOptions();
+  for (const text of args.options) applyOptionString(options, text);
+  options.lowers.push(...args.lower);
+  if (args.upper !== undefined) options.upper = args.upper;
+  if (args.work !== undefined) options.work = args.work;
+  if (args['read-only'] !== undefined) options.readOnly = args['read-only'];
+  if (Array.isArray(options.upper) || Array.isArray(options.work)) {
+    throw new UsageError('--upper and --work can be given once');
+  }
+  options.lowers = options.lowers.map((path) => resolve(path));
+  if (options.upper !== undefined) options.upper = resolve(options.upper);
+  if (options.work !== undefined) options.work = resolve(options.work);
+  return { ...options, driver: args.driver };
+}
+
+async function handler(args: Arguments): Promise<void> {
+  const target = resolve(args.target);
+  const options = gather(args);
+  const announce = (serverPid: number): void => {
+    if (args.json) {
+      process.stdout.write(
+        `${JSON.stringify({ target, serverPid, lowers: options.lowers, upper: options.upper ?? null, driver: args.driver })}\n`,
+      );
+    } else if (process.stdout.isTTY)
+      process.stdout.write(`mounted at ${target}, served by process ${serverPid}\n`);
+  };
+  if (!args.foreground) {
+    announce(await mountInBackground({ target, options }));
+    return;
+  }
+  const reason = await serveMount(
+    target,
+    { ...options, onFault: (text) => process.stderr.write(`tsoverlay: ${text}\n`) },
+    () => announce(process.pid),
+  );
+  if (reason !== undefined) throw new Error(reason);
+  process.exit(0);
+}
+
+export const mountCommand: CommandModule<unknown, Arguments> = {
+  command: 'mount <target>',
+  describe: 'Merge layers and mount them; returns when the mount can be used',
+  builder: builder as never,
+  handler,
+};

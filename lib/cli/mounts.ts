@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay mounts` */
+import type { Argv, CommandModule } from 'yargs';
+import { OverlayError } from '../base/errors.js';
+import type { MountFigures } from '../mount/config.js';
+import { askServer } from '../mount/control.js';
+import { type MountRecordFile, readRecords } from '../mount/registry.js';
+import { age, bytes, table } from './format.js';
+
+interface Arguments {
+  json: boolean;
+}
+
+type Listed = MountRecordFile & { figures: MountFigures | null; problem?: string };
+
+async function handler({ json }: Arguments): Promise<void> {
+  const listed = await Promise.all(readRecords().map(ask));
+  if (json) {
+    process.stdout.write(`${JSON.stringify(listed, null, 2)}\n`);
+    return;
+  }
+  const rows = listed.map((mount) => [
+    mount.target,
+    String(mount.serverPid),
+    mount.driver,
+    `${mount.lowers.length}${mount.upper === null ? '' : '+1'}`,
+    age(mount.since),
+    mount.figures === null ? (mount.problem ?? '') : String(mount.figures.requests),
+    mount.figures === null ? '' : String(mount.figures.nodes),
+    mount.figures === null ? '' : bytes(mount.figures.residentMemory),
+  ]);
+  const head = ['TARGET', 'SERVER', 'DRIVER', 'LAYERS', 'SINCE', 'REQUESTS', 'NODES', 'MEMORY'];
+  process.stdout.write(table([head, ...rows]));
+}
+
+async function ask(record: MountRecordFile): Promise<Listed> {
+  try {
+    const answer = await askServer(record.serverPid, { command: 'figures' });
+    return 'figures' in answer ? { ...record, figures: answer.figures } : { ...record, figures: null };
+  } catch (failure) {
+    if (!(failure instanceof OverlayError)) throw failure;
+    return { ...record, figures: null, problem: 'its server is gone' };
+  }
+}
+
+export const mountsCommand: CommandModule<unknown, Arguments> = {
+  command: 'mounts',
+  aliases: ['list'],
+  describe: 'What is mounted, since when, and what it has served',
+  builder: ((yargs: Argv) =>
+    yargs.option('json', { type: 'boolean', default: false, describe: 'Print it as JSON' })) as never,
+  handler,
+};

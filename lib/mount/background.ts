@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A mount served by a process of its own, which stays when the one that asked
+ * goes. The two talk over a socket on descriptor 3: options in, then one line
+ * back, that the mount can be used or why not.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
+import type { MountOptions } from './mount.js';
+import { prepareRuntimeDirectory, serverFiles } from './registry.js';
+
+export interface StartRequest {
+  target: string;
+  options: MountOptions;
+}
+
+export type StartAnswer =
+  | { started: true }
+  | { usage: boolean; story: ErrorStory; stack: string | undefined };
+
+/** Starts the server; settles with its process id when the mount can be used. */
+export async function mountInBackground(request: StartRequest): Promise<number> {
+  const directory = prepareRuntimeDirectory();
+  const starting = join(directory, `starting-${process.pid}.log`);
+  const log = openSync(starting, 'a', 0o600);
+  const main = fileURLToPath(new URL('./background-main.js', import.meta.url));
+  const child = spawn(process.execPath, [main], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log, 'pipe'],
+  });
+  closeSync(log);
+  renameSync(starting, serverFiles(child.pid!).log);
+  const channel = child.stdio[3] as Duplex;
+  try {
+    const answer = await exchange(channel, request, child.pid!);
+    if ('started' in answer) return child.pid!;
+    throw answer.usage
+      ? new UsageError(answer.story.reason ?? '', answer.story.remedy)
+      : new OverlayError({ ...answer.story, cause: answer.stack });
+  } finally {
+    channel.destroy();
+    child.unref();
+  }
+}
+
+function exchange(channel: Duplex, request: StartRequest, pid: number): Promise<StartAnswer> {
+  return new Promise((resolve, reject) => {
+    const fail = (cause?: unknown): void =>
+      reject(
+        new OverlayError({
+          operation: 'start the server',
+          reason: 'it ended before the mount was ready',
+          remedy: `see ${serverFiles(pid).log}`,
+          cause,
+        }),
+      );
+    channel.on('error', fail);
+    const lines = createInterface({ input: channel });
+    lines.once('line', (line) => resolve(JSON.parse(line) as StartAnswer));
+    lines.once('close', () => fail());
+    channel.write(`${JSON.stringify(request)}\n`);
+  });
+}

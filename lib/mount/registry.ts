@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The list of live mounts: one file a server in the runtime directory, beside
+ * its control socket and its log. A file whose server is gone is a leftover, and
+ * whoever meets it removes it.
+ */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromText } from '../base/bytes.js';
+import { OverlayError } from '../base/errors.js';
+import { listMounts } from '../sys/mounts.js';
+import type { DriverName } from './config.js';
+
+export interface MountRecordFile {
+  target: string;
+  serverPid: number;
+  lowers: string[];
+  upper: string | null;
+  work: string | null;
+  driver: DriverName;
+  readOnly: boolean;
+  userxattr: boolean;
+  /** ISO 8601. */
+  since: string;
+}
+
+/** `TSOVERLAY_RUNTIME_DIR`, else /run/tsoverlay for root, else the user's runtime directory. */
+export function runtimeDirectory(): string {
+  const given = process.env.TSOVERLAY_RUNTIME_DIR;
+  if (given) return given;
+  if (process.getuid!() === 0) return '/run/tsoverlay';
+  return process.env.XDG_RUNTIME_DIR
+    ? join(process.env.XDG_RUNTIME_DIR, 'tsoverlay')
+    : `/tmp/tsoverlay-${process.getuid!()}`;
+}
+
+/** Makes the runtime directory, which only its user may enter, and answers its path. */
+export function prepareRuntimeDirectory(): string {
+  const directory = runtimeDirectory();
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    chmodSync(directory, 0o700);
+  } catch (cause) {
+    throw new OverlayError({
+      operation: 'create runtime directory',
+      path: directory,
+      reason: (cause as Error).message,
+      remedy: 'set TSOVERLAY_RUNTIME_DIR to a directory that you own',
+      cause,
+    });
+  }
+  return directory;
+}
+
+export interface ServerFiles {
+  record: string;
+  socket: string;
+  log: string;
+}
+
+export function serverFiles(pid: number, directory = runtimeDirectory()): ServerFiles {
+  return {
+    record: join(directory, `${pid}.json`),
+    socket: join(directory, `${pid}.sock`),
+    log: join(directory, `${pid}.log`),
+  };
+}
+
+export function writeRecord(record: MountRecordFile): void {
+  const { record: path } = serverFiles(record.serverPid);
+  writeFileSync(`${path}.tmp`, JSON.stringify(record, null, 2), { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}
+
+/** Removes what a server has in the runtime directory; its log stays if there is anything in it. */
+export function removeServerFiles(pid: number): void {
+  const files = serverFiles(pid);
+  rmSync(files.record, { force: true });
+  rmSync(files.socket, { force: true });
+  if (isEmptyFile(files.log)) rmSync(files.log, { force: true });
+}
+
+function isEmptyFile(path: string): boolean {
+  try {
+    return readFileSync(path).length === 0;
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw failure;
+  }
+}
+
+/** The mounts whose server lives or whose mount is still there; leftovers of others are removed. */
+export function readRecords(): MountRecordFile[] {
+  const mounted = new Set(listMounts().map(({ target }) => target));
+  const records: MountRecordFile[] = [];
+  for (const name of listRuntimeDirectory()) {
+    const pid = /^(\d+)\.json$/.exec(name)?.[1];
+    if (pid === undefined) continue;
+    const record = parseRecord(serverFiles(Number(pid)).record);
+    if (record !== undefined && (isAlive(record.serverPid) || mounted.has(fromText(record.target)))) {
+      records.push(record);
+    } else removeServerFiles(Number(pid));
+  }
+  return records.sort((a, b) => (a.since < b.since ? -1 : 1));
+}
+
+function listRuntimeDirectory(): string[] {
+  try {
+    return readdirSync(runtimeDirectory());
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw failure;
+  }
+}
+
+/** Undefined for a file that went meanwhile or was cut short by a crash. */
+function parseRecord(path: string): MountRecordFile | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as MountRecordFile;
+  } catch (failure) {
+    if (failure instanceof SyntaxError || (failure as NodeJS.ErrnoException).code === 'ENOENT')
+      return undefined;
+    throw failure;
+  }
+}
+
+/** Whether the process is a server of ours, not another that was given its number. */
+export function isAlive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('tsoverlay');
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw failure;
+  }
+}
+
+/** The record of the mount at a target given as its real path. */
+export function findRecord(target: string): MountRecordFile | undefined {
+  return readRecords().findLast((record) => record.target === target);
+}

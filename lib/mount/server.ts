@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/** A process that serves one mount until it is unmounted: in the foreground, or as a server in the background. */
+import type { Server } from 'node:net';
+import { OverlayError } from '../base/errors.js';
+import { listenControl } from './control.js';
+import { type Mount, type MountOptions, mount } from './mount.js';
+import { prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
+
+const LAST_ANSWER_MS = 1000;
+
+/**
+ * Mounts, enters the list of mounts, answers the control socket and signals.
+ * `onReady` is called when the mount can be used; settles when it has ended.
+ * SIGTERM and SIGINT unmount; while programs use the mount it is detached, and
+ * the server stays until the last of them has left.
+ */
+export async function serveMount(
+  target: string,
+  options: MountOptions,
+  onReady: (mount: Mount) => void,
+): Promise<string | undefined> {
+  prepareRuntimeDirectory();
+  const mounted = await mount(target, options);
+  process.title = `tsoverlay: ${mounted.target}`;
+  const stop = (): void => {
+    mounted.unmount().catch((failure: unknown) => detach(mounted, failure));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    const control = await listenControl(mounted);
+    writeRecord({
+      target: mounted.target,
+      serverPid: process.pid,
+      lowers: [...options.lowers],
+      upper: options.upper ?? null,
+      work: options.work ?? null,
+      driver: mounted.driver,
+      readOnly: options.readOnly === true || options.upper === undefined,
+      userxattr: options.userxattr === true,
+      since: new Date().toISOString(),
+    });
+    onReady(mounted);
+    const reason = await mounted.ended;
+    await closeControl(control);
+    return reason;
+  } catch (failure) {
+    await mounted.unmount({ detach: true });
+    throw failure;
+  } finally {
+    process.off('SIGTERM', stop);
+    process.off('SIGINT', stop);
+    removeServerFiles(process.pid);
+  }
+}
+
+/** Lets the client that asked for the end hear of it; one that hangs on does not keep the server. */
+function closeControl(control: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LAST_ANSWER_MS);
+    control.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function detach(mounted: Mount, failure: unknown): void {
+  if (!(failure instanceof OverlayError) || failure.code !== 'EBUSY') throw failure;
+  process.stderr.write(`${failure.message}; detached, it ends when they do\n`);
+  mounted.unmount({ detach: true }).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What an upper changes, as `docker diff` says it: added, changed, deleted.
+ *
+ * Only directories that the upper has are visited, so the cost goes with the
+ * changes and not with the tree. With the lower layers at hand the merged view is
+ * compared with the lower one; for an upper alone, its marks tell.
+ */
+import { type ByteString, joinPath } from '../base/bytes.js';
+import { check } from '../base/errors.js';
+import { listDirectory } from '../sys/entries.js';
+import { close, O_DIRECTORY, O_RDONLY, openAt } from '../sys/files.js';
+import { Stat, statAt } from '../sys/stat.js';
+import { getXattr } from '../sys/xattrs.js';
+import { isInUpper } from './copy-up.js';
+import { completeListing } from './listing.js';
+import { findNode } from './lookup.js';
+import { isWhiteout } from './marks.js';
+import type { DirectoryNode, OverlayNode } from './node.js';
+import { settle } from './references.js';
+import type { Union } from './union.js';
+
+export type ChangeKind = 'A' | 'C' | 'D';
+
+export interface Change {
+  kind: ChangeKind;
+  /** Absolute in the merged view. */
+  path: ByteString;
+}
+
+/**
+ * Compares a merged view with that of its lower layers alone. `upperPath` is the
+ * layer of `merged` whose objects count as touched.
+ */
+export function diffViews(merged: Union, lower: Union | undefined, upperPath: string): Change[] {
+  const changes: Change[] = [];
+  compare({ merged, lower, upperPath, changes }, merged.root, lower?.root ?? null, '/');
+  return sorted(changes);
+}
+
+interface Comparison {
+  merged: Union;
+  lower: Union | undefined;
+  upperPath: string;
+  changes: Change[];
+}
+
+function compare(
+  views: Comparison,
+  now: DirectoryNode,
+  before: DirectoryNode | null,
+  path: ByteString,
+): void {
+  const { merged, lower, changes } = views;
+  const names = namesOf(merged, now, path);
+  const former = before === null ? new Set<ByteString>() : namesOf(lower!, before, path);
+  for (const name of former) if (!names.has(name)) changes.push({ kind: 'D', path: joinPath(path, name) });
+  for (const name of names) {
+    const node = findNode(merged, now, name);
+    if (typeof node === 'number') continue;
+    if (!former.has(name)) {
+      changes.push({ kind: 'A', path: joinPath(path, name) });
+      if (node.isDirectory()) compare(views, node, null, joinPath(path, name));
+    } else if (isTouched(node, views.upperPath)) {
+      changes.push({ kind: 'C', path: joinPath(path, name) });
+      if (node.isDirectory()) compareChanged(views, node, before!, name, joinPath(path, name));
+    }
+    settle(merged, node);
+  }
+}
+
+function compareChanged(
+  views: Comparison,
+  now: DirectoryNode,
+  parentBefore: DirectoryNode,
+  name: ByteString,
+  path: ByteString,
+): void {
+  const before = findNode(views.lower!, parentBefore, name);
+  if (typeof before === 'number') return;
+  compare(views, now, before.isDirectory() ? before : null, path);
+  settle(views.lower!, before);
+}
+
+function isTouched(node: OverlayNode, upperPath: string): boolean {
+  if (isInUpper(node)) return true;
+  const top = node.isDirectory() ? node.lowers[0] : node.lower!.directory;
+  return top.layer.path === upperPath;
+}
+
+function namesOf(union: Union, directory: DirectoryNode, path: ByteString): Set<ByteString> {
+  check(completeListing(union, directory), { operation: 'list', path });
+  return new Set(directory.entries.keys());
+}
+
+/** Changes of an upper whose lower layers are not known: an object with an origin was changed, not added. */
+export function diffUpper(union: Union): Change[] {
+  const changes: Change[] = [];
+  const pending: { dir: number; path: ByteString }[] = [
+    { dir: openAt(union.lowers[0].fd, '.', O_RDONLY | O_DIRECTORY), path: '/' },
+  ];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { dir, path } = next;
+    check(dir, { operation: 'list', path });
+    const names: ByteString[] = [];
+    check(
+      listDirectory(dir, (name) => names.push(name) > 0),
+      { operation: 'list', path },
+    );
+    const stat = new Stat();
+    for (const name of names) {
+      check(statAt(dir, name, stat), { operation: 'stat', path: joinPath(path, name) });
+      const kept = typeof getXattr(dir, name, union.marks.origin) !== 'number';
+      changes.push({ kind: isWhiteout(stat) ? 'D' : kept ? 'C' : 'A', path: joinPath(path, name) });
+      if (stat.isDirectory) {
+        pending.push({ dir: openAt(dir, name, O_RDONLY | O_DIRECTORY), path: joinPath(path, name) });
+      }
+    }
+    close(dir);
+  }
+  return sorted(changes);
+}
+
+function sorted(changes: Change[]): Change[] {
+  return changes.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}
