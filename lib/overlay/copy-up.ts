@@ -73,7 +73,7 @@ function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
   const keepsIdentity = node.isDirectory() || stat.linkCount === 1;
   const finished = finishStaged(union, node, source, stat, staged, keepsIdentity);
   if (finished < 0) return finished;
-  const committed = commit(union, node, staged, keepsIdentity);
+  const committed = commit(union, node, staged);
   if (committed < 0) return committed;
   undo.commit();
   return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
@@ -177,17 +177,15 @@ export function setImpure(union: Union, directory: DirectoryNode): Errno {
   return status;
 }
 
-function commit(union: Union, node: OverlayNode, staged: ByteString, keepsIdentity: boolean): Errno {
+function commit(union: Union, node: OverlayNode, staged: ByteString): Errno {
   const parent = node.parent;
   if (parent === null) {
     (node as FileNode).orphan = staged;
     union.files.forget(node as FileNode);
     return 0;
   }
-  if (keepsIdentity) {
-    const marked = setImpure(union, parent);
-    if (marked < 0) return marked;
-  }
+  const marked = setImpure(union, parent);
+  if (marked < 0) return marked;
   const status = renameKeepingTimes(union, parent, staged, node.name);
   if (status < 0) return status;
   for (const entry of node.names) {

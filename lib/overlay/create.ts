@@ -61,10 +61,19 @@ export function createNode(
   let status = createAs(creation.creator, dir, name, () => make(dir, name, creation));
   const type = creation.mode & S_IFMT;
   if (status === -EEXIST) status = createOverWhiteout(union, parent, name, creation);
-  else if (status === 0 && type === S_IFDIR && parent.merges)
-    status = setXattr(dir, name, union.marks.opaque, YES);
+  else if (status === 0 && type === S_IFDIR) status = closeNewDirectory(union, parent, dir, name);
   if (status < 0) return status;
   return adopt(union, parent, name);
+}
+
+/**
+ * A new directory in a merged one is marked opaque, so that no lower layer put
+ * below this upper later can add to it; not where layers are kept free to be
+ * changed while unmounted (ovl_allow_offline_changes).
+ */
+function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, name: ByteString): Errno {
+  if (!parent.merges || !union.features.redirectDirectories) return 0;
+  return setXattr(dir, name, union.marks.opaque, YES);
 }
 
 /** Checks that the name is free and the parent writable; answers a descriptor of its upper directory. */

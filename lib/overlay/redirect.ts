@@ -13,7 +13,7 @@ import type { DirectoryNode } from './node.js';
 import { gone, type Union } from './union.js';
 
 /**
- * Prepares a directory of the upper to be moved from one parent to another (or
+ * Prepares a directory of the upper, which may be moved (canMove), for going from one parent to another (or
  * to another name in the same). -EXDEV says that it cannot be moved, and that
  * the caller may copy it instead, as between file systems.
  */
@@ -25,9 +25,7 @@ export function prepareMove(
 ): Errno {
   const fd = union.directories.of(node.upper!);
   if (fd < 0) return gone(fd);
-  if (node.merges) {
-    return union.features.redirectDirectories ? setRedirect(union, node, fd, from === to) : -EXDEV;
-  }
+  if (node.merges) return setRedirect(union, node, fd, from === to);
   if (!to.merges || xattrIs(fd, '.', union.marks.opaque, 'y')) return 0;
   return setXattr(fd, '.', union.marks.opaque, YES) < 0 ? -EXDEV : 0;
 }

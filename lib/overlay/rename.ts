@@ -15,6 +15,7 @@ import {
   ENOTDIR,
   ENOTEMPTY,
   EROFS,
+  EXDEV,
   type Errno,
 } from '../base/errno.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
@@ -62,7 +63,7 @@ export function renameName(
 }
 
 function perform(union: Union, renaming: Renaming, flags: number): Errno {
-  const refused = flags === RENAME_EXCHANGE ? refuseExchange(renaming) : refuseMove(union, renaming, flags);
+  const refused = flags === RENAME_EXCHANGE ? refuseExchange(union, renaming) : refuseMove(union, renaming, flags);
   if (refused < 0) return refused;
   // Two names of one file: rename(2) does nothing and says that it worked.
   if (renaming.source === renaming.target) return 0;
@@ -73,20 +74,28 @@ function perform(union: Union, renaming: Renaming, flags: number): Errno {
   return flags === RENAME_EXCHANGE ? exchangeNodes(union, renaming) : moveNode(union, renaming);
 }
 
-function refuseExchange({ source, target, from, to }: Renaming): Errno {
+/** Asked before anything is copied up, so that a refused rename leaves nothing (ovl_can_move). */
+function canMove(union: Union, node: OverlayNode): boolean {
+  return !node.isDirectory() || !node.merges || union.features.redirectDirectories;
+}
+
+function refuseExchange(union: Union, { source, target, from, to }: Renaming): Errno {
   if (target === null) return -ENOENT;
-  return isWithin(to, source) || isWithin(from, target) ? -EINVAL : 0;
+  if (isWithin(to, source) || isWithin(from, target)) return -EINVAL;
+  return source === target || (canMove(union, source) && canMove(union, target)) ? 0 : -EXDEV;
 }
 
 function refuseMove(union: Union, { source, target, from, to }: Renaming, flags: number): Errno {
   if (source === union.root || target === union.root) return -EBUSY;
   if (isWithin(to, source)) return -EINVAL;
-  if (target === null || target === source)
-    return target !== null && flags === RENAME_NOREPLACE ? -EEXIST : 0;
-  if (flags === RENAME_NOREPLACE) return -EEXIST;
-  if (isWithin(from, target)) return -ENOTEMPTY;
-  if (!target.isDirectory()) return source.isDirectory() ? -ENOTDIR : 0;
-  if (!source.isDirectory()) return -EISDIR;
+  if (target !== null && flags === RENAME_NOREPLACE) return -EEXIST;
+  if (target === source) return 0;
+  if (target !== null && isWithin(from, target)) return -ENOTEMPTY;
+  if (target !== null && source.isDirectory() !== target.isDirectory()) {
+    return target.isDirectory() ? -EISDIR : -ENOTDIR;
+  }
+  if (!canMove(union, source)) return -EXDEV;
+  if (target === null || !target.isDirectory()) return 0;
   const listed = completeListing(union, target);
   if (listed < 0) return listed;
   return target.entries.size > 0 ? -ENOTEMPTY : 0;

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Grounds to test on: a scratch tmpfs, and mounts of layers by different file
+ * systems. Everything made here is taken away when its test ends, however it ends.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { askServer } from '../../lib/mount/control.js';
+import { mountInBackground } from '../../lib/mount/background.js';
+import type { DriverName } from '../../lib/mount/config.js';
+import type { MountOptions } from '../../lib/mount/mount.js';
+
+/** Servers of tests keep their own list, so that they never meet those of the machine. */
+process.env.TSOVERLAY_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'tsoverlay-run-'));
+const runtime = process.env.TSOVERLAY_RUNTIME_DIR;
+process.on('exit', () => rmSync(runtime, { recursive: true, force: true }));
+
+if (process.getuid!() !== 0) throw new Error('these tests mount file systems: run them as root');
+
+/** A tmpfs of its own; trusted xattrs, devices and every mode work on it. */
+export function scratch(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'tsoverlay-test-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=0755', 'tsoverlay-test', directory]);
+  t.teardown(() => {
+    execFileSync('umount', ['-l', directory]);
+    rmSync(directory, { recursive: true });
+  });
+  return directory;
+}
+
+export interface Layers {
+  lowers: string[];
+  upper: string;
+  work: string;
+  target: string;
+}
+
+/** Empty layers in a scratch directory, top lower first. */
+export function makeLayers(base: string, lowers = 2): Layers {
+  const paths = Array.from({ length: lowers }, (_, index) => join(base, `lower${index}`));
+  const layers = { lowers: paths, upper: join(base, 'upper'), work: join(base, 'work'), target: join(base, 'merged') };
+  for (const path of [...paths, layers.upper, layers.work, layers.target]) mkdirSync(path, { recursive: true });
+  return layers;
+}
+
+/** Runs a program and gives its standard output; throws with its standard error when it fails. */
+export function run(program: string, ...args: string[]): string {
+  const result = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  if (result.error !== undefined) throw result.error;
+  if (result.status !== 0) {
+    throw new Error(`${program} ${args.join(' ')}: exit ${result.status}: ${result.stderr}`);
+  }
+  return result.stdout;
+}
+
+/** Runs a shell script; `set -e` is on. */
+export function shell(script: string, cwd = '/'): string {
+  const result = spawnSync('bash', ['-ec', script], { encoding: 'utf8', cwd, maxBuffer: 1 << 28 });
+  if (result.status !== 0) throw new Error(`exit ${result.status}: ${result.stderr}\n${result.stdout}`);
+  return result.stdout;
+}
+
+export interface Live {
+  target: string;
+  serverPid: number;
+  unmount(): Promise<void>;
+}
+
+/** A mount of ours, served by a process of its own. Unmounted at the end of the test if it is still there. */
+export async function mountOurs(
+  t: Test,
+  layers: Layers,
+  options: Partial<MountOptions> & { driver?: DriverName } = {},
+): Promise<Live> {
+  const { target, lowers, upper, work } = layers;
+  const serverPid = await mountInBackground({ target, options: { lowers, upper, work, ...options } });
+  let mounted = true;
+  const unmount = async (): Promise<void> => {
+    if (!mounted) return;
+    mounted = false;
+    const answer = await askServer(serverPid, { command: 'unmount', detach: false }, 0);
+    if ('error' in answer) throw new Error(answer.error);
+    await ended(serverPid);
+  };
+  t.teardown(async () => {
+    if (!mounted) return;
+    mounted = false;
+    await askServer(serverPid, { command: 'unmount', detach: true }, 0);
+    await ended(serverPid);
+  });
+  return { target, serverPid, unmount };
+}
+
+/** Settles when the process is gone. */
+export async function ended(pid: number, timeout = 10_000): Promise<void> {
+  await until(() => !isRunning(pid), `process ${pid} to end`, timeout);
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Settles when the condition holds; fails after `timeout` ms. */
+export async function until(condition: () => boolean, what: string, timeout = 10_000): Promise<void> {
+  const deadline = Date.now() + timeout;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited ${timeout} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** The kernel's own overlayfs over the same kind of layers. */
+export function mountKernelOverlay(t: Test, layers: Layers, options: string): void {
+  const { lowers, upper, work, target } = layers;
+  const all = `lowerdir=${lowers.join(':')},upperdir=${upper},workdir=${work},${options}`;
+  run('mount', '-t', 'overlay', 'overlay', '-o', all, target);
+  t.teardown(() => run('umount', '-l', target));
+}
