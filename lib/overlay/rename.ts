@@ -15,8 +15,8 @@ import {
   ENOTDIR,
   ENOTEMPTY,
   EROFS,
-  EXDEV,
   type Errno,
+  EXDEV,
 } from '../base/errno.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
@@ -63,7 +63,8 @@ export function renameName(
 }
 
 function perform(union: Union, renaming: Renaming, flags: number): Errno {
-  const refused = flags === RENAME_EXCHANGE ? refuseExchange(union, renaming) : refuseMove(union, renaming, flags);
+  const refused =
+    flags === RENAME_EXCHANGE ? refuseExchange(union, renaming) : refuseMove(union, renaming, flags);
   if (refused < 0) return refused;
   // Two names of one file: rename(2) does nothing and says that it worked.
   if (renaming.source === renaming.target) return 0;

@@ -12,7 +12,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import * as files from '../../lib/sys/files.js';
 import { makeLayers, mountKernelOverlay, mountOurs, scratch, shell } from '../support/ground.js';
-import { apply, operation, type Operation } from '../support/operations.js';
+import { apply, type Operation, operation } from '../support/operations.js';
 import { snapshot } from '../support/snapshot.js';
 
 const runs = Number(process.env.DIFFERENTIAL_RUNS ?? 150);
@@ -72,10 +72,11 @@ for (const redirect of ['on', 'off'] as const) {
       compare('upper directory', uppers[0], uppers[1]);
     };
 
-    const result = fc.check(
-      fc.property(fc.array(operation, { minLength: 5, maxLength: 60 }), check),
-      { seed, numRuns: runs, endOnFailure: false },
-    );
+    const result = fc.check(fc.property(fc.array(operation, { minLength: 5, maxLength: 60 }), check), {
+      seed,
+      numRuns: runs,
+      endOnFailure: false,
+    });
     if (result.failed) {
       t.comment(`${result.errorInstance}`);
       t.comment(JSON.stringify(result.counterexample));
@@ -98,6 +99,7 @@ function compare(what: string, expected: string[], actual: string[]): void {
   const missing = expected.filter((line) => !actual.includes(line));
   const extra = actual.filter((line) => !expected.includes(line));
   if (missing.length + extra.length === 0) return;
-  throw new Error(`${what} differs\n  kernel: ${missing.join('\n          ')}\n  ours:   ${extra.join('\n          ')}`);
+  throw new Error(
+    `${what} differs\n  kernel: ${missing.join('\n          ')}\n  ours:   ${extra.join('\n          ')}`,
+  );
 }
-

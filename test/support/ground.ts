@@ -8,9 +8,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { askServer } from '../../lib/mount/control.js';
 import { mountInBackground } from '../../lib/mount/background.js';
 import type { DriverName } from '../../lib/mount/config.js';
+import { askServer } from '../../lib/mount/control.js';
 import type { MountOptions } from '../../lib/mount/mount.js';
 
 /** Servers of tests keep their own list, so that they never meet those of the machine. */
@@ -41,8 +41,14 @@ export interface Layers {
 /** Empty layers in a scratch directory, top lower first. */
 export function makeLayers(base: string, lowers = 2): Layers {
   const paths = Array.from({ length: lowers }, (_, index) => join(base, `lower${index}`));
-  const layers = { lowers: paths, upper: join(base, 'upper'), work: join(base, 'work'), target: join(base, 'merged') };
-  for (const path of [...paths, layers.upper, layers.work, layers.target]) mkdirSync(path, { recursive: true });
+  const layers = {
+    lowers: paths,
+    upper: join(base, 'upper'),
+    work: join(base, 'work'),
+    target: join(base, 'merged'),
+  };
+  for (const path of [...paths, layers.upper, layers.work, layers.target])
+    mkdirSync(path, { recursive: true });
   return layers;
 }
 

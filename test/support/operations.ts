@@ -45,21 +45,74 @@ const xattrName = fc.constantFrom('user.one', 'trusted.two', 'trusted.overlay.mi
 
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ op: fc.constant('create' as const), path, mode, data }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('write' as const), path, offset: fc.constantFrom(0, 3, 4096, 100_000), data: written }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('write' as const),
+      path,
+      offset: fc.constantFrom(0, 3, 4096, 100_000),
+      data: written,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('append' as const), path, data: written }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('truncate' as const), path, size: fc.constantFrom(0, 1, 4096, 200_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('truncate' as const),
+      path,
+      size: fc.constantFrom(0, 1, 4096, 200_000),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('read' as const), path }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('mkdir' as const), path, mode }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('mknod' as const), path, type: fc.constantFrom(S_IFIFO, S_IFSOCK, S_IFCHR) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('mknod' as const),
+      path,
+      type: fc.constantFrom(S_IFIFO, S_IFSOCK, S_IFCHR),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('symlink' as const), path, target: path }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('link' as const), path, to: path }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('unlink' as const), path }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('rmdir' as const), path }) },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant('rename' as const), path, to: path, flags: fc.constantFrom(0, 0, 0, 1, 2, 4) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constant('rename' as const),
+      path,
+      to: path,
+      flags: fc.constantFrom(0, 0, 0, 1, 2, 4),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('chmod' as const), path, mode }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('chown' as const), path, uid: fc.constantFrom(0, 1000, 0xffffffff), gid: fc.constantFrom(0, 1000, 0xffffffff) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('utimes' as const), path, seconds: fc.constantFrom(-100, 0, 1_000_000_000, 5_000_000_000) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('setxattr' as const), path, name: xattrName, value: fc.constantFrom('', 'v', 'w'.repeat(300)) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('chown' as const),
+      path,
+      uid: fc.constantFrom(0, 1000, 0xffffffff),
+      gid: fc.constantFrom(0, 1000, 0xffffffff),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('utimes' as const),
+      path,
+      seconds: fc.constantFrom(-100, 0, 1_000_000_000, 5_000_000_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('setxattr' as const),
+      path,
+      name: xattrName,
+      value: fc.constantFrom('', 'v', 'w'.repeat(300)),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('removexattr' as const), path, name: xattrName }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('list' as const), path }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('stat' as const), path }) },
@@ -74,7 +127,14 @@ export function apply(root: number, operation: Operation): string {
 function perform(root: number, operation: Operation): number | string {
   switch (operation.op) {
     case 'create':
-      return store(root, operation.path, files.O_WRONLY | files.O_CREAT | files.O_EXCL, operation.data, 0, operation.mode);
+      return store(
+        root,
+        operation.path,
+        files.O_WRONLY | files.O_CREAT | files.O_EXCL,
+        operation.data,
+        0,
+        operation.mode,
+      );
     case 'write':
       return store(root, operation.path, files.O_WRONLY, operation.data, operation.offset, 0);
     case 'append':
@@ -86,7 +146,12 @@ function perform(root: number, operation: Operation): number | string {
     case 'mkdir':
       return entries.makeDirectory(root, operation.path, operation.mode);
     case 'mknod':
-      return entries.makeNode(root, operation.path, operation.type | 0o644, operation.type === S_IFCHR ? 0x103 : 0);
+      return entries.makeNode(
+        root,
+        operation.path,
+        operation.type | 0o644,
+        operation.type === S_IFCHR ? 0x103 : 0,
+      );
     case 'symlink':
       return entries.makeSymlink(root, operation.path, operation.target);
     case 'link':
@@ -119,7 +184,12 @@ function perform(root: number, operation: Operation): number | string {
   }
 }
 
-function withFile(root: number, path: string, flags: number, use: (fd: number) => number | string): number | string {
+function withFile(
+  root: number,
+  path: string,
+  flags: number,
+  use: (fd: number) => number | string,
+): number | string {
   const stat = new Stat();
   // A device or a fifo would answer for itself, not for the file system.
   if (statAt(root, path, stat) === 0 && stat.type !== S_IFREG && !stat.isDirectory) return 'special';
@@ -132,7 +202,14 @@ function withFile(root: number, path: string, flags: number, use: (fd: number) =
   }
 }
 
-function store(root: number, path: string, flags: number, data: string, offset: number, mode: number): number | string {
+function store(
+  root: number,
+  path: string,
+  flags: number,
+  data: string,
+  offset: number,
+  mode: number,
+): number | string {
   if ((flags & files.O_CREAT) === 0) return withFile(root, path, flags, (fd) => put(fd, data, offset));
   const fd = files.openAt(root, path, flags, mode);
   if (fd < 0) return fd;

@@ -23,7 +23,13 @@ export function snapshot(path: string, options: SnapshotOptions = {}): string[] 
   return lines;
 }
 
-function visit(root: number, path: string, options: SnapshotOptions, lines: string[], linked: Map<string, string>): void {
+function visit(
+  root: number,
+  path: string,
+  options: SnapshotOptions,
+  lines: string[],
+  linked: Map<string, string>,
+): void {
   const here = path === '' ? '.' : path;
   const stat = new Stat();
   must(statAt(root, here, stat), here);
@@ -31,13 +37,23 @@ function visit(root: number, path: string, options: SnapshotOptions, lines: stri
   if (!stat.isDirectory) return;
   const fd = must(files.openAt(root, here, files.O_RDONLY | files.O_DIRECTORY), here);
   const names: string[] = [];
-  must(entries.listDirectory(fd, (name) => names.push(name) > 0), here);
+  must(
+    entries.listDirectory(fd, (name) => names.push(name) > 0),
+    here,
+  );
   files.close(fd);
   if (new Set(names).size !== names.length) throw new Error(`${here} lists a name twice`);
-  for (const name of names.sort()) visit(root, path === '' ? name : `${path}/${name}`, options, lines, linked);
+  for (const name of names.sort())
+    visit(root, path === '' ? name : `${path}/${name}`, options, lines, linked);
 }
 
-function describe(root: number, path: string, stat: Stat, options: SnapshotOptions, linked: Map<string, string>): string {
+function describe(
+  root: number,
+  path: string,
+  stat: Stat,
+  options: SnapshotOptions,
+  linked: Map<string, string>,
+): string {
   const parts = [stat.mode.toString(8), `${stat.uid}:${stat.gid}`];
   if (!stat.isDirectory) {
     parts.push(`size=${stat.size}`, `links=${stat.linkCount}`);
@@ -48,7 +64,8 @@ function describe(root: number, path: string, stat: Stat, options: SnapshotOptio
     }
     if (options.times) parts.push(`mtime=${stat.modifySeconds}.${stat.modifyNanoseconds}`);
   }
-  if (stat.type === S_IFCHR || stat.type === S_IFBLK) parts.push(`dev=${stat.deviceMajor}:${stat.deviceMinor}`);
+  if (stat.type === S_IFCHR || stat.type === S_IFBLK)
+    parts.push(`dev=${stat.deviceMajor}:${stat.deviceMinor}`);
   if (stat.type === S_IFLNK) parts.push(`-> ${entries.readLink(root, path)}`);
   if (stat.isRegular) parts.push(`data=${content(root, path, stat.size)}`);
   parts.push(...attributes(root, path, options));
