@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/** The law of the rooms: who may import whom (CONTRIBUTING.md), and koffi in one room only. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import t from 'tap';
+
+const lib = resolve('lib');
+
+const allowed: Record<string, readonly string[]> = {
+  base: [],
+  sys: ['base'],
+  fuse: ['base', 'sys'],
+  overlay: ['base', 'sys'],
+  mount: ['base', 'sys', 'fuse', 'overlay'],
+  library: ['base', 'sys', 'overlay'],
+  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library'],
+};
+
+interface Import {
+  file: string;
+  target: string;
+}
+
+function importsOf(file: string): Import[] {
+  const source = readFileSync(file, 'utf8');
+  const targets = [...source.matchAll(/(?:from|import\(|require\(|import\.meta\.url\)\()\s*'([^']+)'/g)];
+  return targets.map((match) => ({ file: relative(lib, file), target: match[1] }));
+}
+
+const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => join(lib, name));
+const imports = sources.flatMap(importsOf);
+
+t.test('every room imports only the rooms that it may', async (t) => {
+  let seen = 0;
+  for (const { file, target } of imports) {
+    if (!target.startsWith('.')) continue;
+    const room = file.split('/')[0];
+    const other = relative(lib, resolve(lib, dirname(file), target)).split('/')[0];
+    if (!file.includes('/') || room === other) continue;
+    seen++;
+    t.ok(allowed[room]?.includes(other), `${file} imports ${target}`);
+  }
+  t.ok(seen > 100, `${seen} imports between rooms were looked at`);
+});
+
+t.test('every folder of lib is a room with a README of at most a page', async (t) => {
+  const rooms = readdirSync(lib, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  t.strictSame(rooms.map(({ name }) => name).sort(), Object.keys(allowed).sort());
+  for (const { name } of rooms) {
+    const lines = readFileSync(join(lib, name, 'README.md'), 'utf8').split('\n').length;
+    t.ok(lines <= 60, `lib/${name}/README.md has ${lines} lines`);
+  }
+});
+
+t.test('only lib/sys imports koffi', async (t) => {
+  const users = imports.filter(({ target }) => target === 'koffi').map(({ file }) => file);
+  t.strictSame([...new Set(users)], ['sys/libc.ts']);
+});
+
+t.test('no file of lib is longer than 400 lines', async (t) => {
+  for (const file of sources) {
+    const lines = readFileSync(file, 'utf8').split('\n').length;
+    t.ok(lines <= 400, `${relative(lib, file)} has ${lines} lines`);
+  }
+});
