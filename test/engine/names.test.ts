@@ -8,7 +8,8 @@ import { open, prepare } from '../support/overlay.js';
 
 function describe(directory: string): string {
   return shell(
-    `find . -mindepth 1 -printf '%P %y\\n' | sort; getfattr -R -h -d -m 'opaque|redirect' . 2>/dev/null | grep -v '^$' || true`,
+    `find . -mindepth 1 -printf '%P %y\\n' | sort
+     find . -mindepth 1 -type d -printf '%P\\n' | sort | xargs -r getfattr -h -d -m 'opaque|redirect' | grep -v '^$' || true`,
     directory,
   );
 }
