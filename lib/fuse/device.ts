@@ -8,9 +8,22 @@
  * the thread sleeps in poll(2): a busy mount is answered at once, an idle one
  * uses no CPU (native-notes/fuse-protocol.md has the figures).
  */
-import { EAGAIN, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOTCONN, type Errno } from '../base/errno.js';
+
+import { fuseDebug } from '../base/debug.js';
+import {
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  EIO,
+  ENODEV,
+  ENOENT,
+  ENOTCONN,
+  type Errno,
+  errnoName,
+} from '../base/errno.js';
 import { read, write } from '../sys/files.js';
 import { waitReadable } from '../sys/poll.js';
+import { invalidateNode } from './notify.js';
 import type { Session } from './session.js';
 
 /** Attempts before the thread sleeps; one costs about half a microsecond. */
@@ -29,6 +42,10 @@ export interface LoopObserver {
 /** Serves until the mount goes. `fd` must be non-blocking. */
 export function serveDevice(fd: number, session: Session, observer: LoopObserver): LoopEnd {
   const { buffer } = session.message;
+  session.attributesChanged = (node) => {
+    const status = invalidateNode(fd, node, -1, 0);
+    if (status < 0) fuseDebug('attributes of node %d stay cached: %s', node, errnoName(status));
+  };
   let started = false;
   for (let idle = 0; ; ) {
     const length = read(fd, buffer, buffer.length);

@@ -17,13 +17,15 @@ export function read({ fileSystem }: Session, message: Message, reply: Reply): n
 }
 
 /** fuse_write_in: u64 fh, u64 offset, u32 size, u32 write_flags, u64 lock_owner, u32 flags, padding; then the data */
-export function write({ fileSystem }: Session, message: Message, reply: Reply): number {
+export function write(session: Session, message: Message, reply: Reply): number {
   const offset = message.u64(8);
   const data = message.bytes(40, message.u32(16));
   if (data === undefined) return -EINVAL;
   if (!Number.isSafeInteger(offset + data.length)) return -EFBIG;
   const kill = (message.u32(20) & WRITE_KILL_SUIDGID) !== 0;
-  const count = fileSystem.write(message.nodeId, data, offset, kill);
+  const count = session.fileSystem.write(message.nodeId, data, offset, kill);
+  // With HANDLE_KILLPRIV_V2 the kernel leaves clearing setuid to us and keeps the mode it knows.
+  if (kill) session.attributesChanged(message.nodeId);
   return count < 0 ? count : writeOut(reply, count);
 }
 

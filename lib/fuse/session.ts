@@ -29,6 +29,8 @@ export class Session {
   agreement: Agreement | null = null;
   /** Set by DESTROY: the kernel has let go of the mount. */
   destroyed = false;
+  /** Makes the kernel ask for a node's attributes again; set by who has the device. */
+  attributesChanged: (node: number) => void = () => undefined;
 
   constructor(
     readonly fileSystem: FileSystem,

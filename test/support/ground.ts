@@ -92,10 +92,11 @@ export async function mountOurs(
     await ended(serverPid);
   };
   t.teardown(async () => {
-    if (!mounted) return;
-    mounted = false;
-    await askServer(serverPid, { command: 'unmount', detach: true }, 0);
-    await ended(serverPid);
+    if (mounted && isRunning(serverPid)) {
+      mounted = false;
+      await askServer(serverPid, { command: 'unmount', detach: true }, 0);
+      await ended(serverPid);
+    }
   });
   return { target, serverPid, unmount };
 }
