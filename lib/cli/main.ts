@@ -10,6 +10,7 @@ import { UsageError } from '../base/errors.js';
 import { diffCommand } from './diff.js';
 import { explainCommand } from './explain.js';
 import { reportFailure } from './failure.js';
+import { refuseUnknownFlags } from './flags.js';
 import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';
@@ -30,6 +31,7 @@ const argv = withCommand(process.argv.slice(2));
 const debug = argv.includes('--debug');
 
 try {
+  refuseUnknownFlags(argv);
   await yargs(argv)
     .scriptName('tsoverlay')
     .usage('$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer.')

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Entry of the server process that mountInBackground starts. */
 import { Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { OverlayError, UsageError } from '../base/errors.js';
-import type { StartAnswer, StartRequest } from './background.js';
+import { LONGEST_REQUEST, type StartAnswer, type StartRequest } from './background.js';
+import { readLine } from './line.js';
 import { removeServerFiles } from './registry.js';
 import { serveMount } from './server.js';
 
@@ -32,17 +32,20 @@ function storyOf(failure: unknown): StartAnswer {
   };
 }
 
-createInterface({ input: channel }).once('line', (line) => {
-  const { target, options } = JSON.parse(line) as StartRequest;
-  serveMount(target, { ...options, onFault: logFault }, () => answer({ started: true })).then(
-    (reason) => {
-      if (reason !== undefined) logFault(reason);
-      process.exit(reason === undefined ? 0 : 1);
-    },
-    (failure: unknown) => {
-      removeServerFiles(process.pid);
-      answer(storyOf(failure));
-      channel.on('close', () => process.exit(1));
-    },
-  );
-});
+async function main(): Promise<void> {
+  const { target, options } = JSON.parse(await readLine(channel, LONGEST_REQUEST)) as StartRequest;
+  const reason = await serveMount(target, { ...options, onFault: logFault }, () => answer({ started: true }));
+  if (reason !== undefined) throw new Error(reason);
+}
+
+main().then(
+  () => process.exit(0),
+  (failure: Error) => {
+    removeServerFiles(process.pid);
+    if (channel.writable) channel.end(`${JSON.stringify(storyOf(failure))}\n`, () => process.exit(1));
+    else {
+      logFault(failure.stack ?? failure.message);
+      process.exit(1);
+    }
+  },
+);

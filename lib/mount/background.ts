@@ -7,10 +7,10 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
+import { readLine } from './line.js';
 import type { MountOptions } from './mount.js';
 import { prepareRuntimeDirectory, serverFiles } from './registry.js';
 
@@ -22,6 +22,9 @@ export interface StartRequest {
 export type StartAnswer =
   | { started: true }
   | { usage: boolean; story: ErrorStory; stack: string | undefined };
+
+/** Bytes; as much as the longest list of layers needs. */
+export const LONGEST_REQUEST = 4 << 20;
 
 /** Starts the server; settles with its process id when the mount can be used. */
 export async function mountInBackground(request: StartRequest): Promise<number> {
@@ -49,21 +52,17 @@ export async function mountInBackground(request: StartRequest): Promise<number> 
   }
 }
 
-function exchange(channel: Duplex, request: StartRequest, pid: number): Promise<StartAnswer> {
-  return new Promise((resolve, reject) => {
-    const fail = (cause?: unknown): void =>
-      reject(
-        new OverlayError({
-          operation: 'start the server',
-          reason: 'it ended before the mount was ready',
-          remedy: `see ${serverFiles(pid).log}`,
-          cause,
-        }),
-      );
-    channel.on('error', fail);
-    const lines = createInterface({ input: channel });
-    lines.once('line', (line) => resolve(JSON.parse(line) as StartAnswer));
-    lines.once('close', () => fail());
-    channel.write(`${JSON.stringify(request)}\n`);
-  });
+async function exchange(channel: Duplex, request: StartRequest, pid: number): Promise<StartAnswer> {
+  const answer = readLine(channel, LONGEST_REQUEST);
+  channel.write(`${JSON.stringify(request)}\n`);
+  try {
+    return JSON.parse(await answer) as StartAnswer;
+  } catch (cause) {
+    throw new OverlayError({
+      operation: 'start the server',
+      reason: 'it ended before the mount was ready',
+      remedy: `see ${serverFiles(pid).log}`,
+      cause,
+    });
+  }
 }

@@ -5,9 +5,9 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { OverlayError } from '../base/errors.js';
 import type { MountFigures } from './config.js';
+import { readLine } from './line.js';
 import type { Mount } from './mount.js';
 import { serverFiles } from './registry.js';
 
@@ -19,6 +19,7 @@ export type ControlAnswer =
   | { error: string; code: string | undefined };
 
 const LONGEST_LINE = 4096;
+const LONGEST_ANSWER = 1 << 20;
 const ANSWER_TIMEOUT_MS = 5000;
 
 /** Listens for this process's mount. */
@@ -36,17 +37,11 @@ export function listenControl(mount: Mount): Promise<Server> {
 }
 
 function serveClient(socket: Socket, mount: Mount): void {
-  // A client that goes away in the middle is its own business.
-  socket.on('error', () => socket.destroy());
-  let received = 0;
-  socket.on('data', (chunk) => {
-    received += chunk.length;
-    if (received > LONGEST_LINE) socket.destroy();
-  });
-  createInterface({ input: socket }).once('line', async (line) => {
-    const answer = await answerLine(line, mount);
-    socket.end(`${JSON.stringify(answer)}\n`);
-  });
+  readLine(socket, LONGEST_LINE)
+    .then((line) => answerLine(line, mount))
+    .then((answer) => socket.end(`${JSON.stringify(answer)}\n`))
+    // A client that goes away in the middle, or sends nonsense, is its own business.
+    .catch(() => socket.destroy());
 }
 
 async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
@@ -68,24 +63,21 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
 }
 
 /** Asks a server. Throws an OverlayError when it does not answer; `timeout` in ms, 0 for as long as it takes. */
-export function askServer(
+export async function askServer(
   pid: number,
   request: ControlRequest,
   timeout = ANSWER_TIMEOUT_MS,
 ): Promise<ControlAnswer> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(serverFiles(pid).socket);
-    const fail = (reason: string, cause?: unknown): void => {
-      socket.destroy();
-      reject(new OverlayError({ operation: 'ask the server', path: `process ${pid}`, reason, cause }));
-    };
-    socket.setTimeout(timeout, () => fail('it does not answer'));
-    socket.on('error', (cause) => fail(cause.message, cause));
-    socket.on('close', () => fail('it hung up'));
-    socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
-    createInterface({ input: socket }).once('line', (line) => {
-      resolve(JSON.parse(line) as ControlAnswer);
-      socket.destroy();
-    });
-  });
+  const socket = connect(serverFiles(pid).socket);
+  socket.setTimeout(timeout, () => socket.destroy(new Error('it does not answer')));
+  const answer = readLine(socket, LONGEST_ANSWER);
+  socket.write(`${JSON.stringify(request)}\n`);
+  try {
+    return JSON.parse(await answer) as ControlAnswer;
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new OverlayError({ operation: 'ask the server', path: `process ${pid}`, reason, cause });
+  } finally {
+    socket.destroy();
+  }
 }

@@ -113,7 +113,13 @@ t.test('in the foreground it stays until it is told to end', async (t) => {
 const MISTAKES: [what: string, args: string[], status: number, message: RegExp][] = [
   ['no command', [], 2, /no command is given/],
   ['an unknown command', ['mout', 'x'], 2, /mount/],
-  ['an unknown flag', ['mount', '--lower', 'lower0', '--bogus', 'merged'], 2, /bogus/],
+  ['an unknown flag', ['mount', '--lower', 'lower0', '--bogus', 'merged'], 2, /unknown option --bogus/],
+  [
+    'a mistyped flag',
+    ['mount', '--lowr', 'lower0', 'merged'],
+    2,
+    /unknown option --lowr; did you mean --lower\?/,
+  ],
   ['no target', ['mount', '--lower', 'lower0'], 2, /argument/],
   ['no layer', ['mount', 'merged'], 2, /no layer is given; name at least one/],
   [

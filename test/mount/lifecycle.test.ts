@@ -147,7 +147,7 @@ t.test('what disappears from a layer under the mount is ESTALE, and everything e
   t.strictSame(fs.readdirSync(join(target, 'd')), ['f']);
   fs.rmSync(layers.lowers[0], { recursive: true });
   for (const name of ['gone', 'd/f']) {
-    t.throws(() => fs.readFileSync(join(target, name)), /ESTALE|EIO/, name);
+    t.throws(() => shell(`cat ${name}`, target), /Stale file handle/, name);
   }
   t.equal(fs.readFileSync(join(target, 'stays'), 'utf8'), '3\n');
   fs.writeFileSync(join(target, 'new'), 'still works');

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Flags that no command knows are named before anything else is said: yargs would
+ * take the word after one for its value and complain of a missing argument.
+ */
+import { UsageError } from '../base/errors.js';
+import { nearestName } from '../mount/option-string.js';
+
+const COMMON = ['help', 'version', 'debug', 'json'];
+
+const KNOWN: Record<string, readonly string[]> = {
+  mount: ['options', 'lower', 'upper', 'work', 'read-only', 'foreground', 'driver'],
+  unmount: ['detach'],
+  umount: ['detach'],
+};
+
+/** Throws UsageError for the first unknown `--flag`, with the nearest known one. */
+export function refuseUnknownFlags(argv: readonly string[]): void {
+  const known = [...COMMON, ...(KNOWN[argv[0]] ?? [])];
+  for (const word of argv) {
+    if (word === '--' || argv[0] === 'completion' || word === '--get-yargs-completions') return;
+    const name = /^--(?:no-)?([^=]+)/.exec(word)?.[1];
+    if (name === undefined || known.includes(name)) continue;
+    const nearest = nearestName(name, known);
+    throw new UsageError(
+      `unknown option --${name}`,
+      nearest === undefined ? `see \`tsoverlay ${argv[0]} --help\`` : `did you mean --${nearest}?`,
+    );
+  }
+}
