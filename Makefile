@@ -1,0 +1,48 @@
+# What can be done here; `make` alone prints it.
+
+TESTS ?= dist/test
+T ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install build check format test test-one setup demo bench bench-quick clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: node_modules/.package-lock.json ## Install the npm packages that package-lock.json names
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+build: install ## Compile to dist/
+	npx tsc -p tsconfig.json
+
+check: build ## The quick gate: format, lint, types, import law, unit tests (as root)
+	npx biome check
+	node dist/test/run.js rooms base sys engine fuse
+
+format: install ## Rewrite the sources in the project's format
+	npx biome check --write
+
+setup: ## Install the Debian packages that the tests and benchmarks use (as root)
+	sh test/setup.sh
+
+test: setup build ## Everything: what check does, real mounts, the Debian scenario (as root)
+	npx biome check
+	node dist/test/run.js
+
+test-one: build ## One part of the tests: make test-one T=mount/lifecycle
+	node dist/test/run.js $(T)
+
+demo: build ## Build, mount a small layered root file system, change it, show what happened (as root)
+	node dist/test/demo.js
+
+bench: setup build ## Measure against the plain directory, kernel overlayfs and fuse-overlayfs (as root)
+	node dist/bench/main.js
+
+bench-quick: setup build ## The same with small inputs and one round, to see that it runs
+	node dist/bench/main.js --quick
+
+clean: ## Remove what was built
+	rm -rf dist .tap
