@@ -163,7 +163,9 @@ try {
       memoryGiB: Math.round(totalmem() / 2 ** 30),
       kernel: release().replace(/-.*/, ''),
       node: process.version,
-      fuseOverlayfs: execFileSync('fuse-overlayfs', ['--version'], { encoding: 'utf8' }).match(/[\d.]+/)![0],
+      fuseOverlayfs: execFileSync('fuse-overlayfs', ['--version'], { encoding: 'utf8' }).match(
+        /fuse-overlayfs: version ([\d.]+)/,
+      )![1],
     },
     tree: { path: values.tree, entries: made.files },
     rounds,

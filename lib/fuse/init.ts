@@ -22,9 +22,7 @@ const WANTED: readonly number[] = [
   InitFlag.BIG_WRITES,
   InitFlag.DONT_MASK,
   InitFlag.DO_READDIRPLUS,
-  InitFlag.READDIRPLUS_AUTO,
   InitFlag.ASYNC_DIO,
-  InitFlag.WRITEBACK_CACHE,
   InitFlag.NO_OPEN_SUPPORT,
   InitFlag.PARALLEL_DIROPS,
   InitFlag.POSIX_ACL,
@@ -45,13 +43,14 @@ export interface Agreement {
 }
 
 /** Answers the agreement and writes the reply's body, or a negated errno for a kernel too old. */
-export function negotiate(message: Message, reply: Reply): Agreement | number {
+export function negotiate(message: Message, reply: Reply, writeback: boolean): Agreement | number {
   const major = message.u32(0);
   const minor = message.u32(4);
   if (major < PROTOCOL_MAJOR || (major === PROTOCOL_MAJOR && minor < OLDEST_MINOR)) return -EINVAL;
   const offered = message.u32(12);
   const offered2 = message.bodyLength >= 20 ? message.u32(16) : 0;
-  const agreed = WANTED.filter((flag) => isSet(offered, offered2, flag));
+  const wanted = writeback ? [...WANTED, InitFlag.WRITEBACK_CACHE] : WANTED;
+  const agreed = wanted.filter((flag) => isSet(offered, offered2, flag));
   const spoken = Math.min(minor, PROTOCOL_MINOR);
   reply.zero(0, INIT_OUT);
   reply.u32(0, PROTOCOL_MAJOR);

@@ -36,6 +36,8 @@ export class Session {
     readonly fileSystem: FileSystem,
     private readonly counts: RequestCounts,
     private readonly reportFault: FaultReport,
+    /** The kernel may keep written data to itself for a while (WRITEBACK_CACHE). */
+    private readonly writeback = false,
   ) {}
 
   /**
@@ -69,7 +71,7 @@ export class Session {
 
   #initialize(): number {
     if (this.message.bodyLength < 16) return -EINVAL;
-    const agreement = negotiate(this.message, this.reply);
+    const agreement = negotiate(this.message, this.reply, this.writeback);
     if (typeof agreement === 'number') return agreement;
     this.agreement = agreement;
     return INIT_OUT;

@@ -12,6 +12,8 @@ export interface MountConfig extends LayerSet {
   flags: number;
   /** Other users may use the mount; default for root. */
   allowOther: boolean;
+  /** Small writes are gathered by the kernel; see native-notes/fuse-protocol.md. */
+  writeback: boolean;
   /** What /proc/mounts shows as source. */
   source: string;
   /** What /proc/mounts shows after `fuse.`. */

@@ -15,6 +15,11 @@ export interface MountOptions extends LayerSet {
   flags?: number | undefined;
   /** Other users may use the mount; default for root. */
   allowOther?: boolean | undefined;
+  /**
+   * The kernel gathers small writes and sends them later: four times as fast for
+   * writes of 4 KiB, but every close costs the next stat a request. Default false.
+   */
+  writeback?: boolean | undefined;
   source?: string | undefined;
   subtype?: string | undefined;
   /** Called with the text of an error in a request, which was answered EIO. */
@@ -85,6 +90,7 @@ function configure(path: string, { onFault: _, ...options }: MountOptions): Moun
     driver: options.driver ?? 'kernel',
     flags: (options.flags ?? 0) | (readOnly ? MS_RDONLY : 0),
     allowOther: options.allowOther ?? process.getuid!() === 0,
+    writeback: options.writeback === true,
     source: options.source ?? 'tsoverlay',
     subtype: options.subtype ?? 'tsoverlay',
   };

@@ -42,6 +42,12 @@ const rules: Record<string, Rule> = {
   },
   userxattr: { value: 'none', apply: (options) => void (options.userxattr = true) },
   volatile: { value: 'none', apply: (options) => void (options.volatile = true) },
+  writeback: {
+    value: ['0', '1'],
+    apply: (options, value) => {
+      options.writeback = value === '1';
+    },
+  },
   fsname: { value: 'required', apply: (options, value) => void (options.source = value) },
   subtype: { value: 'required', apply: (options, value) => void (options.subtype = value) },
   allow_other: { value: 'none', apply: (options) => void (options.allowOther = true) },

@@ -46,9 +46,11 @@ function run({ config, figures: memory }: ThreadInput): void {
     union.close();
     throw failure;
   }
-  const session = new Session(new OverlayFileSystem(union), figures.counts, (request, fault) => {
+  const reportFault = (request: string, fault: unknown): void => {
     send({ kind: 'fault', text: `${request}: ${fault instanceof Error ? fault.stack : String(fault)}` });
-  });
+  };
+  const handler = new OverlayFileSystem(union);
+  const session = new Session(handler, figures.counts, reportFault, config.writeback);
   const end = serveDevice(device, session, {
     started: () => send({ kind: 'ready' }),
     rested: () => figures.record(union),

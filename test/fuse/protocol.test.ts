@@ -50,10 +50,11 @@ t.test('INIT agrees on what both sides have', async (t) => {
   t.equal(answer.body.readUInt32LE(4), 45);
   t.equal(answer.body.readUInt32LE(20), 1 << 20, 'max_write');
   const flags = answer.body.readUInt32LE(12);
-  for (const flag of [InitFlag.WRITEBACK_CACHE, InitFlag.NO_OPEN_SUPPORT, InitFlag.POSIX_ACL]) {
+  for (const flag of [InitFlag.DO_READDIRPLUS, InitFlag.NO_OPEN_SUPPORT, InitFlag.POSIX_ACL]) {
     t.ok(flags & (1 << flag), `flag ${flag}`);
   }
   t.notOk(flags & (1 << 1), 'POSIX_LOCKS is left to the kernel');
+  t.notOk(flags & (1 << InitFlag.WRITEBACK_CACHE), 'WRITEBACK_CACHE is only for who asks for it');
 });
 
 t.test('INIT does not claim what an older kernel did not offer, and refuses one too old', async (t) => {

@@ -8,9 +8,13 @@ import { makeLayers, mountOurs, scratch, shell } from '../support/ground.js';
 import { type Capability, claims, SEED } from '../support/posix-suite.js';
 
 /** What a ground cannot do, with the reason; native-notes/fuse-native.md has the same list. */
-const GROUNDS: Record<string, { driver?: DriverName; lacks: Partial<Record<Capability, string>> }> = {
+const GROUNDS: Record<
+  string,
+  { driver?: DriverName; writeback?: boolean; lacks: Partial<Record<Capability, string>> }
+> = {
   'plain directory': { lacks: {} },
   'kernel driver': { driver: 'kernel', lacks: {} },
+  'kernel driver with writeback': { driver: 'kernel', writeback: true, lacks: {} },
   'fuse-native driver': {
     driver: 'fuse-native',
     lacks: {
@@ -29,7 +33,7 @@ const GROUNDS: Record<string, { driver?: DriverName; lacks: Partial<Record<Capab
   },
 };
 
-for (const [name, { driver, lacks }] of Object.entries(GROUNDS)) {
+for (const [name, { driver, writeback, lacks }] of Object.entries(GROUNDS)) {
   t.test(`every operation on the ${name}`, async (t) => {
     const base = scratch(t);
     const layers = makeLayers(base, 1);
@@ -39,7 +43,7 @@ for (const [name, { driver, lacks }] of Object.entries(GROUNDS)) {
       mkdirSync(join(layers.lowers[0], `case${index}`));
       shell(SEED, join(layers.lowers[0], `case${index}`));
     }
-    if (driver !== undefined) await mountOurs(t, layers, { driver });
+    if (driver !== undefined) await mountOurs(t, layers, { driver, writeback });
     for (const [index, [title, { needs, check }]] of entriesOfSuite.entries()) {
       const reason = needs === undefined ? undefined : lacks[needs];
       await t.test(title, reason === undefined ? {} : { skip: reason }, async (t) => {
