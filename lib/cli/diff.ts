@@ -2,18 +2,13 @@
 /** `tsoverlay diff` */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Argv, CommandModule } from 'yargs';
 import { toText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import { type MountRecordFile, readRecords } from '../mount/registry.js';
 import { type Change, diffUpper, diffViews } from '../overlay/diff.js';
 import { openUnion } from '../overlay/open.js';
+import type { DiffArguments } from './inspecting.js';
 import { realTarget } from './targets.js';
-
-interface Arguments {
-  target: string;
-  json: boolean;
-}
 
 function diffMount(record: MountRecordFile): Change[] {
   if (record.upper === null) return [];
@@ -49,7 +44,7 @@ function diffDirectory(path: string): Change[] {
   }
 }
 
-function handler({ target: path, json }: Arguments): void {
+export function diff({ target: path, json }: DiffArguments): void {
   const target = realTarget(path);
   const records = readRecords();
   const record =
@@ -66,18 +61,3 @@ function handler({ target: path, json }: Arguments): void {
     );
   }
 }
-
-export const diffCommand: CommandModule<unknown, Arguments> = {
-  command: 'diff <target>',
-  describe: 'What the upper changes: A added, C changed, D deleted',
-  builder: ((yargs: Argv) =>
-    yargs
-      .positional('target', {
-        type: 'string',
-        demandOption: true,
-        describe: 'A mount, or an upper directory',
-      })
-      .option('json', { type: 'boolean', default: false, describe: 'Print it as JSON' })
-      .example('$0 diff /mnt', 'Everything that was changed through the mount')) as never,
-  handler,
-};

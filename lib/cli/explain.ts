@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay explain` */
-import type { Argv, CommandModule } from 'yargs';
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import { type Explanation, explainPath, type LayerFinding } from '../overlay/explain.js';
 import { openUnion } from '../overlay/open.js';
+import type { ExplainArguments } from './inspecting.js';
 import { locate } from './targets.js';
 
-interface Arguments {
-  paths: string[];
-  json: boolean;
-}
-
-function explain(path: string): Explanation & { upper: string | null } {
+function explainOne(path: string): Explanation & { upper: string | null } {
   const { record, inside } = locate(path);
   // The layers are read beside the live mount, never through it.
   const union = openUnion({
@@ -42,8 +37,8 @@ function describe(finding: LayerFinding, upper: string | null): string {
   return `  ${finding.role.padEnd(8)}  ${finding.type.padEnd(10)}  ${finding.layer} (${notes.join(', ')})\n`;
 }
 
-function handler({ paths, json }: Arguments): void {
-  const explanations = paths.map(explain);
+export function explain({ paths, json }: ExplainArguments): void {
+  const explanations = paths.map(explainOne);
   if (json) process.stdout.write(`${JSON.stringify(explanations, null, 2)}\n`);
   for (const explanation of json ? [] : explanations) {
     const head = explanation.exists ? `${explanation.type} from ${explanation.from}` : 'does not exist';
@@ -55,14 +50,3 @@ function handler({ paths, json }: Arguments): void {
     throw new OverlayError({ operation: 'explain', path: missing.path, reason: 'no layer has it' });
   }
 }
-
-export const explainCommand: CommandModule<unknown, Arguments> = {
-  command: 'explain <paths..>',
-  describe: 'Which layer supplies a path of a mount, and what the other layers have of it',
-  builder: ((yargs: Argv) =>
-    yargs
-      .positional('paths', { type: 'string', array: true, demandOption: true, describe: 'Paths in a mount' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print it as JSON' })
-      .example('$0 explain /mnt/etc/passwd', 'Where it comes from')) as never,
-  handler,
-};

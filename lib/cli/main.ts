@@ -7,10 +7,9 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { UsageError } from '../base/errors.js';
-import { diffCommand } from './diff.js';
-import { explainCommand } from './explain.js';
 import { reportFailure } from './failure.js';
 import { refuseUnknownFlags } from './flags.js';
+import { diffCommand, explainCommand } from './inspecting.js';
 import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';

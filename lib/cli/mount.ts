@@ -7,7 +7,6 @@ import { mountInBackground } from '../mount/background.js';
 import type { DriverName } from '../mount/config.js';
 import type { MountOptions } from '../mount/mount.js';
 import { applyOptionString, emptyOptions } from '../mount/option-string.js';
-import { serveMount } from '../mount/server.js';
 
 interface Arguments {
   target: string;
@@ -86,6 +85,8 @@ async function handler(args: Arguments): Promise<void> {
     announce(await mountInBackground({ target, options }));
     return;
   }
+  // Loaded only here: the command that starts a server in the background need not wait for the engine.
+  const { serveMount } = await import('../mount/server.js');
   const reason = await serveMount(
     target,
     { ...options, onFault: (text) => process.stderr.write(`tsoverlay: ${text}\n`) },
