@@ -12,7 +12,7 @@ help: ## Print this list
 install: node_modules/.package-lock.json ## Install the npm packages that package-lock.json names
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-fund --no-audit --loglevel=error
+	npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
 	@touch $@
 
 build: install ## Compile to dist/

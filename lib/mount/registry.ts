@@ -4,7 +4,16 @@
  * its control socket and its log. A file whose server is gone is a leftover, and
  * whoever meets it removes it.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
@@ -39,6 +48,8 @@ export function prepareRuntimeDirectory(): string {
   const directory = runtimeDirectory();
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const { uid } = lstatSync(directory);
+    if (uid !== process.getuid!()) throw new Error(`it belongs to user ${uid}`);
     chmodSync(directory, 0o700);
   } catch (cause) {
     throw new OverlayError({

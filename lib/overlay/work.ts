@@ -11,6 +11,7 @@ import type { ByteString } from '../base/bytes.js';
 import { EAGAIN, EEXIST, EISDIR, EMLINK, ENOENT, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import {
+  changeMode,
   listDirectory,
   makeDirectory,
   makeLink,
@@ -53,8 +54,10 @@ export class WorkDirectory {
     try {
       locks.push(takeLock(upper, upperPath, 'upper'), takeLock(workRoot, workPath, 'work'));
       refuseStrangers(locks[1], workPath);
-      const made = makeDirectory(workRoot, 'work', 0);
+      const made = makeDirectory(workRoot, 'work', 0o700);
       if (made !== -EEXIST) check(made, { operation: 'create work directory', path: `${workPath}/work` });
+      // The kernel makes it with mode 0, which keeps an ordinary owner out.
+      else check(changeMode(workRoot, 'work', 0o700), { operation: 'open work directory', path: workPath });
       const fd = check(openAt(workRoot, 'work', O_PATH | O_DIRECTORY), {
         operation: 'open work directory',
         path: `${workPath}/work`,

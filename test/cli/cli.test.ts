@@ -5,7 +5,16 @@ import fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { listMounts } from '../../lib/sys/mounts.js';
-import { ended, isRunning, makeLayers, run, scratch, shell, until } from '../support/ground.js';
+import {
+  ended,
+  isRunning,
+  makeLayers,
+  publicCheckout,
+  run,
+  scratch,
+  shell,
+  until,
+} from '../support/ground.js';
 
 const program = resolve('bin/tsoverlay');
 
@@ -279,9 +288,10 @@ t.test('without the device or the right the message says what to do', async (t) 
   const base = scratch(t);
   makeLayers(base, 1);
   fs.chmodSync(base, 0o777);
+  const reachable = join(publicCheckout(t, base), 'bin/tsoverlay');
   const user = spawnSync(
     'setpriv',
-    ['--reuid=1234', '--regid=1234', '--clear-groups', program, 'mount', '--lower', 'lower0', 'merged'],
+    ['--reuid=1234', '--regid=1234', '--clear-groups', reachable, 'mount', '--lower', 'lower0', 'merged'],
     { cwd: base, encoding: 'utf8', env: { ...process.env, TSOVERLAY_RUNTIME_DIR: join(base, 'run') } },
   );
   t.equal(user.status, 1);

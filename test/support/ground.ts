@@ -131,3 +131,12 @@ export function mountKernelOverlay(t: Test, layers: Layers, options: string): vo
   run('mount', '-t', 'overlay', 'overlay', '-o', all, target);
   t.teardown(() => run('umount', '-l', target));
 }
+
+/** The checkout under a path that every user can enter, whatever leads to the real one. */
+export function publicCheckout(t: Test, base: string): string {
+  const path = join(base, 'checkout');
+  mkdirSync(path);
+  run('mount', '--bind', process.cwd(), path);
+  t.teardown(() => run('umount', '-l', path));
+  return path;
+}
