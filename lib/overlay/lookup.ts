@@ -105,7 +105,9 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString): Fi
   const node = union.nodes.addFile(stat.type);
   node.inUpper = true;
   if (key !== null) union.nodes.rememberLinks(node, key);
-  if (key === null && isImpure(union, directory)) readOrigin(union, directory, name, stat);
+  // The kernel does not mark a directory impure for a link that is made in it, so a file with several
+  // names is asked whatever its directory says: all its names must give one number.
+  if (key !== null || isImpure(union, directory)) readOrigin(union, directory, name, stat);
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
   node.inodeLow = numbers.low;
   node.inodeHigh = numbers.high;

@@ -22,6 +22,23 @@ t.test('an inode number survives copy-up, rename and opening again', async (t) =
   }
 });
 
+t.test('a copied-up file keeps its number when it gets further names, by all of them', async (t) => {
+  const layers = prepare(t, ['mkdir d; echo x > d/f']);
+  let overlay = await open(t, layers);
+  const before = (await overlay.stat('/d/f')).ino;
+  await overlay.mkdir('/new');
+  await overlay.link('/d/f', '/new/g');
+  t.equal((await overlay.stat('/new/g')).ino, before);
+  await overlay.close();
+  overlay = await open(t, layers);
+  t.equal((await overlay.stat('/new/g')).ino, before, 'opened again');
+  t.equal((await overlay.stat('/d/f')).ino, before);
+  await overlay.unlink('/d/f');
+  await overlay.close();
+  overlay = await open(t, layers);
+  t.equal((await overlay.stat('/new/g')).ino, before, 'with one name left');
+});
+
 t.test('two layers on different devices never share an inode number', async (t) => {
   const layers = prepare(t, ['true', 'true']);
   for (const lower of layers.lowers)
