@@ -53,6 +53,7 @@ export function openUnion(set: LayerSet): Union {
     checkSameFileSystem(writable, set.upper, set.work);
     work = WorkDirectory.open(workRoot.number, set.work, upper.fd, set.upper, marks);
     undo.push(() => work?.close());
+    if (set.volatile === true) work.markVolatile(set.work);
   }
   const readOnlyPaths =
     writable === null && set.upper !== undefined ? [set.upper, ...set.lowers] : set.lowers;

@@ -20,9 +20,18 @@ import {
   rename,
   unlink,
 } from '../sys/entries.js';
-import { close, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
+import {
+  close,
+  Fd,
+  LOCK_EXCLUSIVE,
+  LOCK_NONBLOCKING,
+  lock,
+  O_DIRECTORY,
+  O_PATH,
+  openAt,
+} from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
-import { Stat, statAt } from '../sys/stat.js';
+import { S_IFREG, Stat, statAt } from '../sys/stat.js';
 import { removeXattr, setXattr } from '../sys/xattrs.js';
 import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
 
@@ -72,6 +81,19 @@ export class WorkDirectory {
       for (const held of locks) close(held);
       throw failure;
     }
+  }
+
+  /**
+   * Leaves the mark of a volatile mount, which refuses the next mount until somebody
+   * has judged what the upper is worth (ovl_create_volatile_dirty).
+   */
+  markVolatile(path: string): void {
+    const story = { operation: 'mark work directory', path };
+    check(makeDirectory(this.fd, 'incompat', 0o700), story);
+    using incompat = new Fd(check(openAt(this.fd, 'incompat', O_PATH | O_DIRECTORY), story));
+    check(makeDirectory(incompat.number, 'volatile', 0o700), story);
+    using volatile = new Fd(check(openAt(incompat.number, 'volatile', O_PATH | O_DIRECTORY), story));
+    check(makeNode(volatile.number, 'dirty', S_IFREG | 0o600, 0), story);
   }
 
   /** A name that nothing in the work directory has, spelled as the kernel spells its own. */

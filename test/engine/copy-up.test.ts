@@ -108,3 +108,17 @@ t.test('a copy-up that fails half way leaves neither upper nor work behind', asy
   t.equal(await overlay.readFile('/small', 'utf8'), 's\nx', 'and the overlay works again');
   await overlay.close();
 });
+
+t.test('after a volatile mount the next one is refused until its mark is removed', async (t) => {
+  const layers = prepare(t, ['echo x > f']);
+  const overlay = await open(t, layers, { volatile: true });
+  await overlay.appendFile('/f', 'y');
+  await overlay.close();
+  await t.rejects(
+    open(t, layers),
+    /upper was mounted volatile and may be incomplete; discard the upper, or delete/,
+  );
+  shell('rm -r work/incompat/volatile', layers.work);
+  const again = await open(t, layers);
+  t.equal(await again.readFile('/f', 'utf8'), 'x\ny');
+});
