@@ -17,10 +17,6 @@ declare global {
 /** A string with one character a byte (latin1). */
 export type ByteString = string;
 
-export function bytesOf(name: ByteString): Buffer {
-  return Buffer.from(name, 'latin1');
-}
-
 export function fromText(text: string): ByteString {
   return Buffer.from(text, 'utf8').toString('latin1');
 }

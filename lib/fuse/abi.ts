@@ -109,7 +109,6 @@ export const WRITE_KILL_SUIDGID = 1 << 2;
 export const FSYNC_DATA_ONLY = 1;
 export const SETXATTR_ACL_KILL_SGID = 1;
 
-export const ATTR_SIZE = 88;
 export const ENTRY_OUT = 128;
 export const ATTR_OUT = 104;
 export const OPEN_OUT = 16;
@@ -117,4 +116,3 @@ export const STATFS_OUT = 80;
 export const STATX_OUT = 288;
 export const INIT_OUT = 64;
 export const DIRENT = 24;
-export const DIRENTPLUS = ENTRY_OUT + DIRENT;

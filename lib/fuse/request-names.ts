@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Requests about names: lookup, forget, create, link, remove, rename. */
 import { EINVAL, ENAMETOOLONG, ENOENT } from '../base/errno.js';
+import { deviceNumber } from '../sys/entries.js';
 import { S_IFDIR } from '../sys/stat.js';
 import { ENTRY_OUT, OPEN_OUT } from './abi.js';
 import type { Requester } from './file-system.js';
@@ -51,7 +52,7 @@ export function makeNode(session: Session, message: Message, reply: Reply): numb
   const name = message.name(16);
   if (name === undefined) return -EINVAL;
   const { major, minor } = decodeDevice(message.u32(4));
-  const device = (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 2 ** 8) * 2 ** 20;
+  const device = deviceNumber(major, minor);
   const by = requester(session, message, message.u32(8));
   const status = session.fileSystem.create(
     message.nodeId,

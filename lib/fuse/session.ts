@@ -27,8 +27,6 @@ export class Session {
   readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
   readonly requester: Requester = { uid: 0, gid: 0, umask: 0 };
   agreement: Agreement | null = null;
-  /** Set by DESTROY: the kernel has let go of the mount. */
-  destroyed = false;
   /** Makes the kernel ask for a node's attributes again; set by who has the device. */
   attributesChanged: (node: number) => void = () => undefined;
 

@@ -15,6 +15,7 @@ import {
   changeMode,
   changeOwner,
   changeTimes,
+  deviceNumber,
   makeDirectory,
   makeNode,
   makeSymlink,
@@ -92,13 +93,8 @@ function stage(union: Union, source: Place, stat: Stat, staged: ByteString, size
       return typeof target === 'number' ? target : makeSymlink(dir, staged, target);
     }
     default:
-      // Composed as makedev(3) does for the numbers in use: 12 bits major, 20 bits minor.
       return makeNode(dir, staged, stat.type | 0o600, deviceNumber(stat.deviceMajor, stat.deviceMinor));
   }
-}
-
-export function deviceNumber(major: number, minor: number): number {
-  return (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 2 ** 8) * 2 ** 20;
 }
 
 function stageFile(union: Union, source: Place, stat: Stat, staged: ByteString, size: number): Errno {

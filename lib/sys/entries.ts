@@ -11,7 +11,6 @@ export const RENAME_WHITEOUT = 4;
 
 export const DT_UNKNOWN = 0;
 export const DT_CHR = 2;
-export const DT_DIR = 4;
 
 const AT_REMOVEDIR = 0x200;
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -20,7 +19,12 @@ export function makeDirectory(dir: number, name: ByteString, mode: number): numb
   return result(raw.mkdirat(dir, pathArgument(name), mode));
 }
 
-/** `device` as makedev(3) composes it. */
+/** makedev(3) for the numbers in use: 12 bits major, 20 bits minor. */
+export function deviceNumber(major: number, minor: number): number {
+  return (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 2 ** 8) * 2 ** 20;
+}
+
+/** `device` as deviceNumber composes it. */
 export function makeNode(dir: number, name: ByteString, mode: number, device: number): number {
   return result(raw.mknodat(dir, pathArgument(name), mode, device));
 }
