@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
  * The command line. Exit codes: 0 it worked; 1 it did not, and the message says
- * why; 2 the command was called wrongly. `diff` and `explain` use 1 for a path or
- * mount that is not there, as everything does.
+ * why; 2 the command was called wrongly.
+ *
+ * Loading yargs takes as long as starting Node, so a mount's server is started
+ * before it, and the two load side by side.
  */
-import { readFileSync } from 'node:fs';
-import yargs from 'yargs';
-import { UsageError } from '../base/errors.js';
+import { discardPreparedServer, prepareServer } from '../mount/background.js';
 import { reportFailure } from './failure.js';
-import { refuseUnknownFlags } from './flags.js';
-import { diffCommand, explainCommand } from './inspecting.js';
-import { mountCommand } from './mount.js';
-import { mountsCommand } from './mounts.js';
-import { unmountCommand } from './unmount.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 const COMMANDS = new Set(['mount', 'unmount', 'umount', 'mounts', 'explain', 'diff', 'completion']);
 
@@ -26,34 +17,20 @@ function withCommand(argv: string[]): string[] {
   return isBare ? ['mount', ...argv] : argv;
 }
 
+/** Whether the command will want a server; a wrong guess costs a process that is ended at once. */
+function wantsServer(words: readonly string[]): boolean {
+  const stays = ['-f', '--foreground', '-h', '--help', '--version'];
+  return words[0] === 'mount' && !words.some((word) => stays.includes(word));
+}
+
 const argv = withCommand(process.argv.slice(2));
-const debug = argv.includes('--debug');
 
 try {
-  refuseUnknownFlags(argv);
-  await yargs(argv)
-    .scriptName('tsoverlay')
-    .usage('$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer.')
-    .command(mountCommand)
-    .command(unmountCommand)
-    .command(mountsCommand)
-    .command(explainCommand)
-    .command(diffCommand)
-    .completion('completion', 'Print a script that completes commands and options in your shell')
-    .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
-    .demandCommand(1, 'no command is given; see `tsoverlay --help`')
-    .recommendCommands()
-    .strict()
-    .version(version)
-    .alias('help', 'h')
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
-    .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
-    .parserConfiguration({ 'duplicate-arguments-array': true, 'camel-case-expansion': false })
-    .exitProcess(false)
-    .fail((message, failure) => {
-      throw failure ?? new UsageError(message);
-    })
-    .parseAsync();
+  if (wantsServer(argv)) prepareServer();
+  const { runProgram } = await import('./program.js');
+  await runProgram(argv);
 } catch (failure) {
-  process.exitCode = reportFailure(failure, debug);
+  process.exitCode = reportFailure(failure, argv.includes('--debug'));
+} finally {
+  discardPreparedServer();
 }

@@ -4,7 +4,7 @@
  * goes. The two talk over a socket on descriptor 3: options in, then one line
  * back, that the mount can be used or why not.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
 import { readLine } from './line.js';
 import type { MountOptions } from './mount.js';
-import { prepareRuntimeDirectory, serverFiles } from './registry.js';
+import { prepareRuntimeDirectory, removeServerFiles, serverFiles } from './registry.js';
 
 export interface StartRequest {
   target: string;
@@ -26,8 +26,34 @@ export type StartAnswer =
 /** Bytes; as much as the longest list of layers needs. */
 export const LONGEST_REQUEST = 4 << 20;
 
-/** Starts the server; settles with its process id when the mount can be used. */
-export async function mountInBackground(request: StartRequest): Promise<number> {
+interface StartingServer {
+  child: ChildProcess;
+  channel: Duplex;
+}
+
+let prepared: StartingServer | undefined;
+
+/**
+ * Starts a server that waits for its request, so that it and the program that
+ * is still working out what to ask start side by side. Who prepares a server
+ * either mounts or calls discardPreparedServer.
+ */
+export function prepareServer(): void {
+  prepared ??= startServer();
+}
+
+/** Ends a prepared server that nobody asked for anything. */
+export function discardPreparedServer(): void {
+  if (prepared === undefined) return;
+  const { child, channel } = prepared;
+  prepared = undefined;
+  child.kill('SIGKILL');
+  channel.destroy();
+  child.unref();
+  removeServerFiles(child.pid!);
+}
+
+function startServer(): StartingServer {
   const directory = prepareRuntimeDirectory();
   const starting = join(directory, `starting-${process.pid}.log`);
   const log = openSync(starting, 'a', 0o600);
@@ -39,7 +65,13 @@ export async function mountInBackground(request: StartRequest): Promise<number> 
   });
   closeSync(log);
   renameSync(starting, serverFiles(child.pid!).log);
-  const channel = child.stdio[3] as Duplex;
+  return { child, channel: child.stdio[3] as Duplex };
+}
+
+/** Starts the server, or takes the prepared one; settles with its process id when the mount can be used. */
+export async function mountInBackground(request: StartRequest): Promise<number> {
+  const { child, channel } = prepared ?? startServer();
+  prepared = undefined;
   try {
     const answer = await exchange(channel, request, child.pid!);
     if ('started' in answer) return child.pid!;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/** The commands, put together with yargs. */
+import { readFileSync } from 'node:fs';
+import yargs from 'yargs';
+import { UsageError } from '../base/errors.js';
+import { refuseUnknownFlags } from './flags.js';
+import { diffCommand, explainCommand } from './inspecting.js';
+import { mountCommand } from './mount.js';
+import { mountsCommand } from './mounts.js';
+import { unmountCommand } from './unmount.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  refuseUnknownFlags(argv);
+  await yargs(argv)
+    .scriptName('tsoverlay')
+    .usage('$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer.')
+    .command(mountCommand)
+    .command(unmountCommand)
+    .command(mountsCommand)
+    .command(explainCommand)
+    .command(diffCommand)
+    .completion('completion', 'Print a script that completes commands and options in your shell')
+    .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
+    .demandCommand(1, 'no command is given; see `tsoverlay --help`')
+    .recommendCommands()
+    .strict()
+    .version(version)
+    .alias('help', 'h')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
+    .parserConfiguration({ 'duplicate-arguments-array': true, 'camel-case-expansion': false })
+    .exitProcess(false)
+    .fail((message, failure) => {
+      throw failure ?? new UsageError(message);
+    })
+    .parseAsync();
+}
