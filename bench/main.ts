@@ -11,7 +11,7 @@ import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freshLayers, type Ground, grounds, type Layers, residentMemory } from './grounds.js';
-import { chart, printTable, type Results, type Row } from './report.js';
+import { chart, markdown, printTable, type Results, type Row } from './report.js';
 import { type Session, type Step, sessions } from './workloads.js';
 
 const { values } = parseArgs({
@@ -179,7 +179,8 @@ try {
     mkdirSync(values.output, { recursive: true });
     writeFileSync(join(values.output, 'latest.json'), `${JSON.stringify(results, roundNumbers, 1)}\n`);
     writeFileSync(join(values.output, 'chart.svg'), chart(results));
-    process.stdout.write(`written to ${values.output}/latest.json and chart.svg\n`);
+    writeFileSync(join(values.output, 'table.md'), markdown(results));
+    process.stdout.write(`written to ${values.output}: latest.json, table.md, chart.svg\n`);
   }
 } finally {
   spawnSync('umount', ['-l', join(base, 'merged')]);

@@ -29,7 +29,7 @@ export function median(values: readonly number[]): number {
 }
 
 function time(row: Row, ground: string): number {
-  return median(row.times[ground] ?? []);
+  return median(row.times[ground] ?? [Number.NaN]);
 }
 
 const shown = (value: number, digits = 1): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
@@ -76,6 +76,29 @@ export function printTable(results: Results): string {
     ...memory,
     `An idle mount took ${results.idleMilliseconds} ms of CPU in 3 s.\n`,
   ].join('');
+}
+
+/** The table of the README: milliseconds and the two ratios. */
+export function markdown(results: Results): string {
+  const { machine, tree } = results;
+  const whole = (value: number): string => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : '-');
+  const lines = results.rows.map((row) => {
+    const { faster, slower } = ratios(row);
+    const times = ['plain', 'overlayfs', 'fuse-overlayfs', 'tsoverlay'].map((ground) =>
+      whole(time(row, ground)),
+    );
+    return `| ${[row.name, ...times, shown(faster, 2), shown(slower, 2)].join(' | ')} |`;
+  });
+  return [
+    `Medians of ${results.rounds} rounds in ms, ${tree.path} (${tree.entries} entries) on tmpfs; ${machine.processor}, ${machine.cores} cores,`,
+    `Linux ${machine.kernel}, Node ${machine.node}, fuse-overlayfs ${machine.fuseOverlayfs}. The last two columns: how many times as fast as`,
+    'fuse-overlayfs, and the time relative to kernel overlayfs.',
+    '',
+    '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...lines,
+    '',
+  ].join('\n');
 }
 
 const BAR = 14;
