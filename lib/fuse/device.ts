@@ -8,7 +8,6 @@
  * the thread sleeps in poll(2): a busy mount is answered at once, an idle one
  * uses no CPU (native-notes/fuse-protocol.md has the figures).
  */
-
 import { fuseDebug } from '../base/debug.js';
 import {
   EAGAIN,

@@ -121,7 +121,7 @@ export class DirectoryNode extends BaseNode {
 
 export type OverlayNode = FileNode | DirectoryNode;
 
-export const ROOT_ID = 1;
+const ROOT_ID = 1;
 
 /** The nodes by id, and the upper files that have several names by their real inode. */
 export class NodeTable {
