@@ -2,7 +2,8 @@
 # Installs what the tests and benchmarks use from Debian's or Ubuntu's packages. Does nothing where all is there.
 set -eu
 
-packages="acl attr btrfs-progs debootstrap e2fsprogs fuse-overlayfs fuse3 linux-libc-dev psmisc util-linux xfsprogs"
+packages="acl attr btrfs-progs buildah busybox-static debootstrap docker-registry e2fsprogs fuse-overlayfs fuse3 libcap2-bin
+  linux-libc-dev passwd podman psmisc python3 runc uidmap util-linux xfsprogs"
 # The library that fuse-native needs; Ubuntu renamed it in 24.04.
 library=libfuse2
 

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
-import { type MountRecordFile, readRecords } from '../mount/registry.js';
+import { layersOf, type MountRecordFile, readRecords } from '../mount/registry.js';
 import { type Change, diffUpper, diffViews } from '../overlay/diff.js';
 import { openUnion } from '../overlay/open.js';
 import type { DiffArguments } from './inspecting.js';
@@ -12,10 +12,10 @@ import { realTarget } from './targets.js';
 
 function diffMount(record: MountRecordFile): Change[] {
   if (record.upper === null) return [];
-  const { userxattr } = record;
-  const merged = openUnion({ lowers: record.lowers, upper: record.upper, readOnly: true, userxattr });
+  const merged = openUnion(layersOf(record));
   try {
-    const lower = record.lowers.length === 0 ? undefined : openUnion({ lowers: record.lowers, userxattr });
+    const lower =
+      record.lowers.length === 0 ? undefined : openUnion({ ...layersOf(record), upper: undefined });
     try {
       return diffViews(merged, lower, record.upper);
     } finally {

@@ -2,6 +2,7 @@
 /** `tsoverlay explain` */
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
+import { layersOf } from '../mount/registry.js';
 import { type Explanation, explainPath, type LayerFinding } from '../overlay/explain.js';
 import { openUnion } from '../overlay/open.js';
 import type { ExplainArguments } from './inspecting.js';
@@ -10,12 +11,7 @@ import { locate } from './targets.js';
 function explainOne(path: string): Explanation & { upper: string | null } {
   const { record, inside } = locate(path);
   // The layers are read beside the live mount, never through it.
-  const union = openUnion({
-    lowers: record.lowers,
-    upper: record.upper ?? undefined,
-    readOnly: true,
-    userxattr: record.userxattr,
-  });
+  const union = openUnion(layersOf(record));
   try {
     const explanation = explainPath(union, fromText(inside));
     if (typeof explanation === 'number') {
@@ -32,6 +28,7 @@ function describe(finding: LayerFinding, upper: string | null): string {
     finding.layer === upper ? 'upper' : 'lower',
     ...(finding.copiedUp ? ['copied up'] : []),
     ...(finding.opaque ? ['opaque'] : []),
+    ...(finding.metadataOnly ? ['metadata only'] : []),
     ...(finding.redirect === undefined ? [] : [`redirected to ${finding.redirect}`]),
   ];
   return `  ${finding.role.padEnd(8)}  ${finding.type.padEnd(10)}  ${finding.layer} (${notes.join(', ')})\n`;

@@ -10,6 +10,7 @@ const COMMON = ['help', 'version', 'debug', 'json'];
 
 const KNOWN: Record<string, readonly string[]> = {
   mount: ['options', 'lower', 'upper', 'work', 'read-only', 'foreground', 'driver'],
+  fsck: ['work', 'repair', 'userxattr'],
   unmount: ['detach'],
   umount: ['detach'],
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `tsoverlay explain` and `tsoverlay diff`: their arguments. What they do is loaded
+ * `tsoverlay explain`, `tsoverlay diff` and `tsoverlay fsck`: their arguments. What they do is loaded
  * when they are run, so that `mount` does not wait for it.
  */
 import type { Argv, CommandModule } from 'yargs';
@@ -26,6 +26,38 @@ export const explainCommand: CommandModule<unknown, ExplainArguments> = {
       .option('json', asJson)
       .example('$0 explain /mnt/etc/passwd', 'Where it comes from')) as never,
   handler: async (args) => (await import('./explain.js')).explain(args),
+};
+
+export interface FsckArguments {
+  layers: string[];
+  work: string | undefined;
+  repair: boolean;
+  userxattr: boolean | undefined;
+  json: boolean;
+}
+
+export const fsckCommand: CommandModule<unknown, FsckArguments> = {
+  command: 'fsck <layers..>',
+  describe: 'Find what does not belong in layers, top first as for mount; the first may be an upper',
+  builder: ((yargs: Argv) =>
+    yargs
+      .positional('layers', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'Layers; each is judged by those after it, the last by itself alone',
+      })
+      .option('work', { type: 'string', describe: 'The work directory of the upper, to look for leftovers' })
+      .option('repair', {
+        type: 'boolean',
+        default: false,
+        describe: 'Mend what can be mended without changing what a mount shows',
+      })
+      .option('userxattr', { type: 'boolean', describe: 'Marks are in user.overlay.*' })
+      .option('json', asJson)
+      .example('$0 fsck changes base --work work', 'An upper over one lower layer')
+      .example('$0 fsck --repair changes base', 'The same, and mend it')) as never,
+  handler: async (args) => (await import('./fsck.js')).fsck(args),
 };
 
 export const diffCommand: CommandModule<unknown, DiffArguments> = {

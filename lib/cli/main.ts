@@ -7,15 +7,10 @@
  * before it, and the two load side by side.
  */
 import { discardPreparedServer, prepareServer } from '../mount/background.js';
+import { parseDropIn, runDropIn } from './drop-in.js';
 import { reportFailure } from './failure.js';
 
-const COMMANDS = new Set(['mount', 'unmount', 'umount', 'mounts', 'explain', 'diff', 'completion']);
-
-/** `tsoverlay -o … TARGET`, as mount helpers call it, means `tsoverlay mount -o … TARGET`. */
-function withCommand(argv: string[]): string[] {
-  const isBare = argv.some((word) => word === '-o' || word.startsWith('-olower')) && !COMMANDS.has(argv[0]);
-  return isBare ? ['mount', ...argv] : argv;
-}
+const COMMANDS = new Set(['mount', 'unmount', 'umount', 'mounts', 'explain', 'diff', 'fsck', 'completion']);
 
 /** Whether the command will want a server; a wrong guess costs a process that is ended at once. */
 function wantsServer(words: readonly string[]): boolean {
@@ -23,12 +18,25 @@ function wantsServer(words: readonly string[]): boolean {
   return words[0] === 'mount' && !words.some((word) => stays.includes(word));
 }
 
-const argv = withCommand(process.argv.slice(2));
+async function main(argv: readonly string[]): Promise<void> {
+  const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
+  if (dropIn !== undefined) {
+    if (!dropIn.foreground) prepareServer();
+    await runDropIn(dropIn);
+    return;
+  }
+  // Options before the command's name, or without one, are a mount's.
+  const words =
+    argv.some((word) => word.startsWith('-o')) && !COMMANDS.has(argv[0]) ? ['mount', ...argv] : argv;
+  if (wantsServer(words)) prepareServer();
+  const { runProgram } = await import('./program.js');
+  await runProgram(words);
+}
+
+const argv = process.argv.slice(2);
 
 try {
-  if (wantsServer(argv)) prepareServer();
-  const { runProgram } = await import('./program.js');
-  await runProgram(argv);
+  await main(argv);
 } catch (failure) {
   process.exitCode = reportFailure(failure, argv.includes('--debug'));
 } finally {

@@ -3,10 +3,10 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
-import { mountInBackground } from '../mount/background.js';
 import type { DriverName } from '../mount/config.js';
 import type { MountOptions } from '../mount/mount.js';
 import { applyOptionString, emptyOptions } from '../mount/option-string.js';
+import { absolute, carryOut } from './mounting.js';
 
 interface Arguments {
   target: string;
@@ -53,7 +53,7 @@ function builder(yargs: Argv): Argv<Arguments> {
     .example('$0 mount -o lowerdir=base,upperdir=changes,workdir=work /mnt', 'As overlayfs takes it');
 }
 
-/** One meaning from both spellings; paths are made absolute, because the server runs in /. */
+/** One meaning from both spellings. */
 function gather(args: Arguments): MountOptions {
   const options = emptyOptions();
   for (const text of args.options) applyOptionString(options, text);
@@ -64,10 +64,7 @@ function gather(args: Arguments): MountOptions {
   if (Array.isArray(options.upper) || Array.isArray(options.work)) {
     throw new UsageError('--upper and --work can be given once');
   }
-  options.lowers = options.lowers.map((path) => resolve(path));
-  if (options.upper !== undefined) options.upper = resolve(options.upper);
-  if (options.work !== undefined) options.work = resolve(options.work);
-  return { ...options, driver: args.driver };
+  return { ...absolute(options), driver: args.driver };
 }
 
 async function handler(args: Arguments): Promise<void> {
@@ -81,19 +78,7 @@ async function handler(args: Arguments): Promise<void> {
     } else if (process.stdout.isTTY)
       process.stdout.write(`mounted at ${target}, served by process ${serverPid}\n`);
   };
-  if (!args.foreground) {
-    announce(await mountInBackground({ target, options }));
-    return;
-  }
-  // Loaded only here: the command that starts a server in the background need not wait for the engine.
-  const { serveMount } = await import('../mount/server.js');
-  const reason = await serveMount(
-    target,
-    { ...options, onFault: (text) => process.stderr.write(`tsoverlay: ${text}\n`) },
-    () => announce(process.pid),
-  );
-  if (reason !== undefined) throw new Error(reason);
-  process.exit(0);
+  await carryOut({ target, options, foreground: args.foreground, announce });
 }
 
 export const mountCommand: CommandModule<unknown, Arguments> = {

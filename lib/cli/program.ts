@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { refuseUnknownFlags } from './flags.js';
-import { diffCommand, explainCommand } from './inspecting.js';
+import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
 import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';
@@ -24,6 +24,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(mountsCommand)
     .command(explainCommand)
     .command(diffCommand)
+    .command(fsckCommand)
     .completion('completion', 'Print a script that completes commands and options in your shell')
     .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
     .demandCommand(1, 'no command is given; see `tsoverlay --help`')

@@ -36,6 +36,8 @@ export interface LoopObserver {
   started(): void;
   /** Requests were served and no more are waiting; called before the thread sleeps. */
   rested(): void;
+  /** Called again and again while no request is waiting; answers whether there is more to do. */
+  workOn(): boolean;
 }
 
 /** Serves until the mount goes. `fd` must be non-blocking. */
@@ -49,8 +51,7 @@ export function serveDevice(fd: number, session: Session, observer: LoopObserver
   for (let idle = 0; ; ) {
     const length = read(fd, buffer, buffer.length);
     if (length <= 0) {
-      if (idle === SPINS) observer.rested();
-      const next = afterFailedRead(fd, length, idle);
+      const next = afterFailedRead(fd, length, idle, observer);
       if (next === 'unmounted' || next < 0) return next;
       idle = next;
       continue;
@@ -66,10 +67,17 @@ export function serveDevice(fd: number, session: Session, observer: LoopObserver
 }
 
 /** Answers how often to have spun by now, or that the mount is gone, or a negated errno. */
-function afterFailedRead(fd: number, status: number, idle: number): 'unmounted' | number {
+function afterFailedRead(
+  fd: number,
+  status: number,
+  idle: number,
+  observer: LoopObserver,
+): 'unmounted' | number {
   switch (status) {
     case -EAGAIN: {
       if (idle < SPINS) return idle + 1;
+      observer.rested();
+      if (observer.workOn()) return idle;
       const waited = waitReadable(fd, -1);
       return waited < 0 && waited !== -EINTR ? waited : 0;
     }

@@ -84,8 +84,7 @@ export interface FileSystem {
   /** `killSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
   setXattr(node: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno;
   removeXattr(node: number, name: ByteString): Errno;
-  /** Inode flags (chattr(1)) as FS_IOC_GETFLAGS gives them. */
-  getFlags(node: number): number;
-  setFlags(node: number, flags: number): Errno;
+  /** An ioctl about inode flags (chattr(1)): `value` is what it sets, or receives what it asks for. */
+  control(node: number, command: number, value: Buffer, changes: boolean): Errno;
   fileSystemSize(): FileSystemSize | Errno;
 }

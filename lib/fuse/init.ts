@@ -35,6 +35,16 @@ const WANTED: readonly number[] = [
   InitFlag.INIT_EXT,
 ];
 
+/** What is left to who mounts. */
+export interface SessionChoices {
+  /** The kernel may keep written data to itself for a while (WRITEBACK_CACHE). */
+  writeback?: boolean | undefined;
+  /** The kernel is not to look at POSIX ACLs. */
+  noAcl?: boolean | undefined;
+  /** Seconds that names and attributes stay valid. */
+  timeout?: number | undefined;
+}
+
 /** What was agreed; requests are read by it. */
 export interface Agreement {
   minor: number;
@@ -43,14 +53,13 @@ export interface Agreement {
 }
 
 /** Answers the agreement and writes the reply's body, or a negated errno for a kernel too old. */
-export function negotiate(message: Message, reply: Reply, writeback: boolean): Agreement | number {
+export function negotiate(message: Message, reply: Reply, choices: SessionChoices): Agreement | number {
   const major = message.u32(0);
   const minor = message.u32(4);
   if (major < PROTOCOL_MAJOR || (major === PROTOCOL_MAJOR && minor < OLDEST_MINOR)) return -EINVAL;
   const offered = message.u32(12);
   const offered2 = message.bodyLength >= 20 ? message.u32(16) : 0;
-  const wanted = writeback ? [...WANTED, InitFlag.WRITEBACK_CACHE] : WANTED;
-  const agreed = wanted.filter((flag) => isSet(offered, offered2, flag));
+  const agreed = wantedFlags(choices).filter((flag) => isSet(offered, offered2, flag));
   const spoken = Math.min(minor, PROTOCOL_MINOR);
   reply.zero(0, INIT_OUT);
   reply.u32(0, PROTOCOL_MAJOR);
@@ -63,6 +72,11 @@ export function negotiate(message: Message, reply: Reply, writeback: boolean): A
   reply.u32(28, MAX_WRITE / PAGE_SIZE);
   reply.u32(32, maskOf(agreed, 32));
   return { minor: spoken, has: (flag) => agreed.includes(flag) };
+}
+
+function wantedFlags({ writeback, noAcl }: SessionChoices): readonly number[] {
+  const wanted = writeback === true ? [...WANTED, InitFlag.WRITEBACK_CACHE] : WANTED;
+  return noAcl === true ? wanted.filter((flag) => flag !== InitFlag.POSIX_ACL) : wanted;
 }
 
 function isSet(low: number, high: number, flag: number): boolean {

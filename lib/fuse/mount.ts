@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Mounting and unmounting: mount(2) with a descriptor of /dev/fuse, as privileged programs do. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { fromText } from '../base/bytes.js';
 import { mountDebug } from '../base/debug.js';
 import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
@@ -13,6 +13,8 @@ import {
   UMOUNT_NOFOLLOW,
   unmountFileSystem,
 } from '../sys/mounts.js';
+import { mayMount } from '../sys/privilege.js';
+import { mountThroughHelper, unmountThroughHelper } from './fusermount.js';
 
 const DEVICE = '/dev/fuse';
 
@@ -26,10 +28,12 @@ export interface FuseMountOptions {
   flags: number;
   /** Other users may use the mount. */
   allowOther: boolean;
+  /** SELinux context of every file. */
+  context?: string | undefined;
 }
 
 /** Opens /dev/fuse, non-blocking. Throws an OverlayError that says what to do where it cannot be opened. */
-export function openFuseDevice(): number {
+function openFuseDevice(): number {
   const fd = openPath(DEVICE, O_RDWR | O_NONBLOCK);
   if (fd >= 0) return fd;
   const missing = fd === -ENOENT || fd === -ENODEV || fd === -ENXIO;
@@ -46,8 +50,23 @@ export function openFuseDevice(): number {
   });
 }
 
-/** Mounts a descriptor of /dev/fuse at the target. Throws an OverlayError; the descriptor stays the caller's. */
-export function mountFuse(fd: number, options: FuseMountOptions): void {
+/**
+ * Mounts at the target, with privilege of one's own or through fusermount3, and
+ * answers the descriptor of /dev/fuse to serve. Throws an OverlayError.
+ */
+export function mountFuse(options: FuseMountOptions): number {
+  if (!mayMount()) return mountThroughHelper(options);
+  const fd = openFuseDevice();
+  try {
+    mountDevice(fd, options);
+    return fd;
+  } catch (failure) {
+    close(fd);
+    throw failure;
+  }
+}
+
+function mountDevice(fd: number, options: FuseMountOptions): void {
   const data = [
     `fd=${fd}`,
     'rootmode=40000',
@@ -55,6 +74,7 @@ export function mountFuse(fd: number, options: FuseMountOptions): void {
     `group_id=${process.getgid!()}`,
     'default_permissions',
     ...(options.allowOther ? ['allow_other'] : []),
+    ...(options.context === undefined ? [] : [`context=${requireSelinux(options.context)}`]),
   ].join(',');
   const type = `fuse.${options.subtype}`;
   const status = mountFileSystem(options.source, fromText(options.target), type, options.flags, data);
@@ -71,9 +91,20 @@ export function mountFuse(fd: number, options: FuseMountOptions): void {
   });
 }
 
+function requireSelinux(context: string): string {
+  if (existsSync('/sys/fs/selinux/enforce')) return context;
+  throw new OverlayError({
+    operation: 'mount with',
+    path: `context=${context}`,
+    reason: 'this kernel does not run SELinux',
+    remedy: 'leave the option out',
+  });
+}
+
 /** Unmounts. Answers 0 or a negated errno; -EBUSY while programs use the mount, unless it is detached. */
 export function unmountFuse(target: string, detach: boolean): Errno {
-  return unmountFileSystem(fromText(target), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0));
+  const status = unmountFileSystem(fromText(target), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0));
+  return status === -EPERM && !mayMount() ? unmountThroughHelper(target, detach) : status;
 }
 
 /**

@@ -14,7 +14,7 @@ import { ATTR_OUT, DIRENT, ENTRY_OUT, OUT_HEADER, STATFS_OUT, STATX_OUT } from '
 export const NO_REPLY = Number.NEGATIVE_INFINITY;
 
 const TWO_32 = 2 ** 32;
-/** Seconds an answer stays valid: only this server changes anything, so as long as the kernel takes. */
+/** Seconds an answer stays valid by default: only this server changes anything, so as long as the kernel takes. */
 const FOREVER = 0x7fffffff;
 
 /** What LOOKUP and the creating requests answer. */
@@ -26,8 +26,17 @@ export interface EntryOut {
 export class Reply {
   readonly view: DataView;
 
-  constructor(readonly buffer: Buffer) {
+  readonly #validSeconds: number;
+  readonly #validNanoseconds: number;
+
+  /** `timeout`: seconds that names and attributes stay valid. */
+  constructor(
+    readonly buffer: Buffer,
+    timeout = FOREVER,
+  ) {
     this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    this.#validSeconds = Math.min(Math.floor(timeout), FOREVER);
+    this.#validNanoseconds = Math.floor((timeout % 1) * 1e9);
   }
 
   /** Room for a body. */
@@ -58,9 +67,10 @@ export class Reply {
   entry(offset: number, { nodeId, stat }: EntryOut): number {
     this.u64(offset, nodeId);
     this.u64(offset + 8, 0);
-    this.u64(offset + 16, FOREVER);
-    this.u64(offset + 24, FOREVER);
-    this.u64(offset + 32, 0);
+    this.u64(offset + 16, this.#validSeconds);
+    this.u64(offset + 24, this.#validSeconds);
+    this.u32(offset + 32, this.#validNanoseconds);
+    this.u32(offset + 36, this.#validNanoseconds);
     this.attributes(offset + 40, stat);
     return ENTRY_OUT;
   }
@@ -68,14 +78,16 @@ export class Reply {
   /** "There is no such name": an entry with node id 0, which the kernel may keep as long as any other. */
   negativeEntry(): number {
     this.zero(0, ENTRY_OUT);
-    this.u64(16, FOREVER);
+    this.u64(16, this.#validSeconds);
+    this.u32(32, this.#validNanoseconds);
     return ENTRY_OUT;
   }
 
   /** struct fuse_attr_out */
   attributesOut(stat: Stat): number {
-    this.u64(0, FOREVER);
-    this.u64(8, 0);
+    this.u64(0, this.#validSeconds);
+    this.u32(8, this.#validNanoseconds);
+    this.u32(12, 0);
     this.attributes(16, stat);
     return ATTR_OUT;
   }
@@ -104,7 +116,8 @@ export class Reply {
   /** struct fuse_statx_out: basic attributes and the birth time. */
   statx(stat: Stat): number {
     this.zero(0, STATX_OUT);
-    this.u64(0, FOREVER);
+    this.u64(0, this.#validSeconds);
+    this.u32(8, this.#validNanoseconds);
     const at = 32;
     this.u32(at, stat.hasBirth ? 0xfff : 0x7ff);
     this.u32(at + 4, stat.blockSize);

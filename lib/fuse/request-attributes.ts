@@ -98,24 +98,35 @@ export function removeXattr({ fileSystem }: Session, message: Message): number {
   return name === undefined || name === '' ? -EINVAL : fileSystem.removeXattr(message.nodeId, name);
 }
 
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
+interface FlagsCommand {
+  /** Bytes of the value: an int, or struct fsxattr (linux/fs.h). */
+  readonly size: number;
+  readonly changes: boolean;
+}
+
+/** The ioctls that are passed on; the kernel sends others of programs as well. */
+const FLAGS_COMMANDS = new Map<number, FlagsCommand>([
+  [0x80086601, { size: 4, changes: false }], // FS_IOC_GETFLAGS
+  [0x40086602, { size: 4, changes: true }], // FS_IOC_SETFLAGS
+  [0x801c581f, { size: 28, changes: false }], // FS_IOC_FSGETXATTR
+  [0x401c5820, { size: 28, changes: true }], // FS_IOC_FSSETXATTR
+]);
 
 /** fuse_ioctl_in: u64 fh, u32 flags, u32 cmd, u64 arg, u32 in_size, u32 out_size; then the input */
 export function control({ fileSystem }: Session, message: Message, reply: Reply): number {
-  const command = message.u32(12);
-  if (command === FS_IOC_GETFLAGS) {
-    const flags = fileSystem.getFlags(message.nodeId);
-    if (flags < 0) return flags;
-    reply.zero(0, 16);
-    reply.u32(16, flags);
-    return 16 + Math.min(message.u32(28), 4);
+  const number = message.u32(12);
+  const command = FLAGS_COMMANDS.get(number);
+  if (command === undefined) return -ENOTTY;
+  const { size, changes } = command;
+  // Read as a long by the number of the older two, written and read as an int.
+  const value = Buffer.alloc(Math.max(size, 8));
+  if (changes) {
+    const given = message.bytes(32, size);
+    if (given === undefined) return -EINVAL;
+    value.set(given);
   }
-  if (command === FS_IOC_SETFLAGS) {
-    if (message.bodyLength < 36) return -EINVAL;
-    const status = fileSystem.setFlags(message.nodeId, message.u32(32));
-    reply.zero(0, 16);
-    return status < 0 ? status : 16;
-  }
-  return -ENOTTY;
+  const status = fileSystem.control(message.nodeId, number, value, changes);
+  if (status < 0) return status;
+  reply.zero(0, 16);
+  return changes ? 16 : 16 + reply.put(16, value.subarray(0, Math.min(message.u32(28), size)));
 }

@@ -9,7 +9,7 @@ import { EINVAL, EIO, ENOSYS, EPERM, errnoName } from '../base/errno.js';
 import { Stat } from '../sys/stat.js';
 import { INIT_OUT, Opcode, OUT_HEADER, REQUEST_OVERHEAD } from './abi.js';
 import type { FileSystem, Requester } from './file-system.js';
-import { type Agreement, MAX_WRITE, negotiate } from './init.js';
+import { type Agreement, MAX_WRITE, negotiate, type SessionChoices } from './init.js';
 import { Message } from './message.js';
 import { type EntryOut, NO_REPLY, Reply } from './reply.js';
 import { rows } from './requests.js';
@@ -23,7 +23,7 @@ export const COUNTED_OPCODES = 64;
 
 export class Session {
   readonly message = new Message(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD));
-  readonly reply = new Reply(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD));
+  readonly reply: Reply;
   readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
   readonly requester: Requester = { uid: 0, gid: 0, umask: 0 };
   agreement: Agreement | null = null;
@@ -34,9 +34,10 @@ export class Session {
     readonly fileSystem: FileSystem,
     private readonly counts: RequestCounts,
     private readonly reportFault: FaultReport,
-    /** The kernel may keep written data to itself for a while (WRITEBACK_CACHE). */
-    private readonly writeback = false,
-  ) {}
+    private readonly choices: SessionChoices = {},
+  ) {
+    this.reply = new Reply(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD), choices.timeout);
+  }
 
   /**
    * Serves the message of `length` bytes in `message.buffer`. Answers how many
@@ -69,7 +70,7 @@ export class Session {
 
   #initialize(): number {
     if (this.message.bodyLength < 16) return -EINVAL;
-    const agreement = negotiate(this.message, this.reply, this.writeback);
+    const agreement = negotiate(this.message, this.reply, this.choices);
     if (typeof agreement === 'number') return agreement;
     this.agreement = agreement;
     return INIT_OUT;

@@ -11,10 +11,10 @@
 import { fromPath, toText } from '../base/bytes.js';
 import { EISDIR, ENOENT, ENOTDIR } from '../base/errno.js';
 import { AttributeChange, setAttributes } from '../overlay/attributes.js';
-import { linkNode } from '../overlay/create.js';
 import { readData, syncAll } from '../overlay/data.js';
 import { type Change, diffViews } from '../overlay/diff.js';
 import { type Explanation, explainPath } from '../overlay/explain.js';
+import { linkNode } from '../overlay/link.js';
 import type { DirectoryNode } from '../overlay/node.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
 import { release } from '../overlay/references.js';
@@ -258,11 +258,11 @@ export class Overlay implements AsyncDisposable {
 
   /** What was changed against the lower layers, sorted by path; empty for a read-only overlay. */
   async changes(): Promise<{ kind: Change['kind']; path: string }[]> {
-    const { upper } = this.#layers;
+    const { upper, lowers } = this.#layers;
     if (upper === undefined) return [];
-    const { lowers, userxattr } = this.#layers;
-    const lower = lowers.length === 0 ? undefined : openUnion({ lowers, userxattr });
-    const merged = openUnion({ lowers, upper, readOnly: true, userxattr });
+    const lower =
+      lowers.length === 0 ? undefined : openUnion({ ...this.#layers, upper: undefined, work: undefined });
+    const merged = openUnion({ ...this.#layers, readOnly: true });
     try {
       return diffViews(merged, lower, upper).map(({ kind, path }) => ({ kind, path: toText(path) }));
     } finally {

@@ -14,6 +14,12 @@ export interface MountConfig extends LayerSet {
   allowOther: boolean;
   /** Small writes are gathered by the kernel; see native-notes/fuse-protocol.md. */
   writeback: boolean;
+  /** Seconds that the kernel may keep names and attributes; as long as it likes without it. */
+  timeout?: number | undefined;
+  noAcl?: boolean | undefined;
+  noXattrs?: boolean | undefined;
+  /** SELinux context of every file. */
+  context?: string | undefined;
   /** What /proc/mounts shows as source. */
   source: string;
   /** What /proc/mounts shows after `fuse.`. */

@@ -5,9 +5,10 @@
  */
 import { createRequire } from 'node:module';
 import { fromText } from '../base/bytes.js';
-import { EIO } from '../base/errno.js';
+import { EIO, errnoName } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
 import { unmountFuse } from '../fuse/mount.js';
+import { completeCopies } from '../overlay/lazy-copy.js';
 import { openUnion } from '../overlay/open.js';
 import type { Union } from '../overlay/union.js';
 import { listMounts, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../sys/mounts.js';
@@ -62,6 +63,8 @@ export async function startFuseNativeDriver(
     figures: () => figuresOf(union, counts),
     unmount: (detach) => unmountFuse(config.target, detach),
     ended: watch(config.target).then(() => {
+      const completed = completeCopies(union);
+      if (completed < 0) reportFault(`copies in the background: ${errnoName(completed)}`);
       union.close();
       return undefined;
     }),

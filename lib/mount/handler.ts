@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
 import type { ByteString } from '../base/bytes.js';
-import { ENOTDIR, type Errno, ESTALE } from '../base/errno.js';
+import { ENOTDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
 import type {
   AttributeRequest,
   CopyRequest,
@@ -12,9 +12,10 @@ import type {
 } from '../fuse/file-system.js';
 import type { DirectoryEntryOut, EntryOut } from '../fuse/reply.js';
 import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '../overlay/attributes.js';
-import { createNode, createUnnamed, linkNode } from '../overlay/create.js';
+import { createNode, createUnnamed } from '../overlay/create.js';
 import * as data from '../overlay/data.js';
-import { getFlags, setFlags } from '../overlay/flags.js';
+import { controlFlags } from '../overlay/flags.js';
+import { linkNode } from '../overlay/link.js';
 import { completeListing, FIRST_COOKIE, visitEntries } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
 import type { DirectoryNode, Entry, FileNode, OverlayNode } from '../overlay/node.js';
@@ -28,12 +29,28 @@ import { UTIME_NOW } from '../sys/entries.js';
 import type { FileSystemSize } from '../sys/mounts.js';
 import { S_IFDIR, S_IFLNK, Stat } from '../sys/stat.js';
 
+/** Attributes that who mounts does not want. */
+export interface AttributeChoices {
+  noAcl?: boolean | undefined;
+  noXattrs?: boolean | undefined;
+}
+
+const ACL_PREFIX = 'system.posix_acl_';
+
 export class OverlayFileSystem implements FileSystem {
   readonly #stat = new Stat();
   readonly #listed: EntryOut = { nodeId: 0, stat: this.#stat };
   readonly #dirent: DirectoryEntryOut = { inodeLow: 0, inodeHigh: 0, cookie: 0, type: 0, name: '' };
 
-  constructor(private readonly union: Union) {}
+  constructor(
+    private readonly union: Union,
+    private readonly choices: AttributeChoices = {},
+  ) {}
+
+  /** Whether the mount has an attribute at all. */
+  #lacks(name: ByteString): boolean {
+    return this.choices.noXattrs === true || (this.choices.noAcl === true && name.startsWith(ACL_PREFIX));
+  }
 
   #node(id: number): OverlayNode | Errno {
     return this.union.nodes.get(id) ?? -ESTALE;
@@ -46,8 +63,8 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   /** Answers the kernel with a node: its attributes, and one more lookup for it to forget. */
-  #enter(node: OverlayNode, out: EntryOut): Errno {
-    const status = getAttributes(this.union, node, out.stat);
+  #enter(node: OverlayNode, out: EntryOut, justFound = false): Errno {
+    const status = getAttributes(this.union, node, out.stat, justFound);
     if (status < 0) {
       settle(this.union, node);
       return status;
@@ -61,7 +78,7 @@ export class OverlayFileSystem implements FileSystem {
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
     const node = findNode(this.union, directory, name);
-    return typeof node === 'number' ? node : this.#enter(node, out);
+    return typeof node === 'number' ? node : this.#enter(node, out, true);
   }
 
   forget(id: number, count: number): void {
@@ -124,7 +141,7 @@ export class OverlayFileSystem implements FileSystem {
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
     const node = createNode(this.union, directory, name, creation);
-    return typeof node === 'number' ? node : this.#enter(node, out);
+    return typeof node === 'number' ? node : this.#enter(node, out, true);
   }
 
   createUnnamed(parent: number, mode: number, by: Requester, out: EntryOut): Errno {
@@ -241,7 +258,7 @@ export class OverlayFileSystem implements FileSystem {
   #listPlus(entry: Entry, sink: ListingSink): boolean {
     const node = findNode(this.union, entry.directory, entry.name);
     if (typeof node === 'number') return sink.add(this.#fill(entry, entry.inodeLow, entry.inodeHigh));
-    const status = getAttributes(this.union, node, this.#stat);
+    const status = getAttributes(this.union, node, this.#stat, true);
     const dirent = this.#fill(entry, node.inodeLow, node.inodeHigh);
     this.#listed.nodeId = node.id;
     const taken = status < 0 ? sink.add(dirent) : sink.addWithAttributes(dirent, this.#listed);
@@ -251,16 +268,20 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   getXattr(id: number, name: ByteString): Buffer | Errno {
+    if (this.#lacks(name)) return -EOPNOTSUPP;
     const node = this.#node(id);
     return typeof node === 'number' ? node : xattr.getAttribute(this.union, node, name);
   }
 
   listXattrs(id: number): ByteString[] | Errno {
     const node = this.#node(id);
-    return typeof node === 'number' ? node : xattr.listAttributes(this.union, node);
+    if (typeof node === 'number') return node;
+    const names = xattr.listAttributes(this.union, node);
+    return typeof names === 'number' ? names : names.filter((name) => !this.#lacks(name));
   }
 
   setXattr(id: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno {
+    if (this.#lacks(name)) return -EOPNOTSUPP;
     const node = this.#node(id);
     if (typeof node === 'number') return node;
     const status = xattr.setAttribute(this.union, node, name, value, flags);
@@ -269,18 +290,14 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   removeXattr(id: number, name: ByteString): Errno {
+    if (this.#lacks(name)) return -EOPNOTSUPP;
     const node = this.#node(id);
     return typeof node === 'number' ? node : xattr.removeAttribute(this.union, node, name);
   }
 
-  getFlags(id: number): number {
+  control(id: number, command: number, value: Buffer, changes: boolean): Errno {
     const node = this.#node(id);
-    return typeof node === 'number' ? node : getFlags(this.union, node);
-  }
-
-  setFlags(id: number, flags: number): Errno {
-    const node = this.#node(id);
-    return typeof node === 'number' ? node : setFlags(this.union, node, flags);
+    return typeof node === 'number' ? node : controlFlags(this.union, node, command, value, changes);
   }
 
   fileSystemSize(): FileSystemSize | Errno {

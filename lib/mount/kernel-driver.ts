@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** The default driver: a serving thread on /dev/fuse. */
-import { Worker } from 'node:worker_threads';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import type { MountConfig, RunningMount } from './config.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
+import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
 
 const READ_AHEAD_KIB = 1024;
@@ -16,7 +16,8 @@ export function startKernelDriver(
 ): Promise<RunningMount> {
   const figures = new SharedFigures();
   const input: ThreadInput = { config, figures: figures.memory };
-  const worker = new Worker(new URL('./serving-thread.js', import.meta.url), { workerData: input });
+  const worker = takeServingThread();
+  worker.postMessage(input);
   return new Promise((resolve, reject) => {
     let end: (reason: string | undefined) => void;
     const ended = new Promise<string | undefined>((settle) => {

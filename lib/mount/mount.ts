@@ -20,6 +20,14 @@ export interface MountOptions extends LayerSet {
    * writes of 4 KiB, but every close costs the next stat a request. Default false.
    */
   writeback?: boolean | undefined;
+  /** Seconds that the kernel may keep names and attributes; default as long as it likes. */
+  timeout?: number | undefined;
+  /** No POSIX ACLs. */
+  noAcl?: boolean | undefined;
+  /** No extended attributes. */
+  noXattrs?: boolean | undefined;
+  /** SELinux context of every file. */
+  context?: string | undefined;
   source?: string | undefined;
   subtype?: string | undefined;
   /** Called with the text of an error in a request, which was answered EIO. */

@@ -7,9 +7,10 @@
 import { fromText, toText } from '../base/bytes.js';
 import { EIO, ENODATA, ENOTDIR, type Errno } from '../base/errno.js';
 import { AttributeChange, getAttributes, setAttributes } from '../overlay/attributes.js';
-import { createNode, linkNode } from '../overlay/create.js';
+import { createNode } from '../overlay/create.js';
 import { ownCreator } from '../overlay/credentials.js';
 import * as data from '../overlay/data.js';
+import { linkNode } from '../overlay/link.js';
 import { completeListing, visitEntries } from '../overlay/listing.js';
 import type { OverlayNode } from '../overlay/node.js';
 import { release, settle } from '../overlay/references.js';

@@ -5,7 +5,9 @@
  * whoever meets it removes it.
  */
 import {
+  accessSync,
   chmodSync,
+  constants,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -17,6 +19,8 @@ import {
 import { join } from 'node:path';
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
+import type { LayerSet } from '../overlay/open.js';
+import type { Whiteouts } from '../overlay/union.js';
 import { listMounts } from '../sys/mounts.js';
 import type { DriverName } from './config.js';
 
@@ -28,19 +32,38 @@ export interface MountRecordFile {
   work: string | null;
   driver: DriverName;
   readOnly: boolean;
+  dataLowers: string[];
+  whiteout: Whiteouts;
   userxattr: boolean;
   /** ISO 8601. */
   since: string;
 }
 
-/** `TSOVERLAY_RUNTIME_DIR`, else /run/tsoverlay for root, else the user's runtime directory. */
+/** The layers of a mount, to be read beside it. */
+export function layersOf({ lowers, dataLowers, upper, whiteout, userxattr }: MountRecordFile): LayerSet {
+  return { lowers, dataLowers, upper: upper ?? undefined, readOnly: true, whiteout, userxattr };
+}
+
+/**
+ * `TSOVERLAY_RUNTIME_DIR`, else /run/tsoverlay for root, else the user's runtime
+ * directory. Root of a user namespace may not write in /run, which is the host's.
+ */
 export function runtimeDirectory(): string {
   const given = process.env.TSOVERLAY_RUNTIME_DIR;
   if (given) return given;
-  if (process.getuid!() === 0) return '/run/tsoverlay';
+  if (process.getuid!() === 0 && isWritable('/run')) return '/run/tsoverlay';
   return process.env.XDG_RUNTIME_DIR
     ? join(process.env.XDG_RUNTIME_DIR, 'tsoverlay')
     : `/tmp/tsoverlay-${process.getuid!()}`;
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Makes the runtime directory, which only its user may enter, and answers its path. */

@@ -2,6 +2,7 @@
 /** A process that serves one mount until it is unmounted: in the foreground, or as a server in the background. */
 import type { Server } from 'node:net';
 import { OverlayError } from '../base/errors.js';
+import { hasTrustedAttributes } from '../sys/privilege.js';
 import { listenControl } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
 import { prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
@@ -20,14 +21,26 @@ export async function serveMount(
   onReady: (mount: Mount) => void,
 ): Promise<string | undefined> {
   prepareRuntimeDirectory();
-  const mounted = await mount(target, options);
-  process.title = `tsoverlay: ${mounted.target}`;
+  // Before the mount: programs see it a little earlier than mount() settles, and may tell it to end at once.
+  const starting = mount(target, options);
+  let stopping = false;
   const stop = (): void => {
-    mounted.unmount().catch((failure: unknown) => detach(mounted, failure));
+    // Once: a second unmount would take what lies beneath the target.
+    if (stopping) return;
+    stopping = true;
+    // Why it did not start is for who awaits it below.
+    starting.then(
+      (running) =>
+        unmountOrDetach(running).catch((failure: Error) => process.stderr.write(`${failure.message}\n`)),
+      () => undefined,
+    );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  let mounted: Mount | undefined;
   try {
+    mounted = await starting;
+    process.title = `tsoverlay: ${mounted.target}`;
     const control = await listenControl(mounted);
     writeRecord({
       target: mounted.target,
@@ -37,7 +50,9 @@ export async function serveMount(
       work: options.work ?? null,
       driver: mounted.driver,
       readOnly: options.readOnly === true || options.upper === undefined,
-      userxattr: options.userxattr === true,
+      dataLowers: [...(options.dataLowers ?? [])],
+      whiteout: options.whiteout ?? 'both',
+      userxattr: options.userxattr ?? !hasTrustedAttributes(),
       since: new Date().toISOString(),
     });
     onReady(mounted);
@@ -45,7 +60,7 @@ export async function serveMount(
     await closeControl(control);
     return reason;
   } catch (failure) {
-    await mounted.unmount({ detach: true });
+    await mounted?.unmount({ detach: true });
     throw failure;
   } finally {
     process.off('SIGTERM', stop);
@@ -65,8 +80,12 @@ function closeControl(control: Server): Promise<void> {
   });
 }
 
-function detach(mounted: Mount, failure: unknown): void {
-  if (!(failure instanceof OverlayError) || failure.code !== 'EBUSY') throw failure;
-  process.stderr.write(`${failure.message}; detached, it ends when they do\n`);
-  mounted.unmount({ detach: true }).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+async function unmountOrDetach(mounted: Mount): Promise<void> {
+  try {
+    await mounted.unmount();
+  } catch (failure) {
+    if (!(failure instanceof OverlayError) || failure.code !== 'EBUSY') throw failure;
+    process.stderr.write(`${failure.message}; detached, it ends when they do\n`);
+    await mounted.unmount({ detach: true });
+  }
 }

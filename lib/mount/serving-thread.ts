@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /**
  * The serving thread: opens the layers, mounts, serves until the mount is gone.
- * From the first request on it takes no messages; it only sends two, that it is
- * ready and that it has ended. An error in a request is reported and answered
- * EIO by the session; the thread goes on.
+ * It takes one message, its input, and sends two, that it is ready and that it
+ * has ended. An error in a request is reported and answered EIO by the session;
+ * the thread goes on.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { errnoName } from '../base/errno.js';
 import { type ErrorStory, OverlayError } from '../base/errors.js';
 import { serveDevice } from '../fuse/device.js';
-import { closeDevice, mountFuse, openFuseDevice, unmountFuse } from '../fuse/mount.js';
+import { closeDevice, mountFuse, unmountFuse } from '../fuse/mount.js';
 import { Session } from '../fuse/session.js';
+import { completeCopies, copyOn } from '../overlay/lazy-copy.js';
 import { openUnion } from '../overlay/open.js';
 import { unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
@@ -37,26 +38,27 @@ function run({ config, figures: memory }: ThreadInput): void {
   unshareUmask();
   const union = openUnion(config);
   const figures = new SharedFigures(memory);
-  let device = -1;
+  let device: number;
   try {
-    device = openFuseDevice();
-    mountFuse(device, config);
+    device = mountFuse(config);
   } catch (failure) {
-    if (device >= 0) closeDevice(device);
     union.close();
     throw failure;
   }
   const reportFault = (request: string, fault: unknown): void => {
     send({ kind: 'fault', text: `${request}: ${fault instanceof Error ? fault.stack : String(fault)}` });
   };
-  const handler = new OverlayFileSystem(union);
-  const session = new Session(handler, figures.counts, reportFault, config.writeback);
+  const handler = new OverlayFileSystem(union, config);
+  const session = new Session(handler, figures.counts, reportFault, config);
   const end = serveDevice(device, session, {
     started: () => send({ kind: 'ready' }),
     rested: () => figures.record(union),
+    workOn: () => copyOn(union),
   });
   if (end !== 'unmounted') unmountFuse(config.target, true);
   closeDevice(device);
+  const completed = completeCopies(union);
+  if (completed < 0) reportFault('copies in the background', errnoName(completed));
   union.close();
   send({ kind: 'ended', reason: end === 'unmounted' ? undefined : `/dev/fuse failed: ${errnoName(end)}` });
 }
@@ -78,8 +80,10 @@ function refuse(failure: unknown): void {
   });
 }
 
-try {
-  run(workerData as ThreadInput);
-} catch (failure) {
-  refuse(failure);
-}
+parentPort!.once('message', (input: ThreadInput) => {
+  try {
+    run(input);
+  } catch (failure) {
+    refuse(failure);
+  }
+});

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 /** Attributes of nodes: what stat shows, and chmod, chown, utimens, truncate. */
 import { EINVAL, EISDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
-import { changeMode, changeOwner, changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
+import { changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
 import { truncate } from '../sys/files.js';
-import { S_IFLNK, S_IFREG, type Stat, statAt, statFd } from '../sys/stat.js';
-import { copyUp } from './copy-up.js';
+import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../sys/stat.js';
+import { copyUp, copyUpMetadata } from './copy-up.js';
 import { openData } from './data.js';
+import { resolveData } from './file-lookup.js';
+import { NO_ID } from './id-mapping.js';
 import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
+import { applyOverride } from './override-stat.js';
+import { changeOwnership, statUpper, withoutPrivileges } from './ownership.js';
 import { gone, type Union } from './union.js';
 
-export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
-const S_IXGRP = 0o010;
-const UNCHANGED = 0xffffffff;
 
 /** What to change; a field at its initial value is left as it is. */
 export class AttributeChange implements Times {
   mode = -1;
-  uid = UNCHANGED;
-  gid = UNCHANGED;
+  uid = NO_ID;
+  gid = NO_ID;
   /** In bytes. */
   size = -1;
   accessSeconds = 0;
@@ -29,41 +30,87 @@ export class AttributeChange implements Times {
   killPrivileges = false;
 }
 
-/** Attributes as the merged view shows them. Answers 0 or a negated errno. */
-export function getAttributes(union: Union, node: OverlayNode, out: Stat): Errno {
-  return node.isDirectory() ? directoryAttributes(union, node, out) : fileAttributes(union, node, out);
+/**
+ * Attributes as the merged view shows them. Answers 0 or a negated errno.
+ * `justFound` saves asking the file system again for a file that the call before
+ * this one found or made; nothing else may have come in between.
+ */
+export function getAttributes(union: Union, node: OverlayNode, out: Stat, justFound = false): Errno {
+  const status = node.isDirectory()
+    ? directoryAttributes(union, node, out)
+    : fileAttributes(union, node, out, justFound);
+  const { ids } = union.features;
+  if (ids !== null && status === 0) {
+    out.uid = ids.users.show(out.uid);
+    out.gid = ids.groups.show(out.gid);
+  }
+  return status;
 }
 
 function directoryAttributes(union: Union, node: DirectoryNode, out: Stat): Errno {
   const fd = union.directories.of(node.upper ?? node.lowers[0]);
   const status = fd < 0 ? fd : statFd(fd, out);
   if (status < 0) return gone(status);
+  const { override } = (node.upper ?? node.lowers[0]).layer;
+  if (override !== null) applyOverride(override, fd, '.', out);
   out.inodeLow = node.inodeLow;
   out.inodeHigh = node.inodeHigh;
   if (node.dead) out.linkCount = 0;
   // Nobody has counted the subdirectories of a merge; 1 tells tools not to rely on it (ovl_getattr).
-  else if (node.lowers.length + (node.upper === null ? 0 : 1) > 1) out.linkCount = 1;
+  else if (union.features.staticLinkCount || node.lowers.length + (node.upper === null ? 0 : 1) > 1) {
+    out.linkCount = 1;
+  }
   return 0;
 }
 
-function fileAttributes(union: Union, node: FileNode, out: Stat): Errno {
+function fileAttributes(union: Union, node: FileNode, out: Stat, justFound: boolean): Errno {
+  if (justFound && union.measured === node) out.assign(union.stat);
+  else {
+    const status = measureFile(union, node, out);
+    if (status < 0) return status;
+  }
+  out.inodeLow = node.inodeLow;
+  out.inodeHigh = node.inodeHigh;
+  const looksSparse = node.type === S_IFREG && out.blocks * 512 < out.size;
+  if (looksSparse && (node.data !== null || !node.dataKnown)) {
+    const blocks = dataBlocks(union, node, out.blocks);
+    if (blocks < 0) return blocks;
+    out.blocks = blocks;
+  }
+  if (node.orphan !== null) out.linkCount--;
+  else if (node.indexed !== null) out.linkCount = node.indexed.links;
+  else if (node.names.length === 0) out.linkCount = 0;
+  return 0;
+}
+
+function measureFile(union: Union, node: FileNode, out: Stat): Errno {
   const { place } = union;
   const located = union.locate(node, place);
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, out);
   if (status < 0) return gone(status);
-  out.inodeLow = node.inodeLow;
-  out.inodeHigh = node.inodeHigh;
-  if (node.orphan !== null) out.linkCount--;
-  else if (node.names.length === 0) out.linkCount = 0;
+  const override = (node.lower?.directory.layer ?? union.upper)?.override ?? null;
+  if (override !== null) applyOverride(override, place.fd, place.name, out);
   return 0;
+}
+
+/** A metacopy takes as much room as its data does, in units of 512 bytes (ovl_getattr); or a negated errno. */
+function dataBlocks(union: Union, node: FileNode, own: number): number {
+  const resolved = resolveData(union, node);
+  if (resolved < 0) return resolved;
+  if (node.data === null) return own;
+  const { place } = union;
+  const stat = new Stat();
+  const located = union.locateData(node, place);
+  const status = located < 0 ? located : statAt(place.fd, place.name, stat);
+  return status < 0 ? gone(status) : stat.blocks;
 }
 
 /** Applies a change; copies the node up first. Answers 0 or a negated errno. */
 export function setAttributes(union: Union, node: OverlayNode, change: AttributeChange): Errno {
   if (change.size >= 0 && node.type !== S_IFREG) return node.isDirectory() ? -EISDIR : -EINVAL;
   if (change.mode >= 0 && node.type === S_IFLNK) return -EOPNOTSUPP;
-  const copied = copyUp(union, node, change.size >= 0 ? change.size : undefined);
+  const copied = change.size >= 0 ? copyUp(union, node, change.size) : copyUpMetadata(union, node);
   if (copied < 0) return copied;
   if (change.size >= 0) {
     const status = resize(union, node as FileNode, change);
@@ -76,10 +123,12 @@ export function setAttributes(union: Union, node: OverlayNode, change: Attribute
 function applyChange(union: Union, node: OverlayNode, change: AttributeChange): Errno {
   const { place } = union;
   let status = union.locate(node, place);
-  if (status === 0 && (change.uid !== UNCHANGED || change.gid !== UNCHANGED)) {
-    status = changeOwner(place.fd, place.name, change.uid, change.gid);
+  if (status === 0) {
+    const { ids } = union.features;
+    const uid = ids === null ? change.uid : ids.users.store(change.uid);
+    const gid = ids === null ? change.gid : ids.groups.store(change.gid);
+    status = changeOwnership(union, place.fd, place.name, { uid, gid, mode: change.mode });
   }
-  if (status === 0 && change.mode >= 0) status = changeMode(place.fd, place.name, change.mode & 0o7777);
   const hasTimes = change.accessNanoseconds !== UTIME_OMIT || change.modifyNanoseconds !== UTIME_OMIT;
   if (status === 0 && hasTimes) status = changeTimes(place.fd, place.name, change);
   return gone(status);
@@ -92,14 +141,15 @@ function resize(union: Union, node: FileNode, change: AttributeChange): Errno {
   return status < 0 || !change.killPrivileges ? status : killPrivileges(union, node);
 }
 
-/** Clears setuid, and setgid where the group may execute (setattr_should_drop_sgid). */
+/** What a write by somebody without privilege does to the mode. Precondition: the file is in the upper. */
 export function killPrivileges(union: Union, node: FileNode): Errno {
   const { place, stat } = union;
   const located = union.locate(node, place);
   if (located < 0) return located;
-  const found = statAt(place.fd, place.name, stat);
+  const found = statUpper(union, place.fd, place.name, stat);
   if (found < 0) return gone(found);
-  let mode = stat.mode & 0o7777 & ~S_ISUID;
-  if ((mode & S_IXGRP) !== 0) mode &= ~S_ISGID;
-  return mode === (stat.mode & 0o7777) ? 0 : changeMode(place.fd, place.name, mode);
+  const mode = withoutPrivileges(stat.mode);
+  return mode === stat.mode
+    ? 0
+    : changeOwnership(union, place.fd, place.name, { uid: NO_ID, gid: NO_ID, mode });
 }

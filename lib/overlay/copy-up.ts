@@ -11,25 +11,18 @@
 import type { ByteString } from '../base/bytes.js';
 import { EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
-import {
-  changeMode,
-  changeOwner,
-  changeTimes,
-  deviceNumber,
-  makeDirectory,
-  makeNode,
-  makeSymlink,
-  readLink,
-  rename,
-} from '../sys/entries.js';
-import { close, O_CREAT, O_EXCL, O_NOATIME, O_RDONLY, O_RDWR, openAt, syncFile } from '../sys/files.js';
-import { S_IFDIR, S_IFLNK, S_IFREG, Stat, statAt } from '../sys/stat.js';
-import { getXattr, listXattrs, setXattr } from '../sys/xattrs.js';
-import { copyData } from './copy-data.js';
+import { changeTimes, rename } from '../sys/entries.js';
+import { Stat, statAt } from '../sys/stat.js';
+import { setXattr } from '../sys/xattrs.js';
+import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './copy-up-staging.js';
+import { resolveData } from './file-lookup.js';
+import { linkUp } from './hard-links.js';
+import { beginLazily, completeCopy, enterInList, pathOf } from './lazy-copy.js';
 import { isImpure } from './lookup.js';
 import { YES } from './marks.js';
+import { copyUpData } from './metacopy.js';
 import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
-import { encodeOrigin } from './origin.js';
+import { applyOverride } from './override-stat.js';
 import { RealDirectory } from './real.js';
 import { gone, type Place, type Union } from './union.js';
 
@@ -37,12 +30,28 @@ export function isInUpper(node: OverlayNode): boolean {
   return node.isDirectory() ? node.upper !== null : node.inUpper || node.orphan !== null;
 }
 
+/** Brings a node and its parents into the upper, for a change that leaves a file's data as it is. */
+export function copyUpMetadata(union: Union, node: OverlayNode): Errno {
+  return copyUp(union, node, METADATA);
+}
+
+/** Brings a file into the upper for a write; afterwards `node.lazy` says whether its copy is in flight. */
+export function copyUpLazily(union: Union, node: FileNode): Errno {
+  return copyUp(union, node, LAZY);
+}
+
 /**
  * Brings a node and its parents into the upper. `size` is what the caller will
  * truncate the file to: data beyond it is not copied. Answers 0 or a negated errno.
  */
 export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_INFINITY): Errno {
-  if (isInUpper(node)) return 0;
+  if (isInUpper(node)) {
+    if (node.isDirectory() || size === METADATA) return 0;
+    const resolved = resolveData(union, node);
+    if (resolved < 0 || node.data === null) return resolved;
+    if (node.lazy !== null) return size === LAZY ? 0 : completeCopy(union, node);
+    return copyUpData(union, node, size < 0 ? Number.POSITIVE_INFINITY : size);
+  }
   if (!union.writable) return -EROFS;
   const missing: OverlayNode[] = [node];
   for (let parent = node.parent; parent !== null && !isInUpper(parent); parent = parent.parent) {
@@ -57,6 +66,8 @@ export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_I
 
 /** Precondition: the parent is in the upper, or the node has no name any more. */
 function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
+  const resolved = resolveData(union, node);
+  if (resolved < 0) return resolved;
   const work = union.work!;
   const source: Place = { fd: -1, name: '' };
   const located = union.locate(node, source);
@@ -64,120 +75,51 @@ function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
   const stat = new Stat();
   const found = statAt(source.fd, source.name, stat);
   if (found < 0) return gone(found);
+  const { override } = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
+  if (override !== null) applyOverride(override, source.fd, source.name, stat);
 
   using undo = new Rollback();
   const staged = work.temporaryName();
   undo.push(() => void (node.isDirectory() ? work.discardTree(staged) : work.discard(staged)));
-  const status = stage(union, source, stat, staged, size);
+  const status = stage(union, node, source, stat, staged, size);
   if (status < 0) return status;
+  const metadataOnly = status === METADATA_ONLY;
+  const isLazy = metadataOnly && size === LAZY;
+  const record = isLazy ? enterInList(union, pathOf(node.parent!, node.name)) : '';
+  if (typeof record === 'number') return record;
   // Without an index a lower hard link is broken by its copy-up, so its number is not carried over either.
-  const keepsIdentity = node.isDirectory() || stat.linkCount === 1;
+  const keepsIdentity = node.isDirectory() || stat.linkCount === 1 || node.indexed !== null;
   const finished = finishStaged(union, node, source, stat, staged, keepsIdentity);
   if (finished < 0) return finished;
-  const committed = commit(union, node, staged);
+  const committed = commit(union, node, staged, metadataOnly);
   if (committed < 0) return committed;
   undo.commit();
+  if (isLazy) return beginLazily(union, node as FileNode, record);
+  if (!node.isDirectory() && node.indexed !== null) {
+    return node.names.length > 0 ? linkUp(union, node, node.names[0]) : 0;
+  }
   return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
-}
-
-/** Makes the object with its content in the work directory. */
-function stage(union: Union, source: Place, stat: Stat, staged: ByteString, size: number): Errno {
-  const dir = union.work!.fd;
-  switch (stat.type) {
-    case S_IFREG:
-      return stageFile(union, source, stat, staged, size);
-    case S_IFDIR:
-      return makeDirectory(dir, staged, 0o700);
-    case S_IFLNK: {
-      const target = readLink(source.fd, source.name);
-      return typeof target === 'number' ? target : makeSymlink(dir, staged, target);
-    }
-    default:
-      return makeNode(dir, staged, stat.type | 0o600, deviceNumber(stat.deviceMajor, stat.deviceMinor));
-  }
-}
-
-function stageFile(union: Union, source: Place, stat: Stat, staged: ByteString, size: number): Errno {
-  let from = openAt(source.fd, source.name, O_RDONLY | O_NOATIME);
-  // O_NOATIME is for the owner and for CAP_FOWNER only.
-  if (from === -EPERM) from = openAt(source.fd, source.name, O_RDONLY);
-  if (from < 0) return gone(from);
-  const to = openAt(union.work!.fd, staged, O_RDWR | O_CREAT | O_EXCL, 0o600);
-  if (to < 0) {
-    close(from);
-    return to;
-  }
-  let status = copyData({
-    from,
-    to,
-    size: Math.min(size, stat.size),
-    sourceSize: stat.size,
-    sparse: stat.blocks * 512 < stat.size,
-  });
-  if (status >= 0 && !union.features.volatile) status = syncFile(to);
-  close(from);
-  close(to);
-  return status;
-}
-
-/** Owner before mode and attributes: a change of owner clears setuid bits and capabilities. */
-function finishStaged(
-  union: Union,
-  node: OverlayNode,
-  source: Place,
-  stat: Stat,
-  staged: ByteString,
-  keepsIdentity: boolean,
-): Errno {
-  const dir = union.work!.fd;
-  let status = changeOwner(dir, staged, stat.uid, stat.gid);
-  if (status >= 0 && stat.type !== S_IFLNK) status = changeMode(dir, staged, stat.mode & 0o7777);
-  if (status >= 0) status = copyXattrs(union, source, staged);
-  if (status >= 0 && keepsIdentity) status = markOrigin(union, node, source, staged);
-  if (status >= 0) status = changeTimes(dir, staged, stat);
-  return status;
-}
-
-/** Attributes that a file is not itself without (ovl_must_copy_xattr); of others EOPNOTSUPP is tolerated. */
-function mustCopy(name: ByteString): boolean {
-  return name.startsWith('security.') || name.startsWith('system.posix_acl_');
-}
-
-export function copyXattrs(union: Union, source: Place, staged: ByteString): Errno {
-  const names = listXattrs(source.fd, source.name);
-  if (names === -EOPNOTSUPP) return 0;
-  if (typeof names === 'number') return names;
-  for (const name of names) {
-    if (union.marks.isOwn(name)) continue;
-    const value = getXattr(source.fd, source.name, name);
-    if (typeof value === 'number') return value;
-    const status = setXattr(union.work!.fd, staged, name, value);
-    if (status < 0 && (status !== -EOPNOTSUPP || mustCopy(name))) return status;
-  }
-  return 0;
-}
-
-function markOrigin(union: Union, node: OverlayNode, source: Place, staged: ByteString): Errno {
-  const layer = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
-  const mark = encodeOrigin(layer, source.fd, node.isDirectory() ? '' : source.name);
-  const status = setXattr(union.work!.fd, staged, union.marks.origin, mark);
-  // user.* attributes exist on files and directories only: a symlink there goes without.
-  return status === -EPERM || status === -EOPNOTSUPP ? 0 : status;
 }
 
 /** Marks a directory of the upper as holding objects with an origin (ovl_set_impure). */
 export function setImpure(union: Union, directory: DirectoryNode): Errno {
   if (isImpure(union, directory)) return 0;
   const status = setXattr(union.directories.of(directory.upper!), '.', union.marks.impure, YES);
-  if (status === 0) directory.impure = true;
-  return status;
+  // Where the upper has no attributes at all (whiteout=aufs) there is no origin to point at either.
+  const impossible = union.features.whiteouts === 'aufs' && (status === -EOPNOTSUPP || status === -EPERM);
+  if (status === 0 || impossible) directory.impure = true;
+  return impossible ? 0 : status;
 }
 
-function commit(union: Union, node: OverlayNode, staged: ByteString): Errno {
+function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnly: boolean): Errno {
+  if (!node.isDirectory() && node.indexed !== null) return commitToIndex(union, node, staged, metadataOnly);
   const parent = node.parent;
   if (parent === null) {
-    (node as FileNode).orphan = staged;
-    union.files.forget(node as FileNode);
+    const file = node as FileNode;
+    file.orphan = staged;
+    if (metadataOnly) file.data ??= file.lower;
+    else file.data = null;
+    union.files.forget(file);
     return 0;
   }
   const marked = setImpure(union, parent);
@@ -192,11 +134,26 @@ function commit(union: Union, node: OverlayNode, staged: ByteString): Errno {
     node.upper = new RealDirectory(union.upper!, parent.upper, node.name);
     node.impure = false;
   } else {
-    node.inUpper = true;
-    node.lower = null;
-    union.files.forget(node);
+    nowInUpper(union, node, metadataOnly);
   }
   return 0;
+}
+
+/** The copy of a file with several names goes to the index; its names are linked to it one by one. */
+function commitToIndex(union: Union, node: FileNode, staged: ByteString, metadataOnly: boolean): Errno {
+  const indexed = node.indexed!;
+  const status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
+  if (status < 0) return status;
+  indexed.copied = true;
+  nowInUpper(union, node, metadataOnly);
+  return union.index!.markLinks(indexed, 'lower');
+}
+
+function nowInUpper(union: Union, node: FileNode, metadataOnly: boolean): void {
+  node.inUpper = true;
+  node.data = metadataOnly ? (node.data ?? node.lower) : null;
+  node.lower = null;
+  union.files.forget(node);
 }
 
 function renameKeepingTimes(

@@ -9,29 +9,27 @@
  * it hides can never come through (ovl_create_over_whiteout in fs/overlayfs/dir.c).
  */
 import type { ByteString } from '../base/bytes.js';
-import {
-  EEXIST,
-  EISDIR,
-  ENAMETOOLONG,
-  ENODATA,
-  ENOENT,
-  EOPNOTSUPP,
-  EPERM,
-  EROFS,
-  type Errno,
-} from '../base/errno.js';
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, EPERM, EROFS, type Errno } from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
-import { makeDirectory, makeLink, makeNode, makeSymlink, RENAME_EXCHANGE, rename } from '../sys/entries.js';
+import {
+  makeDirectory,
+  makeNode,
+  makeSymlink,
+  RENAME_EXCHANGE,
+  rename,
+  splitDevice,
+} from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, statAt } from '../sys/stat.js';
-import { getXattr, setXattr } from '../sys/xattrs.js';
-import { copyUp, setImpure } from './copy-up.js';
+import { copyUp } from './copy-up.js';
 import { type Creator, createAs } from './credentials.js';
+import { isReserved, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
 import { inheritingDirectory } from './inherit.js';
 import { addEntry, startListing } from './listing.js';
-import { findNode, linkKey } from './lookup.js';
-import { isWhiteout, WHITEOUT_DEVICE, YES } from './marks.js';
+import { findNode } from './lookup.js';
+import { isWhiteout, WHITEOUT_DEVICE } from './marks.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
+import { ownNew, plainMode, statUpper } from './ownership.js';
 import { RealDirectory } from './real.js';
 import { settle } from './references.js';
 import { gone, type Union } from './union.js';
@@ -58,12 +56,18 @@ export function createNode(
   if ((creation.mode & S_IFMT) === S_IFCHR && creation.device === WHITEOUT_DEVICE) return -EPERM;
   const dir = prepareParent(union, parent, name);
   if (dir < 0) return dir;
-  let status = createAs(creation.creator, dir, name, () => make(dir, name, creation));
+  let status = makeOwned(union, parent, dir, name, creation);
   const type = creation.mode & S_IFMT;
   if (status === -EEXIST) status = createOverWhiteout(union, parent, name, creation);
   else if (status === 0 && type === S_IFDIR) status = closeNewDirectory(union, parent, dir, name);
+  if (status >= 0) status = uncover(union, parent, name);
   if (status < 0) return status;
   return adopt(union, parent, name);
+}
+
+/** A union that hides by files takes the file away once the name is in use again. */
+export function uncover(union: Union, parent: DirectoryNode, name: ByteString): Errno {
+  return union.features.whiteouts === 'aufs' ? removeFileWhiteout(union, parent, name) : 0;
 }
 
 /**
@@ -72,15 +76,17 @@ export function createNode(
  * changed while unmounted (ovl_allow_offline_changes).
  */
 function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, name: ByteString): Errno {
-  if (!parent.merges || !union.features.redirectDirectories) return 0;
-  return setXattr(dir, name, union.marks.opaque, YES);
+  const { redirects, metacopy, whiteouts } = union.features;
+  const closes = redirects === 'on' || union.index !== null || metacopy || whiteouts === 'aufs';
+  return parent.merges && closes ? makeOpaque(union, dir, name) : 0;
 }
 
 /** Checks that the name is free and the parent writable; answers a descriptor of its upper directory. */
-function prepareParent(union: Union, parent: DirectoryNode, name: ByteString): number {
+export function prepareParent(union: Union, parent: DirectoryNode, name: ByteString): number {
   if (!union.writable) return -EROFS;
   if (parent.dead) return -ENOENT;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  if (isReserved(union, name)) return -EINVAL;
   // Where no lower shows through, the system call itself finds out whether the name is taken.
   if (parent.merges || parent.complete) {
     const existing = findNode(union, parent, name);
@@ -95,6 +101,26 @@ function prepareParent(union: Union, parent: DirectoryNode, name: ByteString): n
   return gone(union.directories.of(parent.upper!));
 }
 
+/** Makes an object that is its creator's. Precondition: the parent is in the upper. */
+function makeOwned(
+  union: Union,
+  parent: DirectoryNode,
+  dir: number,
+  name: ByteString,
+  creation: Creation,
+): Errno {
+  const { creator, device } = creation;
+  const mode = plainMode(union, creation.mode);
+  if (mode === undefined) {
+    return createAs(union.features.ids, creator, dir, name, () => make(dir, name, creation));
+  }
+  const made = make(dir, name, { ...creation, mode, device: 0 });
+  if (made < 0) return made;
+  const { major: deviceMajor, minor: deviceMinor } = splitDevice(device);
+  const above = union.directories.of(parent.upper!);
+  return ownNew(union, above, dir, name, { mode: creation.mode, deviceMajor, deviceMinor, creator });
+}
+
 function make(dir: number, name: ByteString, { mode, device, target }: Creation): Errno {
   switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -107,7 +133,7 @@ function make(dir: number, name: ByteString, { mode, device, target }: Creation)
 }
 
 /** Whether the upper has a whiteout of that name. Answers 0 for yes, -EEXIST for anything else there. */
-function requireWhiteout(union: Union, dir: number, name: ByteString): Errno {
+export function requireWhiteout(union: Union, dir: number, name: ByteString): Errno {
   const status = statAt(dir, name, union.stat);
   if (status < 0) return gone(status);
   return isWhiteout(union.stat) ? 0 : -EEXIST;
@@ -127,7 +153,7 @@ function createOverWhiteout(
   const inheriting = inheritingDirectory(union, parent, undo);
   if (inheriting.fd < 0) return inheriting.fd;
   const staged = work.temporaryName();
-  const made = createAs(creation.creator, inheriting.fd, staged, () => make(inheriting.fd, staged, creation));
+  const made = makeOwned(union, parent, inheriting.fd, staged, creation);
   if (made < 0) return made;
   const isDirectory = (creation.mode & S_IFMT) === S_IFDIR;
   // Back in the work directory, whether it goes to its place or stays behind.
@@ -141,7 +167,7 @@ function createOverWhiteout(
     if (placed === 0) undo.commit();
     return placed === 0 ? inheriting.remove() : placed;
   }
-  const marked = setXattr(work.fd, staged, union.marks.opaque, YES);
+  const marked = makeOpaque(union, work.fd, staged);
   if (marked < 0) return marked;
   // A directory cannot be renamed over a whiteout, but it can change places with it.
   const exchanged = rename(work.fd, staged, dir, name, RENAME_EXCHANGE);
@@ -155,7 +181,7 @@ function createOverWhiteout(
 function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNode | Errno {
   const { stat, numbers } = union;
   const dir = union.directories.of(parent.upper!);
-  const status = dir < 0 ? dir : statAt(dir, name, stat);
+  const status = dir < 0 ? dir : statUpper(union, dir, name, stat);
   if (status < 0) return gone(status);
   const node = stat.isDirectory ? adoptDirectory(union, parent, name) : adoptFile(union, stat.type);
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
@@ -164,6 +190,7 @@ function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNo
   const entry = addEntry(union, parent, name, stat.type);
   entry.places = [0];
   attach(entry, node);
+  if (!node.isDirectory()) union.measured = node;
   return node;
 }
 
@@ -180,71 +207,6 @@ function adoptDirectory(union: Union, parent: DirectoryNode, name: ByteString): 
   node.impure = false;
   startListing(union, node);
   return node;
-}
-
-/** A further name for a file; copies it up first. Answers 0 or a negated errno. */
-export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode, name: ByteString): Errno {
-  if (node.isDirectory()) return -EPERM;
-  const dir = prepareParent(union, parent, name);
-  if (dir < 0) return dir;
-  let status = copyUp(union, node);
-  if (status < 0) return status;
-  status = node.names.length > 0 ? carryImpurity(union, node.names[0].directory, node, parent) : 0;
-  if (status < 0) return status;
-  const { place } = union;
-  const located = union.locate(node, place);
-  if (located < 0) return located;
-  const target = union.directories.of(parent.upper!);
-  status =
-    node.orphan === null
-      ? makeLink(place.fd, place.name, target, name)
-      : placeOrphan(union, node, target, name);
-  if (status === -EEXIST) status = linkOverWhiteout(union, node, target, name);
-  if (status < 0) return status;
-  const known = statAt(target, name, union.stat);
-  if (known < 0) return gone(known);
-  if (node.linkKey === null) union.nodes.rememberLinks(node, linkKey(union.stat));
-  attach(addEntry(union, parent, name, node.type), node);
-  return 0;
-}
-
-/** A file made by O_TMPFILE gets its first name: what held its content in the work directory becomes it. */
-function placeOrphan(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
-  const status = rename(union.work!.fd, node.orphan!, dir, name, 1);
-  if (status === 0) {
-    node.orphan = null;
-    node.inUpper = true;
-  }
-  return status;
-}
-
-function linkOverWhiteout(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
-  const hidden = requireWhiteout(union, dir, name);
-  if (hidden < 0) return hidden;
-  const work = union.work!;
-  const staged = work.temporaryName();
-  const located = union.locate(node, union.place);
-  if (located < 0) return located;
-  const linked = makeLink(union.place.fd, union.place.name, work.fd, staged);
-  if (linked < 0) return linked;
-  const placed = rename(work.fd, staged, dir, name);
-  if (placed < 0) work.discard(staged);
-  return placed;
-}
-
-/** An object with an origin makes the directory it comes to impure (ovl_set_impure). */
-export function carryImpurity(
-  union: Union,
-  from: DirectoryNode,
-  node: OverlayNode,
-  to: DirectoryNode,
-): Errno {
-  if (from === to || from.impure === false) return 0;
-  const located = union.locate(node, union.place);
-  if (located < 0) return located;
-  const mark = getXattr(union.place.fd, union.place.name, union.marks.origin);
-  if (typeof mark !== 'number') return setImpure(union, to);
-  return mark === -ENODATA || mark === -EOPNOTSUPP || mark === -EPERM ? 0 : mark;
 }
 
 /** A file without a name (O_TMPFILE): it lies in the work directory until it gets one or is forgotten. */
@@ -265,7 +227,7 @@ export function createUnnamed(
   if (inheriting.fd < 0) return inheriting.fd;
   const name = work.temporaryName();
   const creation: Creation = { mode, device: 0, target: '', creator };
-  const made = createAs(creator, inheriting.fd, name, () => make(inheriting.fd, name, creation));
+  const made = makeOwned(union, parent, inheriting.fd, name, creation);
   if (made < 0) return made;
   if (inheriting.fd !== work.fd) {
     const moved = rename(inheriting.fd, name, work.fd, name);

@@ -9,6 +9,7 @@ import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
 import { changeOwner } from '../sys/entries.js';
 import { fileUserIs, keepCapabilities, setFileUser, setUmask } from '../sys/thread.js';
+import type { IdMapping } from './id-mapping.js';
 
 /** Who makes a file. */
 export interface Creator {
@@ -30,28 +31,36 @@ type Power = 'unknown' | 'switches' | 'changes owner';
 let power: Power = 'unknown';
 let currentUmask = -1;
 
-/** Runs `make` with the creator's ids, so that what it makes in `dir` under `name` is the creator's. */
-export function createAs(creator: Creator, dir: number, name: ByteString, make: () => Errno): Errno {
+/** Runs `make` with the creator's ids as they are on disk, so that what it makes in `dir` under `name` is the creator's. */
+export function createAs(
+  ids: IdMapping | null,
+  creator: Creator,
+  dir: number,
+  name: ByteString,
+  make: () => Errno,
+): Errno {
   if (creator.umask !== undefined && creator.umask !== currentUmask) {
     setUmask(creator.umask);
     currentUmask = creator.umask;
   }
-  if (creator.uid === own.uid && creator.gid === own.gid) return make();
-  if (power === 'unknown') power = findPower(creator);
+  const uid = ids === null ? creator.uid : ids.users.store(creator.uid);
+  const gid = ids === null ? creator.gid : ids.groups.store(creator.gid);
+  if (uid === own.uid && gid === own.gid) return make();
+  if (power === 'unknown') power = findPower(uid, gid);
   if (power === 'changes owner') {
     const status = make();
-    return status < 0 ? status : changeOwner(dir, name, creator.uid, creator.gid);
+    return status < 0 ? status : changeOwner(dir, name, uid, gid);
   }
-  setFileUser(creator.uid, creator.gid);
+  setFileUser(uid, gid);
   const status = make();
   setFileUser(own.uid, own.gid);
   return status;
 }
 
-function findPower(creator: Creator): Power {
+function findPower(uid: number, gid: number): Power {
   if (keepCapabilities() < 0) return 'changes owner';
-  setFileUser(creator.uid, creator.gid);
-  const works = fileUserIs(creator.uid, creator.gid);
+  setFileUser(uid, gid);
+  const works = fileUserIs(uid, gid);
   setFileUser(own.uid, own.gid);
   return works ? 'switches' : 'changes owner';
 }

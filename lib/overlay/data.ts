@@ -20,7 +20,9 @@ import { openReadable } from '../sys/handles.js';
 import { type FileSystemSize, statFileSystem } from '../sys/mounts.js';
 import { S_IFREG } from '../sys/stat.js';
 import { killPrivileges } from './attributes.js';
-import { copyUp, isInUpper } from './copy-up.js';
+import { copyUp, copyUpLazily, isInUpper } from './copy-up.js';
+import { resolveData } from './file-lookup.js';
+import { completeCopies, completeCopy, readLazily, writeLazily } from './lazy-copy.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { gone, type Union } from './union.js';
 
@@ -31,16 +33,22 @@ import { gone, type Union } from './union.js';
 export function openData(union: Union, node: OverlayNode, forWriting: boolean): number {
   if (node.isDirectory()) return -EISDIR;
   if (node.type !== S_IFREG) return -EINVAL;
+  if (node.lazy !== null) {
+    const status = completeCopy(union, node);
+    if (status < 0) return status;
+  }
   const known = union.files.find(node, forWriting);
   if (known >= 0) return known;
   if (forWriting) {
     const status = copyUp(union, node);
     if (status < 0) return status;
   }
-  const writable = isInUpper(node) && union.writable;
+  const resolved = resolveData(union, node);
+  if (resolved < 0) return resolved;
+  const writable = isInUpper(node) && node.data === null && union.writable;
   if (forWriting && !writable) return -EROFS;
   const { place } = union;
-  const located = union.locate(node, place);
+  const located = union.locateData(node, place);
   if (located < 0) return located;
   let fd = openAt(place.fd, place.name, writable ? O_RDWR : O_RDONLY | O_NOATIME);
   // O_NOATIME is for the owner and for CAP_FOWNER only.
@@ -58,6 +66,7 @@ export function readData(
   size: number,
   offset: number,
 ): number {
+  if (!node.isDirectory() && node.lazy !== null) return readLazily(node.lazy, buffer, size, offset);
   const fd = openData(union, node, false);
   return fd < 0 ? fd : readFully(fd, buffer, size, offset);
 }
@@ -71,12 +80,21 @@ export function writeData(
   offset: number,
   dropPrivileges = false,
 ): number {
-  const fd = openData(union, node, true);
-  if (fd < 0) return fd;
-  const count = writeFully(fd, buffer, size, offset);
+  const count = putData(union, node, buffer, size, offset);
   if (count < 0 || !dropPrivileges) return count;
   const status = killPrivileges(union, node as FileNode);
   return status < 0 ? status : count;
+}
+
+function putData(union: Union, node: OverlayNode, buffer: Uint8Array, size: number, offset: number): number {
+  if (union.features.lazyCopyUp && node.type === S_IFREG && size > 0) {
+    const file = node as FileNode;
+    const status = copyUpLazily(union, file);
+    if (status < 0) return status;
+    if (file.lazy !== null) return writeLazily(file.lazy, buffer, size, offset);
+  }
+  const fd = openData(union, node, true);
+  return fd < 0 ? fd : writeFully(fd, buffer, size, offset);
 }
 
 /** fallocate(2) with its mode flags, as far as the upper's file system has them. */
@@ -115,7 +133,7 @@ export function copyBetween(
 
 /** Makes a file or directory durable. What is only in a lower layer is. */
 export function syncNode(union: Union, node: OverlayNode, dataOnly: boolean): Errno {
-  if (union.features.volatile || !isInUpper(node)) return 0;
+  if (!union.features.sync || !isInUpper(node)) return 0;
   if (node.isDirectory()) return syncDirectory(union.directories.of(node.upper!));
   if (node.type !== S_IFREG) return 0;
   const fd = openData(union, node, false);
@@ -133,7 +151,9 @@ function syncDirectory(directory: number): Errno {
 
 /** Makes everything that was written durable (syncfs(2) of the upper). */
 export function syncAll(union: Union): Errno {
-  if (union.features.volatile || union.upper === null) return 0;
+  const copied = completeCopies(union);
+  if (copied < 0) return copied;
+  if (!union.features.sync || union.upper === null) return 0;
   const fd = openReadable(union.upper.fd);
   if (fd < 0) return gone(fd);
   const status = syncFileSystem(fd);

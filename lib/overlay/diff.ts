@@ -13,6 +13,7 @@ import { close, O_DIRECTORY, O_RDONLY, openAt } from '../sys/files.js';
 import { Stat, statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
 import { isInUpper } from './copy-up.js';
+import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
 import { isWhiteout } from './marks.js';
@@ -109,6 +110,10 @@ export function diffUpper(union: Union): Change[] {
     );
     const stat = new Stat();
     for (const name of names) {
+      if (isFileOfFormat(name)) {
+        if (hiddenBy(name) !== '') changes.push({ kind: 'D', path: joinPath(path, hiddenBy(name)) });
+        continue;
+      }
       check(statAt(dir, name, stat), { operation: 'stat', path: joinPath(path, name) });
       const kept = typeof getXattr(dir, name, union.marks.origin) !== 'number';
       changes.push({ kind: isWhiteout(stat) ? 'D' : kept ? 'C' : 'A', path: joinPath(path, name) });

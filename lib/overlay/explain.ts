@@ -3,11 +3,14 @@
 import { type ByteString, toText } from '../base/bytes.js';
 import { ENOENT, type Errno } from '../base/errno.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, statAt } from '../sys/stat.js';
-import { getXattr, xattrIs } from '../sys/xattrs.js';
+import { getXattr } from '../sys/xattrs.js';
+import { hasFileWhiteout } from './file-whiteouts.js';
 import { findNode, hides } from './lookup.js';
+import { isMetacopy } from './metacopy.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
 import type { RealDirectory } from './real.js';
 import { release, settle } from './references.js';
+import { isOpaque } from './resolve.js';
 import type { Union } from './union.js';
 import { walkToParent } from './walk.js';
 
@@ -30,6 +33,8 @@ export interface LayerFinding {
   copiedUp: boolean;
   /** A directory that hides what lies below it. */
   opaque: boolean;
+  /** A file whose data comes from a layer below. */
+  metadataOnly: boolean;
   /** Where a renamed directory is found in the layers below. */
   redirect?: string;
 }
@@ -83,6 +88,7 @@ function explainRoot(union: Union): Explanation {
       role: index === 0 ? 'supplies' : 'merged',
       copiedUp: false,
       opaque: false,
+      metadataOnly: false,
     }),
   );
   return { path: '/', exists: true, type: 'directory', from: layers[0].layer, layers };
@@ -117,14 +123,26 @@ function examine(union: Union, real: RealDirectory, name: ByteString): LayerFind
   const { marks } = union;
   const stat = new Stat();
   const dir = union.directories.of(real);
-  if (dir < 0 || statAt(dir, name, stat) === -ENOENT) return undefined;
+  if (dir < 0) return undefined;
+  if (statAt(dir, name, stat) === -ENOENT) {
+    if (hasFileWhiteout(union, real, name) !== 1) return undefined;
+    return {
+      layer: real.layer.path,
+      type: 'whiteout',
+      role: 'hidden',
+      copiedUp: false,
+      opaque: false,
+      metadataOnly: false,
+    };
+  }
   const redirect = getXattr(dir, name, marks.redirect);
   return {
     layer: real.layer.path,
     type: hides(union, real, dir, name, stat) ? 'whiteout' : (typeNames.get(stat.type) ?? 'unknown'),
     role: 'hidden',
     copiedUp: typeof getXattr(dir, name, marks.origin) !== 'number',
-    opaque: stat.isDirectory && xattrIs(dir, name, marks.opaque, 'y'),
+    opaque: stat.isDirectory && isOpaque(union, real, dir, name) === 1,
+    metadataOnly: stat.isRegular && isMetacopy(union, dir, name) === 1,
     ...(typeof redirect === 'number' ? {} : { redirect: redirect.toString('utf8') }),
   };
 }

@@ -1,37 +1,32 @@
 // SPDX-License-Identifier: MIT
-/** Inode flags (chattr(1)): FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of the file where it is. */
+/**
+ * Inode flags (chattr(1)) of the file where it is; what they forbid, the upper's
+ * file system forbids. To set flags the kernel first asks for them in the longer
+ * form (vfs_fileattr_set in fs/file_attr.c), so both forms are passed on.
+ */
 import { ENOTTY, type Errno } from '../base/errno.js';
 import { close, control, O_NONBLOCK, O_RDONLY, openAt } from '../sys/files.js';
 import { S_IFDIR, S_IFREG } from '../sys/stat.js';
-import { copyUp } from './copy-up.js';
+import { copyUpMetadata } from './copy-up.js';
 import type { OverlayNode } from './node.js';
 import { gone, type Union } from './union.js';
 
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
-
-/** The flags, or a negated errno. */
-export function getFlags(union: Union, node: OverlayNode): number {
-  const value = Buffer.alloc(8);
-  const status = onFile(union, node, FS_IOC_GETFLAGS, value);
-  return status < 0 ? status : value.readUInt32LE(0);
-}
-
-export function setFlags(union: Union, node: OverlayNode, flags: number): Errno {
-  const copied = copyUp(union, node);
-  if (copied < 0) return copied;
-  const value = Buffer.alloc(8);
-  value.writeUInt32LE(flags, 0);
-  return onFile(union, node, FS_IOC_SETFLAGS, value);
-}
-
-function onFile(union: Union, node: OverlayNode, request: number, value: Buffer): Errno {
+/** Carries out a flags ioctl; `value` is what it takes or gives. Answers 0 or a negated errno. */
+export function controlFlags(
+  union: Union,
+  node: OverlayNode,
+  command: number,
+  value: Buffer,
+  changes: boolean,
+): Errno {
   if (node.type !== S_IFREG && node.type !== S_IFDIR) return -ENOTTY;
+  const copied = changes ? copyUpMetadata(union, node) : 0;
+  if (copied < 0) return copied;
   const located = union.locate(node, union.place);
   if (located < 0) return located;
   const fd = openAt(union.place.fd, union.place.name, O_RDONLY | O_NONBLOCK);
   if (fd < 0) return gone(fd);
-  const status = control(fd, request, value);
+  const status = control(fd, command, value);
   close(fd);
-  return status;
+  return Math.min(status, 0);
 }

@@ -2,27 +2,15 @@
 /**
  * A merged directory is put together: the topmost directory of a name and what
  * it lets through from the layers below. An opaque mark ends the search, a
- * redirect goes on under another name (ovl_lookup_single and ovl_lookup_layer in
- * fs/overlayfs/namei.c).
- *
- * Redirects come from a layer and are untrusted: each component must be a plain
- * name, and is looked up beneath the layer's root, one at a time.
+ * redirect goes on under another name (resolve.ts).
  */
-import { type ByteString, toText } from '../base/bytes.js';
-import { overlayDebug } from '../base/debug.js';
-import { EIO, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
-import { statAt } from '../sys/stat.js';
-import { getXattr, xattrIs } from '../sys/xattrs.js';
-import { hides } from './lookup.js';
+import type { ByteString } from '../base/bytes.js';
+import type { Errno } from '../base/errno.js';
+import { askDirectory } from './lookup.js';
 import type { DirectoryNode } from './node.js';
 import { RealDirectory } from './real.js';
-import { gone, type Union } from './union.js';
-
-/** Where the search goes on below the directory found last. */
-type Route =
-  | { kind: 'name'; name: ByteString }
-  | { kind: 'path'; components: ByteString[] }
-  | { kind: 'ends' };
+import { lookUpPath, type Route, routeAfter, routeBelow } from './resolve.js';
+import type { Union } from './union.js';
 
 /**
  * Builds the node of the directory that was found at `place` of `parent`.
@@ -73,7 +61,7 @@ function gatherBelow(union: Union, parent: DirectoryNode, search: Search): Errno
     const found = search.chain[search.chain.length - 1];
     const deepest = place === last && union.lowers[union.lowers.length - 1] === found.layer;
     if (!deepest) {
-      const next = readRoute(union, found, route);
+      const next = routeBelow(union, found, route);
       if (typeof next === 'number') return next;
       if (next.kind !== 'name' || route.kind !== 'name' || next.name !== route.name) places = null;
       route = next;
@@ -101,12 +89,10 @@ function nextBeside(
   for (let next = place + 1; next < past; next++) {
     if (places !== null && !places.includes(next)) continue;
     const beside = parent.lowers[next - 1];
-    const fd = union.directories.of(beside);
-    if (fd < 0) return gone(fd);
-    const status = statAt(fd, name, union.stat);
-    if (status === -ENOENT) continue;
-    if (status < 0) return status;
-    if (!union.stat.isDirectory || hides(union, beside, fd, name, union.stat)) return past;
+    const answer = askDirectory(union, beside, name, places === null && next + 1 < past);
+    if (answer === 'absent') continue;
+    if (typeof answer === 'number') return answer;
+    if (answer === 'hidden' || !union.stat.isDirectory) return past;
     search.take(new RealDirectory(beside.layer, beside, name));
     return next;
   }
@@ -120,62 +106,16 @@ function gatherByPath(union: Union, start: Route & { kind: 'path' }, search: Sea
   for (const layer of union.lowers) {
     if (layer.index <= from) continue;
     if (route.kind !== 'path') return 0;
-    const found = resolveInLayer(union, layer.root, route.components);
-    if (found === 'absent') continue;
-    if (found === 'hidden') return 0;
-    if (typeof found === 'number') return found;
-    search.take(found);
-    const next = readRoute(union, found, route);
+    const found = lookUpPath(union, layer, route.components);
+    route = found.route;
+    if (found.answer === 'absent') continue;
+    if (found.answer !== 'there') return found.answer === 'hidden' ? 0 : found.answer;
+    if (!union.stat.isDirectory) return 0;
+    const real = new RealDirectory(layer, found.parent, found.name);
+    search.take(real);
+    const next = routeAfter(found, (way) => routeBelow(union, real, way));
     if (typeof next === 'number') return next;
     route = next;
   }
   return 0;
-}
-
-function resolveInLayer(
-  union: Union,
-  root: RealDirectory,
-  path: ByteString[],
-): RealDirectory | 'absent' | 'hidden' | Errno {
-  let real = root;
-  for (const name of path) {
-    const fd = union.directories.of(real);
-    if (fd < 0) return gone(fd);
-    const status = statAt(fd, name, union.stat);
-    if (status === -ENOENT || status === -ENOTDIR) return 'absent';
-    if (status < 0) return status;
-    if (!union.stat.isDirectory) return 'hidden';
-    real = new RealDirectory(root.layer, real, name);
-  }
-  return real;
-}
-
-/** Reads the marks of a directory that decide how the search goes on below it. */
-function readRoute(union: Union, real: RealDirectory, route: Route): Route | Errno {
-  const { marks } = union;
-  const fd = union.directories.of(real.parent!);
-  if (fd < 0) return gone(fd);
-  if (xattrIs(fd, real.name, marks.opaque, 'y')) return { kind: 'ends' };
-  if (xattrIs(fd, real.name, marks.opaque, 'x')) real.xattrWhiteouts = true;
-  const redirect = getXattr(fd, real.name, marks.redirect);
-  if (redirect === -ENODATA || redirect === -EOPNOTSUPP) return route;
-  if (typeof redirect === 'number') return redirect;
-  const next = parseRedirect(redirect.latin1Slice(), route);
-  if (next === undefined) {
-    overlayDebug('refused redirect %j of %s', redirect.latin1Slice(), toText(real.path()));
-    return -EIO;
-  }
-  return next;
-}
-
-/** A redirect is an absolute path, or one name in the same parent (ovl_get_redirect_xattr). */
-function parseRedirect(value: ByteString, route: Route): Route | undefined {
-  const absolute = value.startsWith('/');
-  const names = absolute ? value.slice(1).split('/') : [value];
-  const plain = (name: ByteString): boolean =>
-    name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
-  if (!names.every(plain)) return undefined;
-  if (absolute) return { kind: 'path', components: names };
-  if (route.kind === 'path') return { kind: 'path', components: [...route.components.slice(0, -1), value] };
-  return { kind: 'name', name: value };
 }

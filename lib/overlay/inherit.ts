@@ -26,13 +26,14 @@ export interface InheritingDirectory {
 
 const nothing = (): Errno => 0;
 
-/** Precondition: the parent is in the upper. The directory goes with `undo`, or by `remove`. */
+/** Precondition: the parent is in the upper. Where owners are kept in attributes there is nothing to pass on. The directory goes with `undo`, or by `remove`. */
 export function inheritingDirectory(
   union: Union,
   parent: DirectoryNode,
   undo: Rollback,
 ): InheritingDirectory {
   const work = union.work!;
+  if (union.upper!.override !== null) return { fd: work.fd, remove: nothing };
   const upper = union.directories.of(parent.upper!);
   const stat = new Stat();
   const found = upper < 0 ? upper : statAt(upper, '.', stat);

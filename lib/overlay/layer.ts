@@ -8,13 +8,14 @@
  */
 import { realpathSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
-import { fromText } from '../base/bytes.js';
+import { type ByteString, fromText } from '../base/bytes.js';
 import { ENOENT, ENOTDIR } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
 import { close, O_DIRECTORY, O_PATH, openBeneath, openPath } from '../sys/files.js';
 import { fileSystemUuid, openReadable } from '../sys/handles.js';
 import { Stat, statFd, statPath } from '../sys/stat.js';
 import { cloneTree } from '../sys/trees.js';
+import { overrideOf } from './override-stat.js';
 import { RealDirectory } from './real.js';
 
 export interface Layer {
@@ -30,6 +31,8 @@ export interface Layer {
   readonly inode: bigint;
   /** 16 bytes that name the file system in origin marks; zeros where it has none. */
   readonly uuid: Buffer;
+  /** The attribute that says owner, mode and type of its files, where they are not what they are (override-stat.ts). */
+  readonly override: ByteString | null;
   readonly root: RealDirectory;
 }
 
@@ -41,6 +44,12 @@ export function openLower(path: string, index: number): Layer {
   return finish(path, index, false, fd);
 }
 
+/** Opens a layer as it lies there, so that it can be changed. Throws an OverlayError that names it. */
+export function openForRepair(path: string): Layer {
+  requireDirectory(path, 'lower');
+  return finish(path, 0, true, openPath(fromText(path), O_PATH | O_DIRECTORY));
+}
+
 export interface WritableLayer {
   upper: Layer;
   /** Descriptor of the work directory on the same mount as the upper: renames between mounts fail. */
@@ -48,11 +57,11 @@ export interface WritableLayer {
 }
 
 /** Opens the upper and its work directory through one private view of the file system they share. */
-export function openUpper(upperPath: string, workPath: string): WritableLayer {
+export function openUpper(upperPath: string, workPath: string, override: ByteString | null): WritableLayer {
   requireDirectory(upperPath, 'upper');
   requireDirectory(workPath, 'work');
   const shared = openShared(upperPath, workPath);
-  const upper = finish(upperPath, 0, true, shared.upperFd);
+  const upper = finish(upperPath, 0, true, shared.upperFd, override);
   return { upper, workFd: shared.workFd };
 }
 
@@ -113,7 +122,13 @@ function requireDirectory(path: string, kind: 'lower' | 'upper' | 'work'): void 
   }
 }
 
-function finish(path: string, index: number, isUpper: boolean, fd: number): Layer {
+function finish(
+  path: string,
+  index: number,
+  isUpper: boolean,
+  fd: number,
+  override: ByteString | null = null,
+): Layer {
   const stat = new Stat();
   const status = fd < 0 ? fd : statFd(fd, stat);
   if (status < 0) throw new OverlayError({ operation: 'open layer', path, errno: status });
@@ -127,6 +142,8 @@ function finish(path: string, index: number, isUpper: boolean, fd: number): Laye
     fd,
     fileSystem: stat.fileSystem,
     inode: stat.inode,
+    // A layer that is kept so already stays with its own spelling.
+    override: overrideOf(fd) ?? override,
     uuid: uuid === undefined ? Buffer.alloc(16) : Buffer.from(uuid),
   };
   const root = new RealDirectory(layer as Layer, null, '');

@@ -17,8 +17,10 @@ import { DT_CHR, DT_UNKNOWN, listDirectory } from '../sys/entries.js';
 import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
+import { hiddenBy, isReserved } from './file-whiteouts.js';
 import { hides, isImpure } from './lookup.js';
 import { type DirectoryNode, Entry } from './node.js';
+import { applyOverride } from './override-stat.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
@@ -76,7 +78,12 @@ class Merge {
     if (readable < 0) return gone(readable);
     const numbers = this.union.numbers;
     const ownNumbers = place > 0 || !isImpure(this.union, this.directory);
+    const hidden = new Set<ByteString>();
     const status = listDirectory(readable, (name, kind, low, high) => {
+      if (isReserved(this.union, name)) {
+        if (hiddenBy(name) !== '') hidden.add(hiddenBy(name));
+        return true;
+      }
       const type = this.#typeOf(real, readable, name, kind);
       if (type < 0) this.#hide(place, name);
       else if (this.#add(place, name, type)) {
@@ -89,18 +96,27 @@ class Merge {
       return true;
     });
     close(readable);
+    real.hiddenNames = hidden;
+    // A file that hides does so for the layers below its own, whatever the order of the entries.
+    for (const name of hidden) this.#hideBelow(name);
     return status;
   }
 
   /** File type as S_IF*, or -1 for a whiteout. */
   #typeOf(real: RealDirectory, fd: number, name: ByteString, kind: number): number {
-    if (kind !== DT_CHR && kind !== DT_UNKNOWN && !real.xattrWhiteouts) return kind << 12;
+    const isKnown = !real.xattrWhiteouts && real.layer.override === null;
+    if (kind !== DT_CHR && kind !== DT_UNKNOWN && isKnown) return kind << 12;
     if (statAt(fd, name, this.#stat) < 0) return kind << 12;
+    if (real.layer.override !== null) applyOverride(real.layer.override, fd, name, this.#stat);
     return hides(this.union, real, fd, name, this.#stat) ? -1 : this.#stat.type;
   }
 
   #hide(place: number, name: ByteString): void {
     if (place === 0) this.#whiteouts.add(name);
+    this.#hideBelow(name);
+  }
+
+  #hideBelow(name: ByteString): void {
     const entry = this.#found.get(name);
     if (entry !== undefined && entry.below === undefined) entry.below = false;
     this.#closed.add(name);

@@ -12,11 +12,13 @@ import { ENAMETOOLONG, ENOENT, type Errno, ESTALE } from '../base/errno.js';
 import { NAME_MAX } from '../sys/names.js';
 import { type Stat, statAt } from '../sys/stat.js';
 import { xattrIs } from '../sys/xattrs.js';
+import { foundFile } from './file-lookup.js';
+import { hasFileWhiteout, isReserved } from './file-whiteouts.js';
 import { gatherDirectory } from './gather.js';
 import { completeListing } from './listing.js';
 import { isWhiteout } from './marks.js';
-import { attach, type DirectoryNode, Entry, type FileNode, type OverlayNode } from './node.js';
-import { readOrigin } from './origin.js';
+import { attach, type DirectoryNode, Entry, type OverlayNode } from './node.js';
+import { applyOverride } from './override-stat.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
@@ -27,12 +29,20 @@ import { gone, type Union } from './union.js';
  */
 const MISSES_BEFORE_LISTING = 24;
 
+/** From so many layers on a directory is listed at the first lookup: then each name is asked of one layer, not of all. */
+const MANY_LAYERS = 8;
+
 /** The node that `name` stands for; no reference is taken. Or -ENOENT, or another negated errno. */
 export function findNode(union: Union, directory: DirectoryNode, name: ByteString): OverlayNode | Errno {
-  const entry = directory.entries.get(name);
-  if (entry !== undefined && entry.node !== null) return entry.node;
-  if ((entry === undefined && directory.complete) || directory.dead) return -ENOENT;
+  union.measured = null;
+  const known = directory.entries.get(name);
+  if (known !== undefined && known.node !== null) return known.node;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  if (directory.dead || isReserved(union, name)) return -ENOENT;
+  // A directory that cannot be listed is asked name by name all the same.
+  if (!directory.complete && directory.lowers.length >= MANY_LAYERS) completeListing(union, directory);
+  const entry = known ?? directory.entries.get(name);
+  if (entry === undefined && directory.complete) return -ENOENT;
   const node = probe(union, directory, name, entry?.places ?? null);
   if (typeof node === 'number') {
     if (node !== -ENOENT) return node;
@@ -56,66 +66,46 @@ function probe(
   name: ByteString,
   places: readonly number[] | null,
 ): OverlayNode | Errno {
-  const { stat } = union;
   const last = directory.lowers.length;
   for (let place = directory.upper === null ? 1 : 0; place <= last; place++) {
     if (places !== null && !places.includes(place)) continue;
     const real = place === 0 ? directory.upper! : directory.lowers[place - 1];
-    const fd = union.directories.of(real);
-    if (fd < 0) return gone(fd);
-    const status = statAt(fd, name, stat);
-    if (status === -ENOENT) {
+    const answer = askDirectory(union, real, name, places === null && place < last);
+    if (answer === 'absent') {
       directory.misses++;
       continue;
     }
-    if (status < 0) return status;
-    if (hides(union, real, fd, name, stat)) return -ENOENT;
-    if (stat.isDirectory) return gatherDirectory(union, directory, name, place, places);
-    return place === 0 ? upperFile(union, directory, name) : lowerFile(union, real, name);
+    if (answer !== 'there') return answer === 'hidden' ? -ENOENT : answer;
+    if (union.stat.isDirectory) return gatherDirectory(union, directory, name, place, places);
+    return foundFile(union, directory, place, name);
   }
   return -ENOENT;
 }
 
-/** Whether what was found is a whiteout, in either of the two forms. */
+/**
+ * What a real directory says to a name: it has it (`union.stat` holds its
+ * attributes), it hides it from here down, or it leaves it to the layers below.
+ */
+export type Answer = 'there' | 'hidden' | 'absent' | Errno;
+
+/** `mayHide`: whether there is anything below that a `.wh.` file could hide, so that it is worth looking for one. */
+export function askDirectory(union: Union, real: RealDirectory, name: ByteString, mayHide: boolean): Answer {
+  const fd = union.directories.of(real);
+  if (fd < 0) return gone(fd);
+  const status = statAt(fd, name, union.stat);
+  if (status === 0 && real.layer.override !== null) applyOverride(real.layer.override, fd, name, union.stat);
+  if (status === 0) return hides(union, real, fd, name, union.stat) ? 'hidden' : 'there';
+  if (status !== -ENOENT) return status;
+  if (!mayHide) return 'absent';
+  const hidden = hasFileWhiteout(union, real, name);
+  return hidden < 0 ? hidden : hidden === 1 ? 'hidden' : 'absent';
+}
+
+/** Whether what was found is a whiteout: a device or, where the directory says so, a marked file. */
 export function hides(union: Union, real: RealDirectory, fd: number, name: ByteString, stat: Stat): boolean {
   if (isWhiteout(stat)) return true;
   if (!real.xattrWhiteouts || !stat.isRegular || stat.size !== 0) return false;
   return xattrIs(fd, name, `${union.marks.prefix}whiteout`, 'y');
-}
-
-/** Precondition: `union.stat` holds the file's attributes. */
-function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNode {
-  const { stat, numbers } = union;
-  const node = union.nodes.addFile(stat.type);
-  node.lower = { directory: real, name };
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
-  return node;
-}
-
-/** Precondition: `union.stat` holds the file's attributes. */
-function upperFile(union: Union, directory: DirectoryNode, name: ByteString): FileNode {
-  const { stat, numbers } = union;
-  const key = stat.linkCount > 1 ? linkKey(stat) : null;
-  if (key !== null) {
-    const known = union.nodes.linkedFile(key);
-    if (known !== undefined) return known;
-  }
-  const node = union.nodes.addFile(stat.type);
-  node.inUpper = true;
-  if (key !== null) union.nodes.rememberLinks(node, key);
-  // The kernel does not mark a directory impure for a link that is made in it, so a file with several
-  // names is asked whatever its directory says: all its names must give one number.
-  if (key !== null || isImpure(union, directory)) readOrigin(union, directory, name, stat);
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
-  return node;
-}
-
-export function linkKey(stat: Stat): string {
-  return `${stat.inodeHigh}:${stat.inodeLow}`;
 }
 
 /** Whether the upper directory may hold objects with an origin (ovl_is_impuredir). */
@@ -136,16 +126,17 @@ export function lowerHas(union: Union, directory: DirectoryNode, name: ByteStrin
   const entry = directory.entries.get(name);
   if (entry?.below !== undefined) return entry.below ? 1 : 0;
   if (entry === undefined && directory.complete && !directory.whiteouts.has(name)) return 0;
-  for (const lower of directory.lowers) {
-    const fd = union.directories.of(lower);
-    if (fd < 0) return gone(fd);
-    const status = statAt(fd, name, union.stat);
-    if (status === -ENOENT) continue;
-    if (status < 0) return status;
-    const visible = !hides(union, lower, fd, name, union.stat);
-    if (entry !== undefined) entry.below = visible;
-    return visible ? 1 : 0;
+  const visible = askLowers(union, directory, name);
+  if (visible >= 0 && entry !== undefined) entry.below = visible === 1;
+  return visible;
+}
+
+function askLowers(union: Union, directory: DirectoryNode, name: ByteString): number {
+  for (const [index, lower] of directory.lowers.entries()) {
+    const answer = askDirectory(union, lower, name, index + 1 < directory.lowers.length);
+    if (answer === 'absent') continue;
+    if (answer === 'there') return 1;
+    return answer === 'hidden' ? 0 : answer;
   }
-  if (entry !== undefined) entry.below = false;
   return 0;
 }

@@ -25,8 +25,14 @@ export class Marks {
   readonly opaque: ByteString;
   /** On a directory that was moved: where lower layers have it. */
   readonly redirect: ByteString;
+  /** On a regular file: it has metadata only, its data is in a layer below. */
+  readonly metacopy: ByteString;
   /** On a copied-up object: the file handle of what it was copied from. */
   readonly origin: ByteString;
+  /** On a file in the index: how many names it has (index-directory.ts). */
+  readonly nlink: ByteString;
+  /** On the index directory: the file handle of the upper. */
+  readonly upper: ByteString;
   /** On a directory: holds entries with an origin, so their inode numbers are not their own. */
   readonly impure: ByteString;
   /** Nested overlays keep their own marks one step further in. */
@@ -36,7 +42,10 @@ export class Marks {
     this.prefix = userNamespace ? 'user.overlay.' : 'trusted.overlay.';
     this.opaque = `${this.prefix}opaque`;
     this.redirect = `${this.prefix}redirect`;
+    this.metacopy = `${this.prefix}metacopy`;
     this.origin = `${this.prefix}origin`;
+    this.nlink = `${this.prefix}nlink`;
+    this.upper = `${this.prefix}upper`;
     this.impure = `${this.prefix}impure`;
     this.escape = `${this.prefix}overlay.`;
   }

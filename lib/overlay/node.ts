@@ -16,6 +16,8 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { S_IFDIR } from '../sys/stat.js';
+import type { Indexed } from './index-directory.js';
+import type { LazyCopy } from './lazy-copy.js';
 import type { RealDirectory } from './real.js';
 
 /** Where a lower layer holds a file; never changes, because lower layers do not. */
@@ -75,10 +77,18 @@ abstract class BaseNode {
 export class FileNode extends BaseNode {
   inUpper = false;
   lower: LowerPlace | null = null;
+  /** Where the data is, of a file that has only its metadata (metacopy.ts). */
+  data: LowerPlace | null = null;
+  /** False while nobody has asked whether the file has its data itself: then `data` says nothing (resolveData). */
+  dataKnown = true;
+  /** Its copy-up is in flight (lazy-copy.ts). */
+  lazy: LazyCopy | null = null;
   /** The file is known to have no capability: the kernel asks before every first write and every chown. */
   lacksCapability = false;
-  /** Key in the table of upper files with several names, or null. */
-  linkKey: string | null = null;
+  /** Keys in the table of files with several names; null for the many that are not in it. */
+  linkKeys: string[] | null = null;
+  /** What the index has of a file with several names. */
+  indexed: Indexed | null = null;
 
   isDirectory(): this is DirectoryNode {
     return false;
@@ -123,7 +133,7 @@ export type OverlayNode = FileNode | DirectoryNode;
 
 const ROOT_ID = 1;
 
-/** The nodes by id, and the upper files that have several names by their real inode. */
+/** The nodes by id, and files that have several names by their real inode. */
 export class NodeTable {
   readonly #nodes = new Map<number, OverlayNode>();
   readonly #linked = new Map<string, FileNode>();
@@ -153,19 +163,21 @@ export class NodeTable {
     return node;
   }
 
-  /** The node of an upper file that may have been found under another name before. */
+  /** The node of a file that may have been found under another name before. */
   linkedFile(key: string): FileNode | undefined {
     return this.#linked.get(key);
   }
 
   rememberLinks(node: FileNode, key: string): void {
-    node.linkKey = key;
+    if (this.#linked.get(key) === node) return;
+    node.linkKeys = [...(node.linkKeys ?? []), key];
     this.#linked.set(key, node);
   }
 
   delete(node: OverlayNode): void {
     this.#nodes.delete(node.id);
-    if (!node.isDirectory() && node.linkKey !== null) this.#linked.delete(node.linkKey);
+    if (node.isDirectory()) return;
+    for (const key of node.linkKeys ?? []) this.#linked.delete(key);
   }
 }
 

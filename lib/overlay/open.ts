@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: MIT
 /** Opening a union: every check that a set of layers must pass, and its root. */
-import { readFileSync, realpathSync } from 'node:fs';
-import { OverlayError, UsageError } from '../base/errors.js';
+import { readFileSync } from 'node:fs';
+import type { Errno } from '../base/errno.js';
+import { check } from '../base/errors.js';
 import { Rollback } from '../base/rollback.js';
 import { close, Fd } from '../sys/files.js';
-import { listMounts } from '../sys/mounts.js';
+import { hasTrustedAttributes } from '../sys/privilege.js';
 import { Stat, statFd } from '../sys/stat.js';
-import { xattrIs } from '../sys/xattrs.js';
-import { type Layer, openLower, openUpper, type WritableLayer } from './layer.js';
+import { getXattr, setXattr, xattrIs } from '../sys/xattrs.js';
+import { hasOpaqueFile } from './file-whiteouts.js';
+import { type IdOptions, idMapping } from './id-mapping.js';
+import { IndexDirectory } from './index-directory.js';
+import { type Layer, openLower, openUpper } from './layer.js';
+import { checkPlacement, checkSameFileSystem, checkSet } from './layer-checks.js';
+import { finishEarlierCopies } from './lazy-recovery.js';
 import { Marks } from './marks.js';
-import { Union } from './union.js';
+import { applyOverride, encodeOverride, overrideFor } from './override-stat.js';
+import type { RealDirectory } from './real.js';
+import { type RedirectMode, Union, type UnionLayers, type Whiteouts } from './union.js';
 import { WorkDirectory } from './work.js';
 
-/** As overlayfs has it (OVL_MAX_STACK). */
-export const MAX_LOWERS = 500;
-
-export interface LayerSet {
+export interface LayerSet extends IdOptions {
   /** Read-only layers, top first. */
   lowers: readonly string[];
   /** The writable layer; without it the union is read-only. */
@@ -24,12 +29,31 @@ export interface LayerSet {
   work?: string | undefined;
   /** Nothing can be changed, though there is an upper. */
   readOnly?: boolean | undefined;
-  /** Marks are kept in `user.overlay.*`, for use without privilege. */
+  /** Marks are kept in `user.overlay.*`, for use without privilege; default where `trusted.*` cannot be had. */
   userxattr?: boolean | undefined;
-  /** Directories of lower layers can be renamed; default true. */
-  redirectDirectories?: boolean | undefined;
-  /** Nothing is synced to disk. */
+  /** Layers below all others that are reached only for the data of a metacopy, by its redirect. */
+  dataLowers?: readonly string[] | undefined;
+  /** Whether directories of lower layers can be renamed; default `on`. */
+  redirectDir?: RedirectMode | undefined;
+  /** Hard links stay one file over copy-up; default false. */
+  index?: boolean | undefined;
+  /** Copy-up of metadata alone, where that is all that changes; default false. */
+  metacopy?: boolean | undefined;
+  /** `lazy`: the first write to a large lower file does not wait for its copy; default `whole`. */
+  copyUp?: 'whole' | 'lazy' | undefined;
+  /** Directories show a link count of 1. */
+  staticLinkCount?: boolean | undefined;
+  /**
+   * `overlay` knows the kernel's whiteouts alone, `aufs` writes `.wh.` files where
+   * devices and attributes cannot be had; default `both`: reads both, writes the kernel's.
+   */
+  whiteout?: Whiteouts | undefined;
+  /** Owner, group and mode are kept in an attribute of the upper: 1 the privileged one, 2 that of containers. */
+  xattrPermissions?: 0 | 1 | 2 | undefined;
+  /** Nothing is synced to disk, and the work directory says so. */
   volatile?: boolean | undefined;
+  /** false: nothing is synced to disk. */
+  sync?: boolean | undefined;
 }
 
 /**
@@ -40,42 +64,87 @@ export interface LayerSet {
 export function openUnion(set: LayerSet): Union {
   checkSet(set);
   using undo = new Rollback();
-  const marks = new Marks(set.userxattr === true);
-  const lowers: Layer[] = [];
-  let writable: WritableLayer | null = null;
-  let work: WorkDirectory | null = null;
-  if (set.upper !== undefined && set.work !== undefined && set.readOnly !== true) {
-    checkPlacement(set.upper, set.work, set.lowers);
-    writable = openUpper(set.upper, set.work);
-    const { upper, workFd } = writable;
-    undo.push(() => void close(upper.fd));
-    using workRoot = new Fd(workFd);
-    checkSameFileSystem(writable, set.upper, set.work);
-    work = WorkDirectory.open(workRoot.number, set.work, upper.fd, set.upper, marks);
-    undo.push(() => work?.close());
-    if (set.volatile === true) work.markVolatile(set.work);
-  }
-  const readOnlyPaths =
-    writable === null && set.upper !== undefined ? [set.upper, ...set.lowers] : set.lowers;
-  for (const [index, path] of readOnlyPaths.entries()) {
-    const layer = openLower(path, index + 1);
-    lowers.push(layer);
-    undo.push(() => void close(layer.fd));
-  }
+  const marks = new Marks(set.userxattr ?? !hasTrustedAttributes());
+  const { upper, work } = set;
+  const writes = upper !== undefined && work !== undefined && set.readOnly !== true;
+  if (writes) checkPlacement(upper, work, [...set.lowers, ...(set.dataLowers ?? [])]);
+  const paths = writes || upper === undefined ? set.lowers : [upper, ...set.lowers];
+  const lowers = openLowers(paths, 1, undo);
+  const dataLayers = openLowers(set.dataLowers ?? [], lowers.length + 1, undo);
+  const writable = writes ? openWritable(set, upper, work, marks, lowers, undo) : null;
   const features = {
-    redirectDirectories: set.redirectDirectories !== false,
-    volatile: set.volatile === true,
+    redirects: set.redirectDir ?? 'on',
+    metacopy: set.metacopy === true,
+    lazyCopyUp: set.copyUp === 'lazy',
+    staticLinkCount: set.staticLinkCount === true,
+    ids: idMapping(set),
+    whiteouts: set.whiteout ?? 'both',
+    sync: set.volatile !== true && set.sync !== false,
   };
-  const union = new Union(writable?.upper ?? null, lowers, work, marks, features, descriptorLimit());
+  const layers = { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
+  const union = new Union(layers, marks, features, descriptorLimit());
+  undo.push(() => {
+    union.files.closeAll();
+    union.directories.closeAll();
+  });
   makeRoot(union);
+  if (union.writable) {
+    check(finishEarlierCopies(union), { operation: 'finish copies that were cut short', path: work });
+  }
   undo.commit();
   return union;
+}
+
+function openLowers(paths: readonly string[], first: number, undo: Rollback): Layer[] {
+  return paths.map((path, index) => {
+    const layer = openLower(path, first + index);
+    undo.push(() => void close(layer.fd));
+    return layer;
+  });
+}
+
+/** The upper with its work directory and, if asked for, its index. */
+function openWritable(
+  set: LayerSet,
+  upperPath: string,
+  workPath: string,
+  marks: Marks,
+  lowers: readonly Layer[],
+  undo: Rollback,
+): Pick<UnionLayers, 'upper' | 'work' | 'index'> {
+  const override = overrideFor(set.xattrPermissions ?? 0);
+  const writable = openUpper(upperPath, workPath, override);
+  const { upper, workFd } = writable;
+  undo.push(() => void close(upper.fd));
+  using workRoot = new Fd(workFd);
+  checkSameFileSystem(writable, upperPath, workPath);
+  const required = set.whiteout === 'aufs' ? null : marks;
+  const work = WorkDirectory.open(workRoot.number, workPath, upper.fd, upperPath, required);
+  undo.push(() => work.close());
+  if (upper.override !== null)
+    check(keepOwnership(upper, lowers), { operation: 'mark upper directory', path: upperPath });
+  if (set.volatile === true) work.markVolatile(workPath);
+  if (set.index !== true || lowers.length === 0) return { upper, work, index: null };
+  const index = IndexDirectory.open(workRoot.number, workPath, upper, lowers, marks);
+  undo.push(() => index.close());
+  return { upper, work, index };
+}
+
+/** An upper whose root has the attribute is known for one that keeps owners and modes there. */
+function keepOwnership({ fd, override }: Layer, lowers: readonly Layer[]): Errno {
+  if (override === null || typeof getXattr(fd, '.', override) !== 'number') return 0;
+  const stat = new Stat();
+  const from = lowers[0]?.fd ?? fd;
+  const status = statFd(from, stat);
+  if (status < 0) return status;
+  if (lowers.length > 0 && lowers[0].override !== null) applyOverride(lowers[0].override, from, '.', stat);
+  return setXattr(fd, '.', override, encodeOverride(stat));
 }
 
 function makeRoot(union: Union): void {
   const root = union.nodes.addDirectory();
   root.upper = union.upper?.root ?? null;
-  root.lowers = union.lowers.map((layer) => layer.root);
+  root.lowers = rootsInSight(union);
   for (const lower of root.lowers) {
     lower.xattrWhiteouts = xattrIs(lower.layer.fd, '.', union.marks.opaque, 'x');
   }
@@ -88,94 +157,11 @@ function makeRoot(union: Union): void {
   union.root = root;
 }
 
-function checkSet(set: LayerSet): void {
-  if (set.lowers.length === 0 && set.upper === undefined) {
-    throw new UsageError('no layer is given', 'name at least one with lowerdir=DIRECTORY');
-  }
-  if (set.lowers.length > MAX_LOWERS) {
-    throw new UsageError(`${set.lowers.length} lower layers are given, at most ${MAX_LOWERS} are allowed`);
-  }
-  if (set.upper !== undefined && set.work === undefined && set.readOnly !== true) {
-    throw new UsageError(
-      'upperdir is given without workdir',
-      "add workdir=DIRECTORY, an empty directory on the upper's file system",
-    );
-  }
-  if (set.work !== undefined && set.upper === undefined) {
-    throw new UsageError('workdir is given without upperdir', 'add upperdir=DIRECTORY or leave workdir out');
-  }
-}
-
-/** Paths that overlap would make the union see, or change, its own inside. */
-function checkPlacement(upperPath: string, workPath: string, lowers: readonly string[]): void {
-  const upper = resolve(upperPath);
-  const work = resolve(workPath);
-  if (upper === undefined || work === undefined) return;
-  if (upper === work) throw overlap('work', workPath, 'it is the upper directory');
-  if (isWithin(work, upper)) throw overlap('work', workPath, 'it lies inside the upper directory');
-  if (isWithin(upper, work)) throw overlap('upper', upperPath, 'it lies inside the work directory');
-  for (const lowerPath of lowers) {
-    const lower = resolve(lowerPath);
-    if (lower === undefined) continue;
-    if (lower === upper) throw overlap('upper', upperPath, 'it is a lower layer as well');
-    if (isWithin(upper, lower))
-      throw overlap('upper', upperPath, `it lies inside the lower layer ${lowerPath}`);
-    if (isWithin(lower, upper)) throw overlap('lower', lowerPath, 'it lies inside the upper directory');
-    if (lower === work || isWithin(work, lower)) {
-      throw overlap('work', workPath, `it lies inside the lower layer ${lowerPath}`);
-    }
-    if (isWithin(lower, work)) throw overlap('lower', lowerPath, 'it lies inside the work directory');
-  }
-  refuseKernelMount(upper, work);
-}
-
-function overlap(kind: string, path: string, reason: string): OverlayError {
-  return new OverlayError({
-    operation: `use ${kind} directory`,
-    path,
-    reason,
-    remedy: 'layers, upper and work must be separate directories',
-  });
-}
-
-/** A path that cannot be resolved is reported when it is opened, with its kind. */
-function resolve(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function isWithin(path: string, directory: string): boolean {
-  return path.startsWith(directory === '/' ? '/' : `${directory}/`);
-}
-
-/** The kernel's own overlayfs locks its upper where no other program sees it: its mount options tell. */
-function refuseKernelMount(upper: string, work: string): void {
-  for (const mount of listMounts()) {
-    if (mount.type !== 'overlay') continue;
-    const options = mount.options.split(',');
-    if (options.includes(`upperdir=${upper}`) || options.includes(`workdir=${work}`)) {
-      throw new OverlayError({
-        operation: 'use upper directory',
-        path: upper,
-        reason: `the kernel overlay mounted at ${mount.target} uses it`,
-        remedy: 'unmount that first',
-      });
-    }
-  }
-}
-
-function checkSameFileSystem({ upper, workFd }: WritableLayer, upperPath: string, workPath: string): void {
-  const stat = new Stat();
-  if (statFd(workFd, stat) === 0 && stat.fileSystem === upper.fileSystem) return;
-  throw new OverlayError({
-    operation: 'use work directory',
-    path: workPath,
-    reason: `it is not on the same file system as the upper directory ${upperPath}`,
-    remedy: "give an empty directory on the upper's file system",
-  });
+/** A layer's root ends the merge only by a file: the kernel does not look for a mark there. */
+function rootsInSight(union: Union): RealDirectory[] {
+  if (union.upper !== null && hasOpaqueFile(union, union.upper.fd, '.')) return [];
+  const last = union.lowers.findIndex(({ fd }) => hasOpaqueFile(union, fd, '.'));
+  return union.lowers.slice(0, last < 0 ? undefined : last + 1).map(({ root }) => root);
 }
 
 /** How many descriptors this process may have open; some are left for everything else. */

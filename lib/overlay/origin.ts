@@ -22,16 +22,17 @@ const MAGIC = 0xfb;
 const HEADER = 21;
 const FLAG_BIG_ENDIAN = 1;
 const FLAG_ANY_ENDIAN = 2;
+const FLAG_PATH_UPPER = 4;
 const ownEndian = endianness() === 'BE' ? FLAG_BIG_ENDIAN : 0;
 
 /** The mark for `name` in `dir` of a lower layer; empty ("copied up, from where is not known") where the file system has no handles. */
-export function encodeOrigin(layer: Layer, dir: number, name: ByteString): Buffer {
+export function encodeOrigin(layer: Layer, dir: number, name: ByteString, inUpper = false): Buffer {
   const handle = handleOf(dir, name);
   if (typeof handle === 'number' || handle.type > 255 || HEADER + handle.bytes.length > 255) return EMPTY;
   const mark = Buffer.alloc(HEADER + handle.bytes.length);
   mark[1] = MAGIC;
   mark[2] = mark.length;
-  mark[3] = ownEndian;
+  mark[3] = ownEndian | (inUpper ? FLAG_PATH_UPPER : 0);
   mark[4] = handle.type;
   layer.uuid.copy(mark, 5);
   handle.bytes.copy(mark, HEADER);
@@ -50,8 +51,17 @@ export function readOrigin(union: Union, parent: DirectoryNode, name: ByteString
   return openOrigin(union, mark, out) || sameName(union, parent, name, dir, out);
 }
 
+/** Whether a mark has the form of one; an empty one says "from where is not known". */
+export function isOrigin(mark: Buffer): boolean {
+  return mark.length === 0 || isHandle(mark);
+}
+
+function isHandle(mark: Buffer): boolean {
+  return mark.length > HEADER && mark[0] === 0 && mark[1] === MAGIC && mark[2] === mark.length;
+}
+
 function openOrigin(union: Union, mark: Buffer, out: Stat): boolean {
-  if (mark.length <= HEADER || mark[0] !== 0 || mark[1] !== MAGIC || mark[2] !== mark.length) return false;
+  if (!isHandle(mark)) return false;
   if (mark[3] !== ownEndian && (mark[3] & FLAG_ANY_ENDIAN) === 0) return false;
   const uuid = mark.subarray(5, HEADER);
   const handle = { type: mark[4], bytes: mark.subarray(HEADER) };

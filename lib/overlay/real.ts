@@ -17,6 +17,8 @@ export class RealDirectory {
   pinned = -1;
   /** Regular files marked as whiteouts count here (opaque=`x`, overlayfs.rst). */
   xattrWhiteouts = false;
+  /** Names that `.wh.NAME` files in it hide (file-whiteouts.ts); null until they were read. */
+  hiddenNames: Set<ByteString> | null = null;
 
   constructor(
     readonly layer: Layer,

@@ -13,6 +13,9 @@ import type { ByteString } from '../base/bytes.js';
 import { EBUSY, EISDIR, ENOTDIR, ENOTEMPTY, EROFS, type Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, removeDirectory, rename, unlink } from '../sys/entries.js';
 import { copyUp } from './copy-up.js';
+import { resolveData } from './file-lookup.js';
+import { hideByFile } from './file-whiteouts.js';
+import { copyUpName, endLinkChange, startLinkChange } from './hard-links.js';
 import { completeListing, dropListing, removeEntry } from './listing.js';
 import { findNode, lowerHas } from './lookup.js';
 import { type DirectoryNode, detach, type FileNode } from './node.js';
@@ -34,20 +37,40 @@ export function unlinkName(union: Union, parent: DirectoryNode, name: ByteString
 }
 
 function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node: FileNode): Errno {
-  const copied = copyUp(union, parent);
-  if (copied < 0) return copied;
-  const below = lowerHas(union, parent, name);
-  if (below < 0) return below;
+  // Without its name the data could not be found any more, and who has it open may want it.
+  let status = node.references > 0 ? resolveData(union, node) : 0;
+  if (status < 0) return status;
+  status = node.indexed === null ? copyUp(union, parent) : copyUpName(union, node, parent, name);
+  if (status >= 0) status = startLinkChange(union, node);
+  if (status < 0) return status;
+  const cover = coverName(union, parent, name);
+  if (typeof cover === 'number') return cover;
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  const status = node.inUpper
-    ? removeUpperFile(union, node, dir, name, below === 1)
-    : union.work!.makeWhiteout(dir, name);
+  if (node.inUpper) status = removeUpperFile(union, node, dir, name, cover === 'device');
+  else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
   detach(entry);
-  removeEntry(union, entry, below === 1);
-  return 0;
+  removeEntry(union, entry, cover === 'device');
+  return endLinkChange(union, node, -1);
+}
+
+/**
+ * What must hide a name that is about to go from the upper: nothing, a device that
+ * takes its place, or a file beside it, which is made here. Or a negated errno.
+ * Precondition: the parent is in the upper.
+ */
+function coverName(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+): 'nothing' | 'device' | 'file' | Errno {
+  const below = lowerHas(union, parent, name);
+  if (below <= 0) return below < 0 ? below : 'nothing';
+  if (union.features.whiteouts !== 'aufs') return 'device';
+  const hidden = hideByFile(union, parent, name);
+  return hidden < 0 ? hidden : 'file';
 }
 
 function removeUpperFile(
@@ -58,8 +81,8 @@ function removeUpperFile(
   whiteout: boolean,
 ): Errno {
   const work = union.work!;
-  // With another name known the content stays reachable by that.
-  const keep = node.references > 0 && node.names.length === 1;
+  // With another name known the content stays reachable by that, and what is indexed by the index.
+  const keep = node.references > 0 && node.names.length === 1 && node.indexed === null;
   if (!whiteout && !keep) return unlink(dir, name);
   const staged = work.temporaryName();
   let status: Errno;
@@ -91,21 +114,20 @@ function removeMerged(union: Union, parent: DirectoryNode, name: ByteString, nod
   if (node.entries.size > 0) return -ENOTEMPTY;
   const copied = copyUp(union, parent);
   if (copied < 0) return copied;
-  const below = lowerHas(union, parent, name);
-  if (below < 0) return below;
   const pinned = keepReachable(union, node);
   if (pinned < 0) return pinned;
+  const cover = coverName(union, parent, name);
+  if (typeof cover === 'number') return cover;
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  const status =
-    node.upper === null
-      ? union.work!.makeWhiteout(dir, name)
-      : removeUpperDirectory(union, node, dir, name, below === 1);
+  let status: Errno = 0;
+  if (node.upper !== null) status = removeUpperDirectory(union, node, dir, name, cover === 'device');
+  else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
   bury(union, node);
   detach(entry);
-  removeEntry(union, entry, below === 1);
+  removeEntry(union, entry, cover === 'device');
   return 0;
 }
 
@@ -131,7 +153,11 @@ function removeUpperDirectory(
   whiteout: boolean,
 ): Errno {
   const work = union.work!;
-  if (!whiteout && node.whiteouts.size === 0) return removeDirectory(dir, name);
+  if (!whiteout && node.whiteouts.size === 0) {
+    const removed = removeDirectory(dir, name);
+    // Nothing is in it for the user, so what is left are whiteouts that are files.
+    if (removed !== -ENOTEMPTY || union.features.whiteouts === 'overlay') return removed;
+  }
   const staged = work.temporaryName();
   let status: Errno;
   if (whiteout) {

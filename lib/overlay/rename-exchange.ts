@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** An exchange (RENAME_EXCHANGE): two objects of any types take each other's names. */
+import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../sys/entries.js';
-import { copyUp } from './copy-up.js';
-import { carryImpurity } from './create.js';
+import { copyUpName } from './hard-links.js';
+import { carryImpurity } from './link.js';
 import { attach, type DirectoryNode, detach, type Entry, type OverlayNode } from './node.js';
 import { prepareMove } from './redirect.js';
 import type { Renaming } from './rename.js';
@@ -13,9 +14,9 @@ import { gone, type Union } from './union.js';
 export function exchangeNodes(union: Union, renaming: Renaming): Errno {
   const { from, fromName, to, toName, source } = renaming;
   const target = renaming.target!;
-  let status = copyUp(union, target);
-  if (status >= 0) status = prepareOne(union, source, from, to);
-  if (status >= 0) status = prepareOne(union, target, to, from);
+  let status = copyUpName(union, target, to, toName);
+  if (status >= 0) status = prepareOne(union, source, from, fromName, to);
+  if (status >= 0) status = prepareOne(union, target, to, toName, from);
   if (status < 0) return status;
   const fromDir = union.directories.of(from.upper!);
   const toDir = union.directories.of(to.upper!);
@@ -31,9 +32,15 @@ export function exchangeNodes(union: Union, renaming: Renaming): Errno {
   return 0;
 }
 
-function prepareOne(union: Union, node: OverlayNode, from: DirectoryNode, to: DirectoryNode): Errno {
+function prepareOne(
+  union: Union,
+  node: OverlayNode,
+  from: DirectoryNode,
+  name: ByteString,
+  to: DirectoryNode,
+): Errno {
   const status = carryImpurity(union, from, node, to);
-  return status >= 0 && node.isDirectory() ? prepareMove(union, node, from, to) : status;
+  return status < 0 ? status : prepareMove(union, node, from, name, to);
 }
 
 function settleIn(entry: Entry, node: OverlayNode): void {

@@ -11,12 +11,14 @@
  *   no                  | a whiteout, source a directory | exchange, then remove the whiteout
  *   yes                 | nothing, or an object        | leave a whiteout (RENAME_WHITEOUT)
  *   yes                 | a whiteout                   | exchange: the whiteout comes to the old name
+ *
+ * Where whiteouts are files every move is plain, with a file made beside the old
+ * name before it, or after it for a merged directory: beside one it would end the
+ * merge (file-whiteouts.ts).
  */
 import type { ByteString } from '../base/bytes.js';
 import { ENOENT, type Errno } from '../base/errno.js';
 import {
-  changeMode,
-  changeOwner,
   changeTimes,
   makeDirectory,
   makeLink,
@@ -26,13 +28,17 @@ import {
   unlink,
 } from '../sys/entries.js';
 import { Stat, statAt } from '../sys/stat.js';
-import { setXattr } from '../sys/xattrs.js';
-import { copyXattrs } from './copy-up.js';
-import { carryImpurity } from './create.js';
+import { copyXattrs } from './copy-up-staging.js';
+import { uncover } from './create.js';
+import { resolveData } from './file-lookup.js';
+import { hideByFile, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
+import { endLinkChange, startLinkChange } from './hard-links.js';
+import { carryImpurity } from './link.js';
 import { addEntry, removeEntry } from './listing.js';
 import { lowerHas } from './lookup.js';
-import { isWhiteout, YES } from './marks.js';
-import { attach, type DirectoryNode, detach, type FileNode } from './node.js';
+import { isWhiteout } from './marks.js';
+import { attach, type DirectoryNode, detach, type FileNode, type OverlayNode } from './node.js';
+import { setOwnership, statUpper } from './ownership.js';
 import { prepareMove } from './redirect.js';
 import { bury, keepReachable } from './remove.js';
 import type { Renaming } from './rename.js';
@@ -44,31 +50,45 @@ interface Flavour {
   leavesWhiteout: boolean;
   /** An exchange has brought a whiteout to the old name, where it hides nothing. */
   removeWhiteout: boolean;
+  /** The old name is hidden by a file, made at this point of the move. */
+  hidesByFile: 'no' | 'before' | 'after';
 }
 
 /** Precondition: source and both parents are in the upper; the target may be replaced. */
 export function moveNode(union: Union, renaming: Renaming): Errno {
-  const { from, fromName, to, toName, source } = renaming;
+  const { from, fromName, to, source, target } = renaming;
   const flavour = chooseFlavour(union, renaming);
   if (typeof flavour === 'number') return flavour;
   let status = carryImpurity(union, from, source, to);
-  if (status >= 0 && source.isDirectory()) status = prepareMove(union, source, from, to);
+  if (status >= 0) status = prepareMove(union, source, from, fromName, to);
   if (status < 0) return status;
   const orphan = keepTarget(union, renaming);
   if (typeof orphan === 'number') return orphan;
-
-  const fromDir = union.directories.of(from.upper!);
-  const toDir = union.directories.of(to.upper!);
-  status = fromDir < 0 || toDir < 0 ? gone(Math.min(fromDir, toDir)) : 0;
-  if (status >= 0) status = rename(fromDir, fromName, toDir, toName, flavour.flags);
-  if (status >= 0 && flavour.removeWhiteout) status = unlink(fromDir, fromName);
+  if (target !== null) status = startLinkChange(union, target);
+  if (status >= 0) status = place(union, renaming, flavour);
   if (status < 0) {
     if (orphan !== '') union.work!.discard(orphan);
     return status;
   }
-  if (orphan !== '') (renaming.target as FileNode).orphan = orphan;
+  if (orphan !== '') (target as FileNode).orphan = orphan;
   updateNames(union, renaming, flavour.leavesWhiteout);
-  return 0;
+  return target === null ? 0 : endLinkChange(union, target, -1);
+}
+
+/** The rename itself, and what makes the old name hidden or free. */
+function place(union: Union, { from, fromName, to, toName }: Renaming, flavour: Flavour): Errno {
+  const fromDir = union.directories.of(from.upper!);
+  const toDir = union.directories.of(to.upper!);
+  let status = fromDir < 0 || toDir < 0 ? gone(Math.min(fromDir, toDir)) : 0;
+  if (status >= 0 && flavour.hidesByFile === 'before') status = hideByFile(union, from, fromName);
+  if (status >= 0) status = rename(fromDir, fromName, toDir, toName, flavour.flags);
+  if (status < 0) {
+    if (flavour.hidesByFile === 'before') removeFileWhiteout(union, from, fromName);
+    return status;
+  }
+  if (flavour.removeWhiteout) status = unlink(fromDir, fromName);
+  if (flavour.hidesByFile === 'after') status = hideByFile(union, from, fromName);
+  return status < 0 ? status : uncover(union, to, toName);
 }
 
 function chooseFlavour(
@@ -79,15 +99,32 @@ function chooseFlavour(
   if (below < 0) return below;
   const over = target === null ? whiteoutAt(union, to, toName) : 0;
   if (over < 0) return over;
+  if (union.features.whiteouts === 'aufs') return fileFlavour(source, below === 1);
   if (below === 1) {
     return {
       flags: over === 1 ? RENAME_EXCHANGE : RENAME_WHITEOUT,
       leavesWhiteout: true,
       removeWhiteout: false,
+      hidesByFile: 'no',
     };
   }
   const exchanges = over === 1 && source.isDirectory();
-  return { flags: exchanges ? RENAME_EXCHANGE : 0, leavesWhiteout: false, removeWhiteout: exchanges };
+  return {
+    flags: exchanges ? RENAME_EXCHANGE : 0,
+    leavesWhiteout: false,
+    removeWhiteout: exchanges,
+    hidesByFile: 'no',
+  };
+}
+
+function fileFlavour(source: OverlayNode, hides: boolean): Flavour {
+  const merges = source.isDirectory() && source.merges;
+  return {
+    flags: 0,
+    leavesWhiteout: false,
+    removeWhiteout: false,
+    hidesByFile: hides ? (merges ? 'after' : 'before') : 'no',
+  };
 }
 
 /** Whether the upper has a whiteout of that name. Answers 1, 0 or a negated errno. */
@@ -109,10 +146,15 @@ function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString 
   if (target.isDirectory()) {
     const pinned = keepReachable(union, target);
     if (pinned < 0) return pinned;
-    const status = target.upper !== null && target.whiteouts.size > 0 ? clearTarget(union, to, toName) : 0;
+    // In the upper it is not empty where whiteouts are left in it, and those that are files are not counted.
+    const mayHoldWhiteouts = target.whiteouts.size > 0 || union.features.whiteouts !== 'overlay';
+    const status = target.upper !== null && mayHoldWhiteouts ? clearTarget(union, to, toName) : 0;
     return status < 0 ? status : '';
   }
-  if (!target.inUpper || target.references === 0 || target.names.length > 1) return '';
+  const resolved = target.references > 0 ? resolveData(union, target) : 0;
+  if (resolved < 0) return resolved;
+  if (!target.inUpper || target.references === 0 || target.names.length > 1 || target.indexed !== null)
+    return '';
   const orphan = union.work!.temporaryName();
   const status = makeLink(union.directories.of(to.upper!), toName, union.work!.fd, orphan);
   return status < 0 ? status : orphan;
@@ -123,15 +165,14 @@ function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno
   const work = union.work!;
   const dir = union.directories.of(to.upper!);
   const stat = new Stat();
-  const found = dir < 0 ? dir : statAt(dir, toName, stat);
+  const found = dir < 0 ? dir : statUpper(union, dir, toName, stat);
   if (found < 0) return gone(found);
   const empty = work.temporaryName();
   let status = makeDirectory(work.fd, empty, 0o700);
   if (status < 0) return status;
-  status = changeOwner(work.fd, empty, stat.uid, stat.gid);
-  if (status >= 0) status = changeMode(work.fd, empty, stat.mode & 0o7777);
+  status = setOwnership(union, work.fd, empty, stat);
   if (status >= 0) status = copyXattrs(union, { fd: dir, name: toName }, empty);
-  if (status >= 0) status = setXattr(work.fd, empty, union.marks.opaque, YES);
+  if (status >= 0) status = makeOpaque(union, work.fd, empty);
   if (status >= 0) status = changeTimes(work.fd, empty, stat);
   if (status >= 0) status = rename(work.fd, empty, dir, toName, RENAME_EXCHANGE);
   const discarded = work.discardTree(empty);

@@ -20,11 +20,13 @@ import {
 } from '../base/errno.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
-import { copyUp } from './copy-up.js';
+import { copyUpMetadata } from './copy-up.js';
+import { isReserved } from './file-whiteouts.js';
+import { copyUpName } from './hard-links.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
-import { settle } from './references.js';
+import { acquire, release } from './references.js';
 import { exchangeNodes } from './rename-exchange.js';
 import { moveNode } from './rename-move.js';
 import type { Union } from './union.js';
@@ -52,13 +54,17 @@ export function renameName(
   if (flags !== 0 && flags !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE) return -EINVAL;
   if (to.dead) return -ENOENT;
   if (toName.length > NAME_MAX) return -ENAMETOOLONG;
+  if (isReserved(union, toName)) return -EINVAL;
   const source = findNode(union, from, fromName);
   if (typeof source === 'number') return source;
   const found = findNode(union, to, toName);
   const renaming = { from, fromName, to, toName, source, target: typeof found === 'number' ? null : found };
+  // Held meanwhile: a copy in the background that the rename completes gives its own references back.
+  acquire(source);
+  if (renaming.target !== null) acquire(renaming.target);
   const status = typeof found === 'number' && found !== -ENOENT ? found : perform(union, renaming, flags);
-  settle(union, source);
-  if (renaming.target !== null) settle(union, renaming.target);
+  release(union, source);
+  if (renaming.target !== null) release(union, renaming.target);
   return status;
 }
 
@@ -68,16 +74,19 @@ function perform(union: Union, renaming: Renaming, flags: number): Errno {
   if (refused < 0) return refused;
   // Two names of one file: rename(2) does nothing and says that it worked.
   if (renaming.source === renaming.target) return 0;
-  for (const node of [renaming.source, renaming.to, renaming.from]) {
-    const status = copyUp(union, node);
-    if (status < 0) return status;
+  const { source, target, from, fromName, to, toName } = renaming;
+  let status = copyUpName(union, source, from, fromName);
+  if (status >= 0) status = copyUpMetadata(union, to);
+  if (status >= 0 && target !== null && !target.isDirectory() && target.indexed !== null) {
+    status = copyUpName(union, target, to, toName);
   }
+  if (status < 0) return status;
   return flags === RENAME_EXCHANGE ? exchangeNodes(union, renaming) : moveNode(union, renaming);
 }
 
 /** Asked before anything is copied up, so that a refused rename leaves nothing (ovl_can_move). */
 function canMove(union: Union, node: OverlayNode): boolean {
-  return !node.isDirectory() || !node.merges || union.features.redirectDirectories;
+  return !node.isDirectory() || !node.merges || union.features.redirects === 'on';
 }
 
 function refuseExchange(union: Union, { source, target, from, to }: Renaming): Errno {

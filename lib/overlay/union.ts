@@ -9,18 +9,41 @@ import { ENOENT, type Errno, ESTALE } from '../base/errno.js';
 import { close } from '../sys/files.js';
 import { Stat } from '../sys/stat.js';
 import { FileDescriptors } from './file-descriptors.js';
+import type { IdMapping } from './id-mapping.js';
+import type { IndexDirectory } from './index-directory.js';
 import { InodeNumbers } from './inodes.js';
 import type { Layer } from './layer.js';
 import type { Marks } from './marks.js';
-import { type DirectoryNode, NodeTable, type OverlayNode } from './node.js';
+import { type DirectoryNode, type FileNode, NodeTable, type OverlayNode } from './node.js';
 import { DirectoryDescriptors } from './real.js';
 import type { WorkDirectory } from './work.js';
 
+/**
+ * Which whiteouts are known: the kernel's alone, `.wh.` files beside them (read,
+ * never written), or files alone when writing (file-whiteouts.ts).
+ */
+export type Whiteouts = 'overlay' | 'both' | 'aufs';
+
+/**
+ * Redirects of renamed directories (overlayfs.rst, "redirect_dir"): made and
+ * followed, followed only, or not followed: then a directory that has one cannot
+ * be entered. `off` is `follow`, as it is with the kernel's default module options.
+ */
+export type RedirectMode = 'on' | 'follow' | 'nofollow' | 'off';
+
 export interface UnionFeatures {
-  /** Renaming a directory of a lower layer leaves a redirect; without it the answer is EXDEV. */
-  redirectDirectories: boolean;
-  /** Copy-up and fsync do not wait for the disk. */
-  volatile: boolean;
+  redirects: RedirectMode;
+  /** A change of owner or mode copies up the metadata alone; the data follows at the first write. */
+  metacopy: boolean;
+  /** The first write to a large lower file does not wait for its copy. */
+  lazyCopyUp: boolean;
+  /** Directories have a link count of 1. */
+  staticLinkCount: boolean;
+  /** Ids on disk and in the view, where they differ. */
+  ids: IdMapping | null;
+  /** fsync reaches the disk, and copy-up waits for it. */
+  sync: boolean;
+  whiteouts: Whiteouts;
 }
 
 /** Where a file can be named for a system call. */
@@ -29,7 +52,24 @@ export interface Place {
   name: string;
 }
 
-export class Union {
+/** What a union is made of. */
+export interface UnionLayers {
+  readonly upper: Layer | null;
+  readonly lowers: readonly Layer[];
+  /** Reached only for the data of metacopies; below all others. */
+  readonly dataLayers: readonly Layer[];
+  /** Null where nothing can be changed. */
+  readonly work: WorkDirectory | null;
+  /** Keeps hard links together over copy-up; null without index=on. */
+  readonly index: IndexDirectory | null;
+}
+
+export class Union implements UnionLayers {
+  readonly upper: Layer | null;
+  readonly lowers: readonly Layer[];
+  readonly dataLayers: readonly Layer[];
+  readonly work: WorkDirectory | null;
+  readonly index: IndexDirectory | null;
   readonly nodes = new NodeTable();
   readonly numbers = new InodeNumbers();
   readonly directories: DirectoryDescriptors;
@@ -37,24 +77,31 @@ export class Union {
   /** Directories whose listing is complete, the longest unused first. */
   readonly listings = new Set<DirectoryNode>();
   listedEntries = 0;
+  /** Files whose copy-up is in flight, the oldest first. */
+  readonly lazy = new Set<FileNode>();
   /** Scratch records; valid until the next call into the union. */
   readonly stat = new Stat();
+  /** The file whose attributes `stat` holds, for who asks right after a lookup or a creation. */
+  measured: FileNode | null = null;
   readonly place: Place = { fd: -1, name: '' };
   readonly place2: Place = { fd: -1, name: '' };
   root!: DirectoryNode;
 
   constructor(
-    readonly upper: Layer | null,
-    readonly lowers: readonly Layer[],
-    readonly work: WorkDirectory | null,
+    layers: UnionLayers,
     readonly marks: Marks,
     readonly features: UnionFeatures,
     descriptorLimit: number,
   ) {
+    this.upper = layers.upper;
+    this.lowers = layers.lowers;
+    this.dataLayers = layers.dataLayers;
+    this.work = layers.work;
+    this.index = layers.index;
     this.directories = new DirectoryDescriptors(Math.max(64, Math.floor(descriptorLimit / 2)));
     this.files = new FileDescriptors(Math.max(32, Math.floor(descriptorLimit / 4)));
-    if (upper !== null) this.numbers.register(upper.fileSystem);
-    for (const lower of lowers) this.numbers.register(lower.fileSystem);
+    if (this.upper !== null) this.numbers.register(this.upper.fileSystem);
+    for (const lower of [...this.lowers, ...this.dataLayers]) this.numbers.register(lower.fileSystem);
   }
 
   /** Whether the merged view can be changed. */
@@ -73,6 +120,9 @@ export class Union {
     } else if (node.orphan !== null) {
       place.fd = this.work!.fd;
       place.name = node.orphan;
+    } else if (node.indexed?.copied) {
+      place.fd = this.index!.fd;
+      place.name = node.indexed.name;
     } else if (node.inUpper) {
       place.fd = this.directories.of(node.parent!.upper!);
       place.name = node.name;
@@ -83,14 +133,23 @@ export class Union {
     return place.fd < 0 ? gone(place.fd) : 0;
   }
 
+  /** Finds where a file's data is; as `locate`, but for a metacopy. */
+  locateData(node: OverlayNode, place: Place): Errno {
+    if (node.isDirectory() || node.data === null) return this.locate(node, place);
+    place.fd = this.directories.of(node.data.directory);
+    place.name = node.data.name;
+    return place.fd < 0 ? gone(place.fd) : 0;
+  }
+
   /** Closes every descriptor. The union cannot be used afterwards. */
   close(): void {
     this.files.closeAll();
     this.directories.closeAll();
     for (const node of this.nodes.values()) this.#unpin(node);
     this.work?.close();
+    this.index?.close();
     if (this.upper !== null) close(this.upper.fd);
-    for (const lower of this.lowers) close(lower.fd);
+    for (const lower of [...this.lowers, ...this.dataLayers]) close(lower.fd);
   }
 
   #unpin(node: OverlayNode): void {

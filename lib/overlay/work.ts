@@ -50,14 +50,14 @@ export class WorkDirectory {
   /**
    * Takes the work directory for this mount: locks it and the upper, empties it.
    * Throws an OverlayError when another mount has it or when it holds anything
-   * that is not a work directory's.
+   * that is not a work directory's, or when the upper cannot keep `requireMarks`.
    */
   static open(
     workRoot: number,
     workPath: string,
     upper: number,
     upperPath: string,
-    marks: Marks,
+    requireMarks: Marks | null,
   ): WorkDirectory {
     const locks: number[] = [];
     try {
@@ -75,7 +75,7 @@ export class WorkDirectory {
       refuseVolatile(fd, workPath);
       const work = new WorkDirectory(fd, locks);
       check(work.clear(), { operation: 'empty work directory', path: `${workPath}/work` });
-      requireXattrs(fd, marks, upperPath);
+      if (requireMarks !== null) requireXattrs(fd, requireMarks, upperPath);
       return work;
     } catch (failure) {
       for (const held of locks) close(held);
@@ -139,6 +139,8 @@ export class WorkDirectory {
     const listed = this.#list('.', names);
     if (listed < 0) return listed;
     for (const name of names) {
+      // The list of copies that are to be finished first (lazy-copy.ts).
+      if (name === 'lazy') continue;
       const status = unlink(this.fd, name);
       if (status < 0 && status !== -EISDIR && status !== -EPERM) return status;
       if (status < 0) {
@@ -245,6 +247,8 @@ function requireXattrs(fd: number, marks: Marks, upperPath: string): void {
         ? `its file system has no ${marks.prefix}* attributes`
         : `${marks.prefix}* attributes cannot be set`,
     remedy:
-      status === -EPERM ? 'run as root, or give -o userxattr' : 'put upper and work on another file system',
+      status === -EPERM
+        ? 'run as root, or give -o userxattr'
+        : 'put upper and work on another file system, or give -o whiteout=aufs',
   });
 }

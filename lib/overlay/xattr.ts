@@ -7,8 +7,9 @@
 import type { ByteString } from '../base/bytes.js';
 import { ENODATA, EOPNOTSUPP, type Errno } from '../base/errno.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
-import { copyUp, isInUpper } from './copy-up.js';
+import { copyUpMetadata, isInUpper } from './copy-up.js';
 import type { OverlayNode } from './node.js';
+import { isOverride } from './override-stat.js';
 import type { Union } from './union.js';
 
 const CAPABILITY = 'security.capability';
@@ -30,7 +31,7 @@ export function listAttributes(union: Union, node: OverlayNode): ByteString[] | 
   const names = listXattrs(place.fd, place.name);
   if (names === -EOPNOTSUPP) return [];
   if (typeof names === 'number') return names;
-  return names.filter((name) => !marks.isOwn(name)).map((name) => marks.fromDisk(name));
+  return names.filter((name) => !marks.isOwn(name) && !isOverride(name)).map((name) => marks.fromDisk(name));
 }
 
 /** `flags`: XATTR_CREATE, XATTR_REPLACE or 0. */
@@ -41,7 +42,7 @@ export function setAttribute(
   value: Uint8Array,
   flags: number,
 ): Errno {
-  const status = copyUp(union, node);
+  const status = copyUpMetadata(union, node);
   if (status < 0) return status;
   const { place } = union;
   const located = union.locate(node, place);
@@ -55,7 +56,7 @@ export function removeAttribute(union: Union, node: OverlayNode, name: ByteStrin
     const present = getAttribute(union, node, name);
     if (typeof present === 'number') return present;
   }
-  const status = copyUp(union, node);
+  const status = copyUpMetadata(union, node);
   if (status < 0) return status;
   const { place } = union;
   const located = union.locate(node, place);

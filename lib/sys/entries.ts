@@ -24,6 +24,12 @@ export function deviceNumber(major: number, minor: number): number {
   return (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 2 ** 8) * 2 ** 20;
 }
 
+/** The other way round. */
+export function splitDevice(device: number): { major: number; minor: number } {
+  const minor = (device & 0xff) + Math.floor(device / 2 ** 20) * 2 ** 8;
+  return { major: Math.floor(device / 2 ** 8) & 0xfff, minor };
+}
+
 /** `device` as deviceNumber composes it. */
 export function makeNode(dir: number, name: ByteString, mode: number, device: number): number {
   return result(raw.mknodat(dir, pathArgument(name), mode, device));

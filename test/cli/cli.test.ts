@@ -138,7 +138,7 @@ const MISTAKES: [what: string, args: string[], status: number, message: RegExp][
     /open lower directory .*none: there is no such directory; create it/,
   ],
   ['a layer that is a file', ['-o', 'lowerdir=file', 'merged'], 1, /file: it is not a directory/],
-  ['an empty layer name', ['-o', 'lowerdir=lower0::lower1', 'merged'], 2, /lowerdir has an empty entry/],
+  ['an empty layer name', ['-o', 'lowerdir=lower0:::lower1', 'merged'], 2, /lowerdir has an empty entry/],
   [
     'an upper without work',
     ['-o', 'lowerdir=lower0,upperdir=upper', 'merged'],
@@ -153,7 +153,7 @@ const MISTAKES: [what: string, args: string[], status: number, message: RegExp][
   ],
   [
     'an unknown option',
-    ['-o', 'lowerdir=lower0,uperdir=upper', 'merged'],
+    ['mount', '-o', 'lowerdir=lower0,uperdir=upper', 'merged'],
     2,
     /unknown mount option "uperdir"; did you mean upperdir\?/,
   ],
@@ -162,7 +162,7 @@ const MISTAKES: [what: string, args: string[], status: number, message: RegExp][
     'an impossible value',
     ['-o', 'lowerdir=lower0,redirect_dir=maybe', 'merged'],
     2,
-    /redirect_dir=maybe is not possible; use one of on, off/,
+    /redirect_dir=maybe is not possible; use one of on, follow, nofollow, off/,
   ],
   [
     'work on another file system',

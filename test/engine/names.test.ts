@@ -99,7 +99,7 @@ t.test('renaming a lower directory leaves a redirect and a whiteout, and copies 
 
 t.test('with redirects off, a lower directory cannot be renamed: EXDEV, and nothing is copied', async (t) => {
   const layers = prepare(t, ['mkdir a; touch a/f']);
-  const overlay = await open(t, layers, { redirectDirectories: false });
+  const overlay = await open(t, layers, { redirectDir: 'off' });
   await t.rejects(overlay.rename('/a', '/b'), { code: 'EXDEV' });
   t.equal(describe(layers.upper), '');
   await overlay.mkdir('/new');

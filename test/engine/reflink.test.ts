@@ -34,3 +34,41 @@ for (const [type, [program, ...options]] of Object.entries(MAKERS)) {
     t.equal(run('stat', '-c', '%s', upper), `${64 << 20}\n`);
   });
 }
+
+t.test('btrfs subvolumes and snapshots are layers', async (t) => {
+  const base = scratch(t);
+  const ground = join(base, 'ground');
+  shell(
+    'mkdir ground; truncate -s 400M image; mkfs.btrfs -q image; mount -t btrfs -o loop image ground',
+    base,
+  );
+  t.teardown(() => run('umount', ground));
+  shell(
+    `btrfs subvolume create -q low 2>/dev/null || btrfs subvolume create low; mkdir -p low/d upper work; echo one > low/d/f; echo x > low/g
+     btrfs subvolume snapshot -r low snap; echo two > low/d/f; rm low/g`,
+    ground,
+  );
+  const layers = {
+    lowers: [join(ground, 'snap')],
+    upper: join(ground, 'upper'),
+    work: join(ground, 'work'),
+    target: '',
+  };
+  const numbers = async (names: string[]): Promise<unknown[]> => {
+    const overlay = await open(t, layers);
+    const found = await Promise.all(names.map(async (name) => (await overlay.stat(name)).ino));
+    await overlay.close();
+    return found;
+  };
+  const before = await numbers(['/d', '/d/f', '/g']);
+  t.equal(new Set(before).size, 3);
+  const overlay = await open(t, layers);
+  t.equal(await overlay.readFile('/d/f', 'utf8'), 'one\n');
+  await overlay.appendFile('/d/f', 'more');
+  await overlay.rename('/d', '/e');
+  await overlay.close();
+  t.strictSame(await numbers(['/e', '/e/f', '/g']), before, 'inode numbers stay');
+  const both = await open(t, { ...layers, lowers: [join(ground, 'low'), join(ground, 'snap')] });
+  t.equal(await both.readFile('/g', 'utf8'), 'x\n', 'a subvolume over its own snapshot');
+  t.equal(await both.readFile('/e/f', 'utf8'), 'one\nmore');
+});

@@ -15,7 +15,7 @@ t.test('an ordinary user opens an overlay, changes it and opens it again', async
   );
   const program = `
     import { Overlay } from '${publicCheckout(t, base)}/dist/lib/index.js';
-    const layers = { lowers: ['lower0'], upper: 'upper', work: 'work', userxattr: true };
+    const layers = { lowers: ['lower0'], upper: 'upper', work: 'work' };
     let overlay = await Overlay.open(layers);
     await overlay.writeFile('/f', 'changed');
     await overlay.unlink('/g');
@@ -48,13 +48,13 @@ t.test('an ordinary user opens an overlay, changes it and opens it again', async
   t.match(shell('getfattr -d -m user.overlay e', `${base}/upper`), /user\.overlay\.redirect="d"/);
 });
 
-t.test('without userxattr the message says what to do', async (t) => {
+t.test('marks that the user may not set are refused with what to do', async (t) => {
   const base = scratch(t);
   makeLayers(base, 1);
   shell('chown -R 1234:1234 .', base);
   const program = `
     import { Overlay } from '${publicCheckout(t, base)}/dist/lib/index.js';
-    await Overlay.open({ lowers: ['lower0'], upper: 'upper', work: 'work' }).catch((error) => console.log(error.message));
+    await Overlay.open({ lowers: ['lower0'], upper: 'upper', work: 'work', userxattr: false }).catch((error) => console.log(error.message));
   `;
   const result = spawnSync('setpriv', [...USER, process.execPath, '--input-type=module', '-e', program], {
     cwd: base,

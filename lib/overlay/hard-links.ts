@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Changes to files that the index keeps together. Whoever changes a name of such a
+ * file first gives it a link in the upper (ovl_link_up in fs/overlayfs/copy_up.c),
+ * and says how many names there are before and after (ovl_nlink_start,
+ * ovl_nlink_end in fs/overlayfs/util.c).
+ */
+import type { ByteString } from '../base/bytes.js';
+import type { Errno } from '../base/errno.js';
+import { changeTimes, makeLink, rename, unlink } from '../sys/entries.js';
+import { Stat, statAt } from '../sys/stat.js';
+import { copyUp, copyUpMetadata, setImpure } from './copy-up.js';
+import { completeBelow } from './lazy-copy.js';
+import type { DirectoryNode, Entry, FileNode, OverlayNode } from './node.js';
+import { gone, type Union } from './union.js';
+
+/** Copies a node up with the name that it is about to lose or change. Answers 0 or a negated errno. */
+export function copyUpName(
+  union: Union,
+  node: OverlayNode,
+  directory: DirectoryNode,
+  name: ByteString,
+): Errno {
+  let status = completeBelow(union, node);
+  if (status >= 0) status = copyUpMetadata(union, node);
+  if (status < 0 || node.isDirectory() || node.indexed === null) return status;
+  return linkUp(union, node, directory.entries.get(name)!);
+}
+
+/** Gives a name its link in the upper, if it has none. Precondition: the file is in the index. */
+export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
+  const { directory, name } = entry;
+  const indexed = node.indexed!;
+  const index = union.index!;
+  let status = copyUp(union, directory);
+  if (status < 0) return status;
+  const dir = union.directories.of(directory.upper!);
+  if (dir < 0) return gone(dir);
+  if (statAt(dir, name, union.stat) === 0) return 0;
+  status = setImpure(union, directory);
+  if (status >= 0) status = index.markLinks(indexed, 'lower');
+  const times = new Stat();
+  if (status >= 0) status = statAt(dir, '.', times);
+  if (status >= 0) status = makeLink(index.fd, indexed.name, dir, name);
+  if (status >= 0) status = changeTimes(dir, '.', times);
+  if (status >= 0) status = index.markLinks(indexed, 'copy');
+  if (status < 0) return status;
+  entry.places = null;
+  entry.below = true;
+  return 0;
+}
+
+/** Makes ready for a name to come or go. Precondition: that name, if it is there, is linked up. */
+export function startLinkChange(union: Union, node: OverlayNode): Errno {
+  if (node.isDirectory() || node.indexed === null) return 0;
+  return union.index!.markLinks(node.indexed, 'copy');
+}
+
+/**
+ * A name has come (`by` 1) or gone (-1). After the last one the copy leaves the
+ * index; a file that may be in use stays in the work directory meanwhile.
+ */
+export function endLinkChange(union: Union, node: OverlayNode, by: 1 | -1): Errno {
+  if (node.isDirectory() || node.indexed === null) return 0;
+  const { indexed } = node;
+  indexed.links += by;
+  if (indexed.links > 0) return 0;
+  node.indexed = null;
+  if (node.references === 0) return unlink(union.index!.fd, indexed.name);
+  const orphan = union.work!.temporaryName();
+  const status = rename(union.index!.fd, indexed.name, union.work!.fd, orphan);
+  if (status === 0) node.orphan = orphan;
+  return status;
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Copy-up that does not make the first write wait (`copyup=lazy`). The copy starts
+ * as an empty file of the full size that is marked as a metacopy; what is written
+ * goes there in whole chunks, what is read comes from there or from the lower file,
+ * and the rest is copied while nobody asks for anything.
+ *
+ * Until it is whole, the copy is a metacopy to everybody else, and its path stands
+ * in `work/lazy`. Its data is just what it has no hole for: a chunk is filled from
+ * the lower file before part of it is written, so a kill at any point leaves blocks
+ * that are right and holes that the lower file fills, and the next mount finishes
+ * what the list names.
+ *
+ * Whatever needs the whole file (truncation, allocation, sync, a further name), or
+ * moves it or a directory above it, first completes it.
+ */
+import type { ByteString } from '../base/bytes.js';
+import { overlayDebug } from '../base/debug.js';
+import { EEXIST, ENOENT, type Errno, errnoName } from '../base/errno.js';
+import { makeDirectory, makeSymlink, unlink } from '../sys/entries.js';
+import {
+  close,
+  O_DIRECTORY,
+  O_NOATIME,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  openAt,
+  readFully,
+  syncFile,
+  writeFully,
+} from '../sys/files.js';
+import { Stat, statFd } from '../sys/stat.js';
+import { removeXattr } from '../sys/xattrs.js';
+import { copySpan } from './copy-data.js';
+import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
+import { release } from './references.js';
+import { gone, type Union } from './union.js';
+
+/** Files below this are copied at once: it takes no longer than to answer. */
+export const SMALLEST_LAZY = 8 << 20;
+/** Copies in flight at a time, because each holds two descriptors; the next file is copied at once. */
+export const MOST_LAZY = 16;
+/** Bytes; a multiple of every block size, so that a whole chunk has no hole. */
+const CHUNK = 64 << 10;
+/** Bytes copied in the background before the next look for a request. */
+const SLICE = 1 << 20;
+
+/** The state of one copy in flight. Holds a reference to its node. */
+export interface LazyCopy {
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of the lower file; beyond them there is nothing to copy. */
+  readonly size: number;
+  /** One a chunk: 1 where the copy has the data. */
+  readonly filled: Uint8Array;
+  /** All chunks before this one are filled. */
+  next: number;
+  /** In the list of the work directory. */
+  readonly record: ByteString;
+}
+
+/** Descriptor of the list, made when it is first needed; or a negated errno. */
+export function openList(union: Union, create: boolean): number {
+  const work = union.work!.fd;
+  if (create) {
+    const made = makeDirectory(work, 'lazy', 0o700);
+    if (made < 0 && made !== -EEXIST) return made;
+  }
+  return openAt(work, 'lazy', O_PATH | O_DIRECTORY);
+}
+
+/** Enters a path in the list before its copy can be seen. Answers the record's name or a negated errno. */
+export function enterInList(union: Union, path: ByteString): ByteString | Errno {
+  const list = openList(union, true);
+  if (list < 0) return list;
+  const record = union.work!.temporaryName();
+  const status = makeSymlink(list, record, path);
+  close(list);
+  return status < 0 ? status : record;
+}
+
+function removeFromList(union: Union, record: ByteString): Errno {
+  const list = openList(union, false);
+  if (list < 0) return list;
+  const status = unlink(list, record);
+  close(list);
+  return status;
+}
+
+/** Starts the copy of a file that has just been put in its place as a metacopy. Answers 0 or a negated errno. */
+export function beginLazily(union: Union, node: FileNode, record: ByteString): Errno {
+  const from = openSource(union, node);
+  if (from < 0) return from;
+  const located = union.locate(node, union.place);
+  const to = located < 0 ? located : openAt(union.place.fd, union.place.name, O_RDWR);
+  const stat = new Stat();
+  const found = to < 0 ? to : statFd(from, stat);
+  if (found < 0) {
+    close(from);
+    if (to >= 0) close(to);
+    return gone(found);
+  }
+  const filled = new Uint8Array(Math.ceil(stat.size / CHUNK));
+  node.lazy = { from, to, size: stat.size, filled, next: 0, record };
+  node.references++;
+  union.lazy.add(node);
+  return 0;
+}
+
+export function openSource(union: Union, node: FileNode): number {
+  const located = union.locateData(node, union.place);
+  if (located < 0) return located;
+  const { fd, name } = union.place;
+  const opened = openAt(fd, name, O_RDONLY | O_NOATIME);
+  return gone(opened < 0 ? openAt(fd, name, O_RDONLY) : opened);
+}
+
+/** Reads a file whose copy is in flight; as readData. */
+export function readLazily(
+  { from, to, size, filled }: LazyCopy,
+  buffer: Uint8Array,
+  wanted: number,
+  offset: number,
+): number {
+  let done = 0;
+  while (done < wanted) {
+    const at = offset + done;
+    const chunk = Math.floor(at / CHUNK);
+    const inCopy = at >= size || filled[chunk] === 1;
+    const end =
+      at >= size
+        ? offset + wanted
+        : Math.min(offset + wanted, (chunk + 1) * CHUNK, inCopy ? Number.POSITIVE_INFINITY : size);
+    const got = readFully(inCopy ? to : from, buffer.subarray(done), end - at, at);
+    if (got < 0) return got;
+    done += got;
+    if (got < end - at) break;
+  }
+  return done;
+}
+
+/** Writes to a file whose copy is in flight; as writeData. */
+export function writeLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): number {
+  const first = Math.floor(offset / CHUNK);
+  const last = Math.floor((offset + wanted - 1) / CHUNK);
+  for (const chunk of [first, last]) {
+    const covered = offset <= chunk * CHUNK && offset + wanted >= Math.min((chunk + 1) * CHUNK, lazy.size);
+    const status = covered ? 0 : fill(lazy, chunk);
+    if (status < 0) return status;
+  }
+  const count = writeFully(lazy.to, buffer, wanted, offset);
+  if (count === wanted) lazy.filled.fill(1, first, last + 1);
+  return count;
+}
+
+/** Copies a chunk that the copy lacks. Answers 0 or a negated errno. */
+function fill({ from, to, size, filled }: LazyCopy, chunk: number): Errno {
+  if (chunk >= filled.length || filled[chunk] === 1) return 0;
+  const status = copySpan(from, to, chunk * CHUNK, Math.min((chunk + 1) * CHUNK, size));
+  if (status >= 0) filled[chunk] = 1;
+  return status;
+}
+
+/** Copies on for a moment. Answers whether there is more to do. */
+export function copyOn(union: Union): boolean {
+  const [node] = union.lazy;
+  if (node === undefined) return false;
+  const lazy = node.lazy!;
+  for (let budget = SLICE; budget > 0 && lazy.next < lazy.filled.length; lazy.next++) {
+    if (lazy.filled[lazy.next] === 1) continue;
+    const status = fill(lazy, lazy.next);
+    if (status < 0) {
+      // Out of space, say. It is tried again with the next write or sync, which gets the error.
+      overlayDebug('copy in the background stops: %s', errnoName(status));
+      return false;
+    }
+    budget -= CHUNK;
+  }
+  if (lazy.next === lazy.filled.length) {
+    const status = finish(union, node);
+    if (status < 0) overlayDebug('copy in the background cannot be finished: %s', errnoName(status));
+  }
+  return union.lazy.size > 0;
+}
+
+/** Completes the copy of a file, if one is in flight. Answers 0 or a negated errno. */
+export function completeCopy(union: Union, node: FileNode): Errno {
+  const { lazy } = node;
+  if (lazy === null) return 0;
+  for (; lazy.next < lazy.filled.length; lazy.next++) {
+    const status = fill(lazy, lazy.next);
+    if (status < 0) return status;
+  }
+  return finish(union, node);
+}
+
+/** Completes every copy in flight. Answers 0 or the first negated errno. */
+export function completeCopies(union: Union): Errno {
+  let result: Errno = 0;
+  for (const node of [...union.lazy]) {
+    const status = completeCopy(union, node);
+    if (status < 0 && result === 0) result = status;
+  }
+  return result;
+}
+
+/** For a name that is about to move: the list names files by their path. */
+export function completeBelow(union: Union, node: OverlayNode): Errno {
+  return node.isDirectory() ? completeCopies(union) : completeCopy(union, node);
+}
+
+function finish(union: Union, node: FileNode): Errno {
+  const { from, to, record } = node.lazy!;
+  const synced = union.features.sync ? syncFile(to) : 0;
+  const status = synced < 0 ? synced : becomeWhole(union, node);
+  if (status < 0) return status;
+  close(from);
+  close(to);
+  node.lazy = null;
+  union.lazy.delete(node);
+  release(union, node);
+  const removed = removeFromList(union, record);
+  return removed === -ENOENT ? 0 : removed;
+}
+
+/** Takes the mark away that says where the data is. Precondition: the file has all of it. */
+export function becomeWhole(union: Union, node: FileNode): Errno {
+  const located = union.locate(node, union.place);
+  const status = located < 0 ? located : removeXattr(union.place.fd, union.place.name, union.marks.metacopy);
+  if (status < 0) return status;
+  node.data = null;
+  union.files.forget(node);
+  return 0;
+}
+
+/** The path of a name beneath the upper, as the list has it. */
+export function pathOf(directory: DirectoryNode, name: ByteString): ByteString {
+  return `${directory.upper!.path()}/${name}`;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/** A descriptor that another process hands over through a socket (unix(7), SCM_RIGHTS). */
+import { addressOf, raw, result } from './libc.js';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const F_SETFL = 4;
+const SIZEOF_MSGHDR = 56;
+const SIZEOF_CMSG = 24;
+/** Of a cmsghdr with one descriptor, without the padding. */
+const CMSG_LENGTH = 20;
+
+/** Two connected sockets, which programs started meanwhile inherit; or a negated errno. */
+export function socketPair(): [number, number] | number {
+  const pair = Buffer.alloc(8);
+  const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
+}
+
+/** Waits for one message and answers the descriptor that comes with it, -1 where none does, or a negated errno. */
+export function receiveDescriptor(socket: number): number {
+  const byte = Buffer.alloc(1);
+  const control = Buffer.alloc(SIZEOF_CMSG);
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(addressOf(byte), 0);
+  vector.writeBigUInt64LE(1n, 8);
+  const header = Buffer.alloc(SIZEOF_MSGHDR);
+  header.writeBigUInt64LE(addressOf(vector), 16);
+  header.writeBigUInt64LE(1n, 24);
+  header.writeBigUInt64LE(addressOf(control), 32);
+  header.writeBigUInt64LE(BigInt(SIZEOF_CMSG), 40);
+  const status = result(raw.recvmsg(socket, header, MSG_CMSG_CLOEXEC));
+  if (status < 0) return status;
+  const isRights =
+    control.readBigUInt64LE(0) === BigInt(CMSG_LENGTH) &&
+    control.readInt32LE(8) === SOL_SOCKET &&
+    control.readInt32LE(12) === SCM_RIGHTS;
+  return isRights ? control.readInt32LE(16) : -1;
+}
+
+/** Sets a descriptor's status flags (O_NONBLOCK); answers 0 or a negated errno. */
+export function setStatusFlags(fd: number, flags: number): number {
+  return result(raw.fcntl(fd, F_SETFL, flags));
+}
