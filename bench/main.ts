@@ -30,6 +30,19 @@ const base = mkdtempSync(join(tmpdir(), 'tsoverlay-bench-'));
 process.env.TSOVERLAY_RUNTIME_DIR = join(base, 'run');
 const rows = new Map<string, Row>();
 
+function cleanUp(): void {
+  spawnSync('umount', ['-l', join(base, 'merged')]);
+  spawnSync('umount', ['-l', base]);
+  rmSync(base, { recursive: true, force: true });
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    cleanUp();
+    process.exit(1);
+  });
+}
+
 function shell(script: string, cwd: string): void {
   const environment = {
     ...process.env,
@@ -183,9 +196,7 @@ try {
     process.stdout.write(`written to ${values.output}: latest.json, table.md, chart.svg\n`);
   }
 } finally {
-  spawnSync('umount', ['-l', join(base, 'merged')]);
-  spawnSync('umount', ['-l', base]);
-  rmSync(base, { recursive: true, force: true });
+  cleanUp();
 }
 
 function roundNumbers(_key: string, value: unknown): unknown {
