@@ -5,6 +5,7 @@
  *
  *   tsoverlay -o OPTIONS TARGET               Podman's and Buildah's mount_program
  *   tsoverlay SOURCE TARGET -o OPTIONS…       mount(8) and fstab, through mount.fuse3
+ *   tsoverlay SOURCE /dev/fd/N -o OPTIONS…    the same with drop_privileges: mount.fuse3 has mounted already
  *
  * As with every such program an option that nobody knows is a warning here, not an
  * error: the caller wrote it for whatever stood in this place before.
@@ -17,6 +18,8 @@ import { absolute, carryOut } from './mounting.js';
 export interface DropInCall {
   source: string | undefined;
   target: string;
+  /** The mounted descriptor of /dev/fuse that stands in the target's place. */
+  device: number | undefined;
   options: string[];
   foreground: boolean;
 }
@@ -39,9 +42,12 @@ export function parseDropIn(argv: readonly string[]): DropInCall | undefined {
   const { options = [], foreground = false } = parsed.values;
   const words = parsed.positionals;
   if (options.length === 0 || words.length < 1 || words.length > 2) return undefined;
+  const target = words[words.length - 1];
+  const device = /^\/dev\/fd\/(\d+)$/.exec(target)?.[1];
   return {
     source: words.length === 2 ? words[0] : undefined,
-    target: words[words.length - 1],
+    target,
+    device: device === undefined ? undefined : Number(device),
     options,
     foreground,
   };
@@ -61,14 +67,20 @@ function parse(argv: readonly string[]) {
   return parseArgs({ args: [...argv], options: FLAGS, allowPositionals: true });
 }
 
-export async function runDropIn({ source, target, options: texts, foreground }: DropInCall): Promise<void> {
+/** Loaded only here: no other form needs native code in this process. */
+async function targetOf(device: number): Promise<string> {
+  return (await import('../fuse/mount.js')).targetOfDevice(device);
+}
+
+export async function runDropIn(call: DropInCall): Promise<void> {
+  const { source, target, device, options: texts, foreground } = call;
   const options = emptyOptions();
   const warn = (message: string): void => void process.stderr.write(`tsoverlay: ${message}\n`);
   for (const text of texts) applyOptionString(options, text, warn);
   options.source ??= source;
   await carryOut({
-    target: resolve(target),
-    options: absolute(options),
+    target: device === undefined ? resolve(target) : await targetOf(device),
+    options: { ...absolute(options), device },
     foreground,
     announce: () => undefined,
   });

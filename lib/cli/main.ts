@@ -21,7 +21,7 @@ function wantsServer(words: readonly string[]): boolean {
 async function main(argv: readonly string[]): Promise<void> {
   const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
   if (dropIn !== undefined) {
-    if (!dropIn.foreground) prepareServer();
+    if (!dropIn.foreground) prepareServer(dropIn.device);
     await runDropIn(dropIn);
     return;
   }

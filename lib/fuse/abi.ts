@@ -73,6 +73,7 @@ export const Opcode = {
 /** INIT flags: bits 0 to 31 travel in `flags`, 32 and up in `flags2`. */
 export const InitFlag = {
   ASYNC_READ: 0,
+  EXPORT_SUPPORT: 4,
   BIG_WRITES: 5,
   DONT_MASK: 6,
   DO_READDIRPLUS: 13,

@@ -58,6 +58,8 @@ export interface ListingSink {
 }
 
 export interface FileSystem {
+  /** A node that the kernel forgot and finds again by a file handle: itself (`.`) or its parent (`..`). */
+  lookupKnown(id: number, which: '.' | '..', out: EntryOut): Errno;
   lookup(parent: number, name: ByteString, out: EntryOut): Errno;
   forget(node: number, count: number): void;
   getAttributes(node: number, out: Stat): Errno;

@@ -41,6 +41,8 @@ export interface SessionChoices {
   writeback?: boolean | undefined;
   /** The kernel is not to look at POSIX ACLs. */
   noAcl?: boolean | undefined;
+  /** Node ids come back in file handles that outlive what the kernel remembers (EXPORT_SUPPORT). */
+  nfsExport?: boolean | undefined;
   /** Seconds that names and attributes stay valid. */
   timeout?: number | undefined;
 }
@@ -74,9 +76,11 @@ export function negotiate(message: Message, reply: Reply, choices: SessionChoice
   return { minor: spoken, has: (flag) => agreed.includes(flag) };
 }
 
-function wantedFlags({ writeback, noAcl }: SessionChoices): readonly number[] {
-  const wanted = writeback === true ? [...WANTED, InitFlag.WRITEBACK_CACHE] : WANTED;
-  return noAcl === true ? wanted.filter((flag) => flag !== InitFlag.POSIX_ACL) : wanted;
+function wantedFlags({ writeback, noAcl, nfsExport }: SessionChoices): readonly number[] {
+  const wanted = WANTED.filter((flag) => noAcl !== true || flag !== InitFlag.POSIX_ACL);
+  if (writeback === true) wanted.push(InitFlag.WRITEBACK_CACHE);
+  if (nfsExport === true) wanted.push(InitFlag.EXPORT_SUPPORT);
+  return wanted;
 }
 
 function isSet(low: number, high: number, flag: number): boolean {

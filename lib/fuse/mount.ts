@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Mounting and unmounting: mount(2) with a descriptor of /dev/fuse, as privileged programs do. */
-import { existsSync, writeFileSync } from 'node:fs';
-import { fromText } from '../base/bytes.js';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fromText, toText } from '../base/bytes.js';
 import { mountDebug } from '../base/debug.js';
 import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
@@ -13,6 +13,7 @@ import {
   UMOUNT_NOFOLLOW,
   unmountFileSystem,
 } from '../sys/mounts.js';
+import { setStatusFlags } from '../sys/passed-descriptor.js';
 import { mayMount } from '../sys/privilege.js';
 import { mountThroughHelper, unmountThroughHelper } from './fusermount.js';
 
@@ -30,6 +31,8 @@ export interface FuseMountOptions {
   allowOther: boolean;
   /** SELinux context of every file. */
   context?: string | undefined;
+  /** A descriptor of /dev/fuse that somebody else has mounted at the target; it becomes the mount's. */
+  device?: number | undefined;
 }
 
 /** Opens /dev/fuse, non-blocking. Throws an OverlayError that says what to do where it cannot be opened. */
@@ -55,6 +58,10 @@ function openFuseDevice(): number {
  * answers the descriptor of /dev/fuse to serve. Throws an OverlayError.
  */
 export function mountFuse(options: FuseMountOptions): number {
+  if (options.device !== undefined) {
+    check(setStatusFlags(options.device, O_RDWR | O_NONBLOCK), { operation: 'take over', path: DEVICE });
+    return options.device;
+  }
   if (!mayMount()) return mountThroughHelper(options);
   const fd = openFuseDevice();
   try {
@@ -99,6 +106,43 @@ function requireSelinux(context: string): string {
     reason: 'this kernel does not run SELinux',
     remedy: 'leave the option out',
   });
+}
+
+/**
+ * Where a descriptor of /dev/fuse is mounted. Its fdinfo names the connection, which
+ * is the minor number of the mount's device; before Linux 6.15 it does not, and the
+ * newest FUSE mount is taken for it. Throws an OverlayError.
+ */
+export function targetOfDevice(fd: number): string {
+  const connection = connectionOf(fd);
+  const mount = listMounts().findLast(({ type, device }) =>
+    connection === undefined ? /^fuse\b/.test(type) : device === `0:${connection}`,
+  );
+  const story = { operation: 'serve', path: `/dev/fd/${fd}` };
+  if (mount === undefined) {
+    throw new OverlayError({
+      ...story,
+      reason: 'it is no mounted descriptor of /dev/fuse',
+      remedy: 'give a directory to mount on',
+    });
+  }
+  if (!mount.options.split(',').includes('default_permissions')) {
+    throw new OverlayError({
+      ...story,
+      reason: 'it is mounted without default_permissions, so nobody would check who may do what',
+      remedy: 'add default_permissions to its options',
+    });
+  }
+  return toText(mount.target);
+}
+
+function connectionOf(fd: number): string | undefined {
+  try {
+    return /^fuse_connection:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  } catch (failure) {
+    mountDebug('descriptor %d: %s', fd, failure);
+    return undefined;
+  }
 }
 
 /** Unmounts. Answers 0 or a negated errno; -EBUSY while programs use the mount, unless it is detached. */

@@ -29,10 +29,15 @@ export class Reply {
   readonly #validSeconds: number;
   readonly #validNanoseconds: number;
 
-  /** `timeout`: seconds that names and attributes stay valid. */
+  /**
+   * `timeout`: seconds that names and attributes stay valid. `generation`: goes into
+   * file handles beside the node id, so that one of an earlier mount is not taken
+   * for one of this; within a mount an id is never used again.
+   */
   constructor(
     readonly buffer: Buffer,
     timeout = FOREVER,
+    private readonly generation = 0,
   ) {
     this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
     this.#validSeconds = Math.min(Math.floor(timeout), FOREVER);
@@ -63,10 +68,10 @@ export class Reply {
     this.buffer.fill(0, OUT_HEADER + offset, OUT_HEADER + offset + size);
   }
 
-  /** struct fuse_entry_out. The generation is 0: ids are never used again. */
+  /** struct fuse_entry_out */
   entry(offset: number, { nodeId, stat }: EntryOut): number {
     this.u64(offset, nodeId);
-    this.u64(offset + 8, 0);
+    this.u64(offset + 8, this.generation);
     this.u64(offset + 16, this.#validSeconds);
     this.u64(offset + 24, this.#validSeconds);
     this.u32(offset + 32, this.#validNanoseconds);

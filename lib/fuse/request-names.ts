@@ -3,7 +3,7 @@
 import { EINVAL, ENAMETOOLONG, ENOENT } from '../base/errno.js';
 import { deviceNumber } from '../sys/entries.js';
 import { S_IFDIR } from '../sys/stat.js';
-import { ENTRY_OUT, OPEN_OUT } from './abi.js';
+import { ENTRY_OUT, InitFlag, OPEN_OUT } from './abi.js';
 import type { Requester } from './file-system.js';
 import type { Message } from './message.js';
 import { decodeDevice, NO_REPLY, type Reply } from './reply.js';
@@ -11,11 +11,20 @@ import type { Session } from './session.js';
 
 const PERMISSIONS = 0o7777;
 
-export function lookup({ fileSystem, entry }: Session, message: Message, reply: Reply): number {
+export function lookup(session: Session, message: Message, reply: Reply): number {
+  const { fileSystem, entry } = session;
   const name = message.name(0);
-  if (name === undefined) return -EINVAL;
+  if (name === undefined) return lookupKnown(session, message, reply);
   const status = fileSystem.lookup(message.nodeId, name, entry);
   if (status === -ENOENT) return reply.negativeEntry();
+  return status < 0 ? status : reply.entry(0, entry);
+}
+
+/** With EXPORT_SUPPORT `.` and `..` are looked up for a file handle (fuse_get_dentry, fuse_get_parent). */
+function lookupKnown({ fileSystem, entry, agreement }: Session, message: Message, reply: Reply): number {
+  const which = message.text(0);
+  if (!agreement!.has(InitFlag.EXPORT_SUPPORT) || (which !== '.' && which !== '..')) return -EINVAL;
+  const status = fileSystem.lookupKnown(message.nodeId, which, entry);
   return status < 0 ? status : reply.entry(0, entry);
 }
 

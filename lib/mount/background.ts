@@ -23,6 +23,9 @@ export type StartAnswer =
   | { started: true }
   | { usage: boolean; story: ErrorStory; stack: string | undefined };
 
+/** Where the server finds the descriptor of /dev/fuse that it is handed, if there is one. */
+const PASSED_DEVICE = 4;
+
 /** Bytes; as much as the longest list of layers needs. */
 export const LONGEST_REQUEST = 4 << 20;
 
@@ -36,10 +39,10 @@ let prepared: StartingServer | undefined;
 /**
  * Starts a server that waits for its request, so that it and the program that
  * is still working out what to ask start side by side. Who prepares a server
- * either mounts or calls discardPreparedServer.
+ * either mounts or calls discardPreparedServer. `device` is the request's.
  */
-export function prepareServer(): void {
-  prepared ??= startServer();
+export function prepareServer(device?: number): void {
+  prepared ??= startServer(device);
 }
 
 /** Ends a prepared server that nobody asked for anything. */
@@ -53,7 +56,7 @@ export function discardPreparedServer(): void {
   removeServerFiles(child.pid!);
 }
 
-function startServer(): StartingServer {
+function startServer(device: number | undefined): StartingServer {
   const directory = prepareRuntimeDirectory();
   const starting = join(directory, `starting-${process.pid}.log`);
   const log = openSync(starting, 'a', 0o600);
@@ -61,7 +64,7 @@ function startServer(): StartingServer {
   const child = spawn(process.execPath, [main], {
     detached: true,
     cwd: '/',
-    stdio: ['ignore', log, log, 'pipe'],
+    stdio: ['ignore', log, log, 'pipe', ...(device === undefined ? [] : [device])],
   });
   closeSync(log);
   renameSync(starting, serverFiles(child.pid!).log);
@@ -69,11 +72,12 @@ function startServer(): StartingServer {
 }
 
 /** Starts the server, or takes the prepared one; settles with its process id when the mount can be used. */
-export async function mountInBackground(request: StartRequest): Promise<number> {
-  const { child, channel } = prepared ?? startServer();
+export async function mountInBackground({ target, options }: StartRequest): Promise<number> {
+  const { child, channel } = prepared ?? startServer(options.device);
   prepared = undefined;
+  const device = options.device === undefined ? undefined : PASSED_DEVICE;
   try {
-    const answer = await exchange(channel, request, child.pid!);
+    const answer = await exchange(channel, { target, options: { ...options, device } }, child.pid!);
     if ('started' in answer) return child.pid!;
     throw answer.usage
       ? new UsageError(answer.story.reason ?? '', answer.story.remedy)

@@ -18,6 +18,8 @@ export interface MountConfig extends LayerSet {
   timeout?: number | undefined;
   noAcl?: boolean | undefined;
   noXattrs?: boolean | undefined;
+  /** A descriptor of /dev/fuse that is mounted at the target already. */
+  device?: number | undefined;
   /** SELinux context of every file. */
   context?: string | undefined;
   /** What /proc/mounts shows as source. */

@@ -81,6 +81,13 @@ export class OverlayFileSystem implements FileSystem {
     return typeof node === 'number' ? node : this.#enter(node, out, true);
   }
 
+  lookupKnown(id: number, which: '.' | '..', out: EntryOut): Errno {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    const found = which === '.' ? node : (node.parent ?? this.union.root);
+    return this.#enter(found, out);
+  }
+
   forget(id: number, count: number): void {
     const node = this.union.nodes.get(id);
     if (node !== undefined && node !== this.union.root) release(this.union, node, count);

@@ -28,6 +28,8 @@ export interface MountOptions extends LayerSet {
   noXattrs?: boolean | undefined;
   /** SELinux context of every file. */
   context?: string | undefined;
+  /** A descriptor of /dev/fuse that somebody else has mounted at the target; it becomes the mount's. */
+  device?: number | undefined;
   source?: string | undefined;
   subtype?: string | undefined;
   /** Called with the text of an error in a request, which was answered EIO. */
@@ -94,7 +96,8 @@ function configure(path: string, { onFault: _, ...options }: MountOptions): Moun
   return {
     ...options,
     readOnly,
-    target: checkTarget(path),
+    // Nobody serves a mount that was handed over yet: a look at its root would wait for ever.
+    target: options.device === undefined ? checkTarget(path) : path,
     driver: options.driver ?? 'kernel',
     flags: (options.flags ?? 0) | (readOnly ? MS_RDONLY : 0),
     allowOther: options.allowOther ?? process.getuid!() === 0,

@@ -105,7 +105,7 @@ const format: Record<string, Rule> = {
   xino: { value: ['on', 'off', 'auto'], apply: () => undefined },
   uuid: only(['null', 'off', 'auto'], ['on'], 'the file system has no uuid of its own'),
   verity: only('off', ['on', 'require'], 'digests of fs-verity are not checked'),
-  nfs_export: only('off', ['on'], 'the mount cannot be exported over NFS'),
+  nfs_export: onOff('nfsExport'),
   override_creds: noEffect,
   nooverride_creds: refuse('layers are always read with the rights of who mounted them'),
   xattr_permissions: {

@@ -5,6 +5,7 @@ import {
   allocate,
   close,
   copyRange,
+  O_APPEND,
   O_NOATIME,
   O_RDONLY,
   O_RDWR,
@@ -18,13 +19,13 @@ import {
 } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { type FileSystemSize, statFileSystem } from '../sys/mounts.js';
-import { S_IFREG } from '../sys/stat.js';
+import { S_IFREG, Stat, statFd } from '../sys/stat.js';
 import { killPrivileges } from './attributes.js';
 import { copyUp, copyUpLazily, isInUpper } from './copy-up.js';
 import { resolveData } from './file-lookup.js';
 import { completeCopies, completeCopy, readLazily, writeLazily } from './lazy-copy.js';
 import type { FileNode, OverlayNode } from './node.js';
-import { gone, type Union } from './union.js';
+import { gone, type Place, type Union } from './union.js';
 
 /**
  * A descriptor for the file's data, from the cache or newly opened. It stays the
@@ -50,11 +51,31 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   const { place } = union;
   const located = union.locateData(node, place);
   if (located < 0) return located;
-  let fd = openAt(place.fd, place.name, writable ? O_RDWR : O_RDONLY | O_NOATIME);
-  // O_NOATIME is for the owner and for CAP_FOWNER only.
-  if (fd === -EPERM && !writable) fd = openAt(place.fd, place.name, O_RDONLY);
+  const fd = writable ? openAt(place.fd, place.name, O_RDWR) : openToRead(place);
+  if (fd === -EPERM && writable) return openFlagged(union, node, forWriting);
   if (fd < 0) return gone(fd);
-  union.files.keep(node, fd, writable);
+  union.files.keep(node, fd, writable, false);
+  return fd;
+}
+
+function openToRead({ fd: directory, name }: Place): number {
+  const fd = openAt(directory, name, O_RDONLY | O_NOATIME);
+  // O_NOATIME is for the owner and for CAP_FOWNER only.
+  return fd === -EPERM ? openAt(directory, name, O_RDONLY) : fd;
+}
+
+/**
+ * A file that refuses to be opened for writing is append-only or immutable
+ * (chattr(1)): the first still opens with O_APPEND, the second to be read (may_open
+ * in fs/namei.c). Precondition: `union.place` is where its data is.
+ */
+function openFlagged(union: Union, node: FileNode, forWriting: boolean): number {
+  const { place } = union;
+  let fd = openAt(place.fd, place.name, O_RDWR | O_APPEND);
+  const appendOnly = fd >= 0;
+  if (fd === -EPERM && !forWriting) fd = openToRead(place);
+  if (fd < 0) return gone(fd);
+  union.files.keep(node, fd, appendOnly, appendOnly);
   return fd;
 }
 
@@ -94,7 +115,17 @@ function putData(union: Union, node: OverlayNode, buffer: Uint8Array, size: numb
     if (file.lazy !== null) return writeLazily(file.lazy, buffer, size, offset);
   }
   const fd = openData(union, node, true);
-  return fd < 0 ? fd : writeFully(fd, buffer, size, offset);
+  if (fd < 0) return fd;
+  if (union.files.isAppendOnly(node as FileNode)) return append(fd, buffer, size, offset);
+  return writeFully(fd, buffer, size, offset);
+}
+
+/** The kernel does not know that the file is append-only here, so a write that would change what is there is refused here. */
+function append(fd: number, buffer: Uint8Array, size: number, offset: number): number {
+  const stat = new Stat();
+  const status = statFd(fd, stat);
+  if (status < 0) return status;
+  return offset === stat.size ? writeFully(fd, buffer, size, offset) : -EPERM;
 }
 
 /** fallocate(2) with its mode flags, as far as the upper's file system has them. */

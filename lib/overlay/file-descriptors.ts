@@ -11,6 +11,8 @@ import type { FileNode } from './node.js';
 interface OpenFile {
   fd: number;
   writable: boolean;
+  /** chattr(1) +a: writes land at the end, wherever they were meant to go. */
+  appendOnly: boolean;
 }
 
 export class FileDescriptors {
@@ -30,8 +32,12 @@ export class FileDescriptors {
     return known === undefined || (forWriting && !known.writable) ? -1 : known.fd;
   }
 
-  keep(file: FileNode, fd: number, writable: boolean): void {
-    this.#open.set(file, { fd, writable });
+  keep(file: FileNode, fd: number, writable: boolean, appendOnly: boolean): void {
+    this.#open.set(file, { fd, writable, appendOnly });
+  }
+
+  isAppendOnly(file: FileNode): boolean {
+    return this.#open.get(file)?.appendOnly === true;
   }
 
   forget(file: FileNode): void {

@@ -28,5 +28,7 @@ export function controlFlags(
   if (fd < 0) return gone(fd);
   const status = control(fd, command, value);
   close(fd);
+  // What was open before may be opened differently now (chattr +a, +i).
+  if (changes && !node.isDirectory()) union.files.forget(node);
   return Math.min(status, 0);
 }

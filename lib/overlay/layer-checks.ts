@@ -25,6 +25,13 @@ export function checkSet(set: LayerSet): void {
       'leave one of them out',
     );
   }
+  if (set.nfsExport === true && (set.metacopy === true || set.index === false)) {
+    // As ovl_fs_params_verify has it.
+    throw new UsageError(
+      `nfs_export=on does not go with ${set.metacopy === true ? 'metacopy=on' : 'index=off'}`,
+      'leave one of them out',
+    );
+  }
   if (count > 0 && set.lowers.length === 0) {
     throw new UsageError('only data-only layers are given', 'name a lower layer before them');
   }

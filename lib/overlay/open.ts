@@ -41,6 +41,8 @@ export interface LayerSet extends IdOptions {
   metacopy?: boolean | undefined;
   /** `lazy`: the first write to a large lower file does not wait for its copy; default `whole`. */
   copyUp?: 'whole' | 'lazy' | undefined;
+  /** File handles go on to work after the kernel forgot the file; implies `index`. Default false. */
+  nfsExport?: boolean | undefined;
   /** Directories show a link count of 1. */
   staticLinkCount?: boolean | undefined;
   /**
@@ -76,6 +78,7 @@ export function openUnion(set: LayerSet): Union {
     redirects: set.redirectDir ?? 'on',
     metacopy: set.metacopy === true,
     lazyCopyUp: set.copyUp === 'lazy',
+    keepsNodes: set.nfsExport === true,
     staticLinkCount: set.staticLinkCount === true,
     ids: idMapping(set),
     whiteouts: set.whiteout ?? 'both',
@@ -124,7 +127,7 @@ function openWritable(
   if (upper.override !== null)
     check(keepOwnership(upper, lowers), { operation: 'mark upper directory', path: upperPath });
   if (set.volatile === true) work.markVolatile(workPath);
-  if (set.index !== true || lowers.length === 0) return { upper, work, index: null };
+  if (!(set.index ?? set.nfsExport) || lowers.length === 0) return { upper, work, index: null };
   const index = IndexDirectory.open(workRoot.number, workPath, upper, lowers, marks);
   undo.push(() => index.close());
   return { upper, work, index };

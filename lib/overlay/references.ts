@@ -26,6 +26,7 @@ export function settle(union: Union, node: OverlayNode): void {
   const waiting: OverlayNode[] = [node];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (next.references > 0 || next === union.root) continue;
+    if (union.features.keepsNodes && next.names.length > 0) continue;
     if (next.isDirectory() ? next.children > 0 : union.nodes.get(next.id) !== next) continue;
     waiting.push(...drop(union, next));
   }

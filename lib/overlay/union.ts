@@ -37,6 +37,8 @@ export interface UnionFeatures {
   metacopy: boolean;
   /** The first write to a large lower file does not wait for its copy. */
   lazyCopyUp: boolean;
+  /** A node with a name is kept when nobody counts on it any more: a file handle may name it. */
+  keepsNodes: boolean;
   /** Directories have a link count of 1. */
   staticLinkCount: boolean;
   /** Ids on disk and in the view, where they differ. */

@@ -70,6 +70,36 @@ t.test('a line in fstab', async (t) => {
   run('umount', target);
 });
 
+t.test('mount.fuse3 with drop_privileges hands over a mounted descriptor', async (t) => {
+  install(t);
+  const { lowers, upper, work, target, base, shown } = prepare(t);
+  const options = `drop_privileges,default_permissions,allow_other,lowerdir=${lowers.join(':')},upperdir=${upper},workdir=${work}`;
+  t.strictSame(call(base, 'mount.fuse3', 'tsoverlay#overlay', target, '-o', options), {
+    status: 0,
+    stderr: '',
+  });
+  t.equal(readFileSync(join(target, 'f'), 'utf8'), 'top\n');
+  shell('echo changed > f; echo new > h', target);
+  t.equal(readFileSync(join(upper, 'f'), 'utf8'), 'changed\n');
+  const [record] = JSON.parse(run(program, 'mounts', '--json'));
+  t.equal(record.target, target);
+  t.match(readFileSync(`/proc/${record.serverPid}/status`, 'utf8'), /CapEff:\t0+\n/);
+  run('umount', target);
+  await ended(record.serverPid);
+  t.strictSame(shown(), ['', undefined, undefined]);
+
+  const open = call(
+    base,
+    'mount.fuse3',
+    'tsoverlay#overlay',
+    target,
+    '-o',
+    options.replace('default_permissions,', ''),
+  );
+  t.match(open.stderr, /mounted without default_permissions.*; add default_permissions/);
+  run('umount', target);
+});
+
 t.test('SOURCE TARGET with repeated -o, relative layers, and -o TARGET alone', async (t) => {
   const { target, base, shown } = prepare(t);
   t.strictSame(
@@ -113,7 +143,6 @@ t.test('every option of the peers is honoured, or refused by name', async (t) =>
   for (const refused of [
     'plugins=x',
     'ino32_t',
-    'nfs_export=on',
     'verity=require',
     'uuid=on',
     'allow_root',

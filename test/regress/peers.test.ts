@@ -311,3 +311,41 @@ print(hex(seen & 0xa))`,
   }
   shell('chattr -i g; rm g', target);
 });
+
+t.test('ids are shifted without copying or changing a file (podman 16541, 25087, 26479)', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  shell('mkdir d; for i in $(seq 500); do echo $i > d/$i; done; chown 1:2 d/7', layers.lowers[0]);
+  const before = shell("find . -printf '%p %U %G %m %T@ %C@\\n' | sort | sha256sum", layers.lowers[0]);
+  const options = `lowerdir=${layers.lowers[0]},upperdir=${layers.upper},workdir=${layers.work},uidmapping=0:100000:65536,gidmapping=0:100000:65536`;
+  run(program, '-o', options, layers.target);
+  t.teardown(() => run('bash', '-c', `umount ${layers.target} 2>/dev/null || true`));
+  t.equal(
+    shell('stat -c %u:%g d d/7; cat d/* | wc -l', layers.target),
+    '100000:100000\n100001:100002\n500\n',
+  );
+  run('umount', layers.target);
+  t.equal(shell('find . -mindepth 1', layers.upper), '');
+  t.equal(shell("find . -printf '%p %U %G %m %T@ %C@\\n' | sort | sha256sum", layers.lowers[0]), before);
+});
+
+t.test('an append-only file takes what is appended and nothing else (chattr +a)', async (t) => {
+  const { target, upper } = await mounted(t, 'echo one > log');
+  shell('chattr +a log; echo two >> log', target);
+  t.match(shell('lsattr log', upper), /^-----a/);
+  const overwrite =
+    "import os; fd = os.open('log', os.O_WRONLY | os.O_APPEND); os.write(fd, b'three\\n'); os.fsync(fd)";
+  python(target, overwrite);
+  t.equal(shell('cat log', upper), 'one\ntwo\nthree\n');
+  for (const change of [
+    'dd if=/dev/zero of=log bs=1 count=1 conv=notrunc',
+    ': > log',
+    'rm log',
+    'truncate -s 2 log',
+    'fallocate -z -l 2 log',
+  ]) {
+    t.throws(() => shell(change, target), /Operation not permitted/, change);
+  }
+  t.equal(shell('cat log', target), 'one\ntwo\nthree\n');
+  shell('chattr -a log; echo four > log', target);
+  t.equal(shell('cat log', upper), 'four\n');
+});
