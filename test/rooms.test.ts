@@ -13,7 +13,8 @@ const allowed: Record<string, readonly string[]> = {
   overlay: ['base', 'sys'],
   mount: ['base', 'sys', 'fuse', 'overlay'],
   library: ['base', 'sys', 'overlay'],
-  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library'],
+  image: ['base', 'sys', 'overlay'],
+  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image'],
 };
 
 interface Import {

@@ -44,12 +44,18 @@ function diffDirectory(path: string): Change[] {
   }
 }
 
-export function diff({ target: path, json }: DiffArguments): void {
+async function findChanges({ target: path, other, root }: DiffArguments): Promise<Change[]> {
+  if (other !== undefined) return (await import('./image/layers.js')).diffOfImages(root, path, other);
   const target = realTarget(path);
   const records = readRecords();
   const record =
     records.find((known) => known.target === target) ?? records.find((known) => known.upper === target);
-  const changes = record === undefined ? diffDirectory(path) : diffMount(record);
+  return record === undefined ? diffDirectory(path) : diffMount(record);
+}
+
+export async function diff(args: DiffArguments): Promise<void> {
+  const { json } = args;
+  const changes = await findChanges(args);
   if (json) {
     const shown = changes.map((change) => ({ kind: change.kind, path: toText(change.path) }));
     process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);

@@ -9,15 +9,19 @@ import { nearestName } from '../mount/option-string.js';
 const COMMON = ['help', 'version', 'debug', 'json'];
 
 const KNOWN: Record<string, readonly string[]> = {
-  mount: ['options', 'lower', 'upper', 'work', 'read-only', 'foreground', 'driver'],
+  mount: ['options', 'lower', 'image', 'root', 'upper', 'work', 'read-only', 'foreground', 'driver'],
+  diff: ['root'],
   fsck: ['work', 'repair', 'userxattr'],
   unmount: ['detach'],
   umount: ['detach'],
 };
 
-/** Throws UsageError for the first unknown `--flag`, with the nearest known one. */
-export function refuseUnknownFlags(argv: readonly string[]): void {
-  const known = [...COMMON, ...(KNOWN[argv[0]] ?? [])];
+/** Throws UsageError for the first unknown `--flag`, with the nearest known one. `more` are flags by command. */
+export function refuseUnknownFlags(
+  argv: readonly string[],
+  more: Readonly<Record<string, readonly string[]>>,
+): void {
+  const known = [...COMMON, ...(KNOWN[argv[0]] ?? more[argv[0]] ?? [])];
   for (const word of argv) {
     if (word === '--' || argv[0] === 'completion' || word === '--get-yargs-completions') return;
     const name = /^--(?:no-)?([^=]+)/.exec(word)?.[1];

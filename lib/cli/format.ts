@@ -36,3 +36,10 @@ export function age(since: string): string {
   const count = Math.floor(seconds / size);
   return `${count} ${unit}${count === 1 ? '' : 's'} ago`;
 }
+
+/** As Docker writes sizes: `1536` is `1.54kB`. */
+export function decimalSize(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const step = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+  return `${Number((count / 1000 ** step).toPrecision(3))}${units[step]}`;
+}

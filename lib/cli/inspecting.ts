@@ -12,6 +12,9 @@ export interface ExplainArguments {
 
 export interface DiffArguments {
   target: string;
+  /** Given when two images are compared. */
+  other: string | undefined;
+  root: string | undefined;
   json: boolean;
 }
 
@@ -61,16 +64,19 @@ export const fsckCommand: CommandModule<unknown, FsckArguments> = {
 };
 
 export const diffCommand: CommandModule<unknown, DiffArguments> = {
-  command: 'diff <target>',
-  describe: 'What the upper changes: A added, C changed, D deleted',
+  command: 'diff <target> [other]',
+  describe: 'What an upper changes, or what differs from one image to another: A added, C changed, D deleted',
   builder: ((yargs: Argv) =>
     yargs
       .positional('target', {
         type: 'string',
         demandOption: true,
-        describe: 'A mount, or an upper directory',
+        describe: 'A mount, an upper directory, or an image',
       })
+      .positional('other', { type: 'string', describe: 'An image, to be compared with the first' })
+      .option('root', { type: 'string', nargs: 1, describe: 'The store of the images' })
       .option('json', asJson)
-      .example('$0 diff /mnt', 'Everything that was changed through the mount')) as never,
+      .example('$0 diff /mnt', 'Everything that was changed through the mount')
+      .example('$0 diff nginx:1.26 nginx:1.27', 'What differs from the first to the second')) as never,
   handler: async (args) => (await import('./diff.js')).diff(args),
 };

@@ -10,7 +10,13 @@ import { discardPreparedServer, prepareServer } from '../mount/background.js';
 import { parseDropIn, runDropIn } from './drop-in.js';
 import { reportFailure } from './failure.js';
 
-const COMMANDS = new Set(['mount', 'unmount', 'umount', 'mounts', 'explain', 'diff', 'fsck', 'completion']);
+/** Every command: their options may look like those of the forms without one. */
+const COMMANDS = new Set(
+  `mount unmount umount mounts list explain diff fsck completion
+  pull push search images inspect history tag rmi save load import export commit layers image system`.split(
+    /\s+/,
+  ),
+);
 
 /** Whether the command will want a server; a wrong guess costs a process that is ended at once. */
 function wantsServer(words: readonly string[]): boolean {

@@ -5,13 +5,15 @@ import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import type { DriverName } from '../mount/config.js';
 import type { MountOptions } from '../mount/mount.js';
-import { applyOptionString, emptyOptions } from '../mount/option-string.js';
+import { applyOptionString, emptyOptions, type ParsedOptions } from '../mount/option-string.js';
 import { absolute, carryOut } from './mounting.js';
 
 interface Arguments {
   target: string;
   options: string[];
   lower: string[];
+  image: string | undefined;
+  root: string | undefined;
   upper: string | undefined;
   work: string | undefined;
   'read-only': boolean | undefined;
@@ -38,6 +40,12 @@ function builder(yargs: Argv): Argv<Arguments> {
       default: [] as string[],
       describe: 'A read-only layer; give it again for each one, top first',
     })
+    .option('image', { type: 'string', nargs: 1, describe: 'An image of the store gives the layers' })
+    .option('root', {
+      type: 'string',
+      nargs: 1,
+      describe: 'The store; default TSOVERLAY_ROOT or /var/lib/tsoverlay',
+    })
     .option('upper', { type: 'string', describe: 'The writable layer; without it the mount is read-only' })
     .option('work', { type: 'string', describe: "An empty directory on the upper's file system" })
     .option('read-only', { type: 'boolean', describe: 'Nothing can be changed' })
@@ -49,15 +57,32 @@ function builder(yargs: Argv): Argv<Arguments> {
     })
     .option('json', { type: 'boolean', default: false, describe: 'Print what was mounted as JSON' })
     .example('$0 mount --lower top --lower base --upper changes --work work /mnt', 'Three layers at /mnt')
+    .example('$0 mount --image nginx --upper changes --work work /mnt', 'An image of the store, writable')
     .example('$0 mount -o lowerdir=top:base /mnt', 'Read-only')
     .example('$0 mount -o lowerdir=base,upperdir=changes,workdir=work /mnt', 'As overlayfs takes it');
 }
 
+/** Loaded only here: other mounts do not wait for what has to do with images. */
+async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<void> {
+  if (image === undefined) return;
+  const [{ Store }, { findImage }, { imageLayers }] = await Promise.all([
+    import('../image/store.js'),
+    import('../image/images.js'),
+    import('./image/archives.js'),
+  ]);
+  const store = Store.open(root);
+  const { lowers, userxattr } = imageLayers(store, findImage(store, image).image);
+  options.lowers.push(...lowers);
+  options.userxattr ??= userxattr;
+  options.source ??= image;
+}
+
 /** One meaning from both spellings. */
-function gather(args: Arguments): MountOptions {
+async function gather(args: Arguments): Promise<MountOptions> {
   const options = emptyOptions();
   for (const text of args.options) applyOptionString(options, text);
   options.lowers.push(...args.lower);
+  await addImage(options, args);
   if (args.upper !== undefined) options.upper = args.upper;
   if (args.work !== undefined) options.work = args.work;
   if (args['read-only'] !== undefined) options.readOnly = args['read-only'];
@@ -69,7 +94,7 @@ function gather(args: Arguments): MountOptions {
 
 async function handler(args: Arguments): Promise<void> {
   const target = resolve(args.target);
-  const options = gather(args);
+  const options = await gather(args);
   const announce = (serverPid: number): void => {
     if (args.json) {
       process.stdout.write(

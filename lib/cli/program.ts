@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { refuseUnknownFlags } from './flags.js';
+import { imageCommands, imageFlags } from './image/commands.js';
 import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
 import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
@@ -15,16 +16,19 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
-  refuseUnknownFlags(argv);
+  refuseUnknownFlags(argv, imageFlags);
   await yargs(argv)
     .scriptName('tsoverlay')
-    .usage('$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer.')
+    .usage(
+      '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, and the images that they come in.',
+    )
     .command(mountCommand)
     .command(unmountCommand)
     .command(mountsCommand)
     .command(explainCommand)
     .command(diffCommand)
     .command(fsckCommand)
+    .command([...imageCommands])
     .completion('completion', 'Print a script that completes commands and options in your shell')
     .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
     .demandCommand(1, 'no command is given; see `tsoverlay --help`')

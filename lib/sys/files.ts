@@ -21,6 +21,7 @@ export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
+export const LOCK_SHARED = 1;
 export const LOCK_EXCLUSIVE = 2;
 export const LOCK_NONBLOCKING = 4;
 

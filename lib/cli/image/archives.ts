@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay save`, `load`, `import`, `export` and `commit`. */
+import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { OverlayError, UsageError } from '../../base/errors.js';
+import {
+  type CreatedImage,
+  commitUpper,
+  type ImageNotes,
+  importArchive,
+  importDirectory,
+} from '../../image/create-image.js';
+import { findImage, type Image, listImages } from '../../image/images.js';
+import { loadImages } from '../../image/load.js';
+import { packView } from '../../image/pack.js';
+import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { familiarName, fullName, parseName, parseReference } from '../../image/reference.js';
+import { saveImages } from '../../image/save.js';
+import { Store } from '../../image/store.js';
+import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
+import type { LayerSet } from '../../overlay/open.js';
+import { openUnion } from '../../overlay/open.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { realTarget } from '../targets.js';
+import type {
+  CommitArguments,
+  ExportArguments,
+  ImportArguments,
+  LoadArguments,
+  SaveArguments,
+} from './commands.js';
+import { configChange } from './config-changes.js';
+import { layersOfMount } from './in-use.js';
+import { limitsFrom } from './limits.js';
+
+/** Writes to a file that appears when it is whole, or to standard output, which must be no terminal. */
+async function writeOut(
+  bytes: Iterable<Buffer> | AsyncIterable<Buffer>,
+  path: string | undefined,
+): Promise<void> {
+  if (path === undefined || path === '-') {
+    if (process.stdout.isTTY)
+      throw new UsageError('an archive is nothing for a terminal', 'give --output FILE or redirect it');
+    await pipeline(Readable.from(bytes, { objectMode: false }), process.stdout);
+    return;
+  }
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await pipeline(Readable.from(bytes, { objectMode: false }), createWriteStream(temporary));
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    if (cause instanceof OverlayError) throw cause;
+    throw new OverlayError({ operation: 'write', path, reason: (cause as Error).message, cause });
+  }
+}
+
+export async function save({ root, names, output }: SaveArguments): Promise<void> {
+  await writeOut(saveImages(Store.open(root), names), output);
+}
+
+export async function load(args: LoadArguments): Promise<void> {
+  const path = args.input ?? '-';
+  if (path === '-' && process.stdin.isTTY)
+    throw new UsageError('there is no archive to load', 'give --input FILE or redirect one');
+  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
+  const loaded = await loadImages(Store.open(args.root), path, { platform, limits: limitsFrom(args) });
+  for (const { id, name } of loaded) {
+    if (args.quiet) process.stdout.write(`${name ?? id}\n`);
+    else
+      process.stdout.write(
+        name === undefined ? `Loaded image ID: ${id}\n` : `Loaded image: ${familiarName(parseName(name))}\n`,
+      );
+  }
+}
+
+function notesFrom(
+  args: Pick<ImportArguments, 'message' | 'change'>,
+  reference: string | undefined,
+  createdBy: string,
+): ImageNotes {
+  return {
+    name: reference === undefined ? undefined : fullName(parseReference(reference)),
+    comment: args.message,
+    createdBy,
+    configure: configChange(args.change),
+  };
+}
+
+export async function importRoot(args: ImportArguments): Promise<void> {
+  const store = Store.open(args.root);
+  const notes = {
+    ...notesFrom(args, args.reference, `import ${args.source}`),
+    ...(args.platform === undefined ? {} : { platform: parsePlatform(args.platform) }),
+  };
+  printCreated(await importFrom(store, args, notes));
+}
+
+async function importFrom(store: Store, args: ImportArguments, notes: ImageNotes): Promise<CreatedImage> {
+  const { source } = args;
+  if (source === '-') return importArchive(store, process.stdin, 'standard input', limitsFrom(args), notes);
+  const stat = statSync(source, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    throw new OverlayError({
+      operation: 'import',
+      path: source,
+      reason: 'there is no such file or directory',
+    });
+  }
+  if (stat.isDirectory()) return importDirectory(store, resolve(source), notes);
+  return importArchive(
+    store,
+    createReadStream(source, { highWaterMark: 256 * 1024 }),
+    source,
+    limitsFrom(args),
+    notes,
+  );
+}
+
+function printCreated({ id }: CreatedImage): void {
+  process.stdout.write(`${id}\n`);
+}
+
+/** A mount's merged view, or an image's. */
+export async function exportView({ root, source, output }: ExportArguments): Promise<void> {
+  const target = realTarget(source);
+  const record = readRecords().find((known) => known.target === target);
+  const layers = record === undefined ? layersOfImage(root, source) : layersOf(record);
+  const union = openUnion(layers);
+  try {
+    await writeOut(packView(union), output);
+  } finally {
+    union.close();
+  }
+}
+
+function layersOfImage(root: string | undefined, name: string): LayerSet {
+  const store = Store.open(root);
+  return imageLayers(store, findImage(store, name).image);
+}
+
+/** What is mounted for an image, top first. */
+export function imageLayers(store: Store, { config }: Image): LayerSet {
+  const lowers = config.rootfs.diff_ids.map((diffId) => store.diffPath(diffId)).reverse();
+  return { lowers, userxattr: !hasTrustedAttributes() };
+}
+
+export async function commit(args: CommitArguments): Promise<void> {
+  const store = Store.open(args.root);
+  const path = realTarget(args.source);
+  const record = readRecords().find(({ target, upper }) => target === path || upper === path);
+  const base =
+    args.image === undefined ? baseOf(store, record, args.source) : findImage(store, args.image).image;
+  const upper = record?.upper ?? path;
+  if (statSync(upper, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new OverlayError({
+      operation: 'commit',
+      path: args.source,
+      reason: 'it is neither a mount nor an upper directory',
+    });
+  }
+  const layers = { ...imageLayers(store, base), upper };
+  const notes = { ...notesFrom(args, args.reference, `commit ${args.source}`), author: args.author };
+  printCreated(await commitUpper(store, base, layers, notes));
+}
+
+/** The image that a mount's lower layers are. */
+function baseOf(store: Store, record: MountRecordFile | undefined, source: string): Image {
+  const remedy = 'name the image that it was mounted on with --image';
+  if (record === undefined) {
+    throw new OverlayError({
+      operation: 'commit',
+      path: source,
+      reason: 'it is not mounted, so its image is not known',
+      remedy,
+    });
+  }
+  if (record.upper === null) {
+    throw new OverlayError({
+      operation: 'commit',
+      path: source,
+      reason: 'it is mounted read-only: there is nothing to commit',
+    });
+  }
+  const layers = layersOfMount(store, record)?.join();
+  const image = listImages(store).find(({ config }) => config.rootfs.diff_ids.join() === layers);
+  if (image !== undefined) return image;
+  throw new OverlayError({
+    operation: 'commit',
+    path: source,
+    reason: 'its layers are those of no image in the store',
+    remedy,
+  });
+}

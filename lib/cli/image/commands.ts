@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The commands about images: their words, arguments and options, as Docker's users
+ * know them. What they do is loaded when they are run.
+ */
+import type { Argv, CommandModule, Options } from 'yargs';
+import type { LimitArguments } from './limits.js';
+
+interface RootArgument {
+  root: string | undefined;
+}
+
+export interface PullArguments extends RootArgument, LimitArguments {
+  name: string;
+  platform: string | undefined;
+  quiet: boolean;
+  'all-tags': boolean;
+}
+
+export interface PushArguments extends RootArgument {
+  name: string;
+  quiet: boolean;
+}
+
+export interface SearchArguments {
+  registry: string;
+  term: string | undefined;
+  tags: boolean;
+  json: boolean;
+}
+
+export interface ListArguments extends RootArgument {
+  repository: string | undefined;
+  filter: string[];
+  format: string | undefined;
+  quiet: boolean;
+  digests: boolean;
+  'no-trunc': boolean;
+}
+
+export interface InspectArguments extends RootArgument {
+  names: string[];
+  format: string | undefined;
+}
+
+export interface HistoryArguments extends RootArgument {
+  name: string;
+  format: string | undefined;
+  quiet: boolean;
+  human: boolean;
+  'no-trunc': boolean;
+}
+
+export interface TagArguments extends RootArgument {
+  source: string;
+  name: string;
+}
+
+export interface RemoveArguments extends RootArgument {
+  names: string[];
+  force: boolean;
+}
+
+export interface PruneArguments extends RootArgument {
+  all: boolean;
+  force: boolean;
+  filter: string[];
+}
+
+export interface SaveArguments extends RootArgument {
+  names: string[];
+  output: string | undefined;
+}
+
+export interface LoadArguments extends RootArgument, LimitArguments {
+  input: string | undefined;
+  platform: string | undefined;
+  quiet: boolean;
+}
+
+export interface ImportArguments extends RootArgument, LimitArguments {
+  source: string;
+  reference: string | undefined;
+  platform: string | undefined;
+  message: string | undefined;
+  change: string[];
+}
+
+export interface ExportArguments extends RootArgument {
+  source: string;
+  output: string | undefined;
+}
+
+export interface CommitArguments extends RootArgument {
+  source: string;
+  reference: string | undefined;
+  image: string | undefined;
+  author: string | undefined;
+  message: string | undefined;
+  change: string[];
+}
+
+export interface LayersArguments extends RootArgument {
+  name: string;
+  files: boolean;
+  json: boolean;
+  'no-trunc': boolean;
+  ci: boolean;
+  'min-efficiency': number;
+  'max-wasted': string | undefined;
+}
+
+export interface UsageArguments extends RootArgument {
+  format: string | undefined;
+}
+
+export interface CheckArguments extends RootArgument {
+  repair: boolean;
+  json: boolean;
+}
+
+const text = (describe: string, alias?: string): Options => ({
+  type: 'string',
+  nargs: 1,
+  describe,
+  ...(alias === undefined ? {} : { alias }),
+});
+const flag = (describe: string, alias?: string): Options => ({
+  type: 'boolean',
+  default: false,
+  describe,
+  ...(alias === undefined ? {} : { alias }),
+});
+const several = (describe: string, alias?: string): Options => ({
+  ...text(describe, alias),
+  array: true,
+  default: [],
+});
+
+const ROOT = { root: text('The store; default TSOVERLAY_ROOT or /var/lib/tsoverlay') };
+const QUIET = { quiet: flag('Print names or ids only', 'q') };
+const WHOLE = { 'no-trunc': flag('Print ids and texts whole') };
+const FORMAT = { format: text('json, or a template as in "{{.ID}} {{.Size}}"') };
+const JSON_OUT = { json: flag('Print it as JSON') };
+const PLATFORM = { platform: text('OS/ARCHITECTURE[/VARIANT]; default this machine') };
+const LIMITS = {
+  'max-layer-size': text('Refuse a layer whose files are larger together, as in 20g; default 128g'),
+  'max-layer-entries': {
+    type: 'number',
+    nargs: 1,
+    describe: 'Refuse a layer with more files; default 4000000',
+  },
+} satisfies Record<string, Options>;
+const NOTES = {
+  message: text('A comment for the history', 'm'),
+  change: several('An instruction of a Dockerfile for the configuration, as in \'CMD ["nginx"]\'', 'c'),
+};
+
+interface Wording {
+  command: string;
+  describe: string;
+  options: Record<string, Options>;
+  examples?: [command: string, what: string][];
+}
+
+const optionNames = new Map<CommandModule, readonly string[]>();
+
+/** What yargs is given. `run` is called with the arguments. */
+function define<T>(
+  { command, describe, options, examples }: Wording,
+  run: (args: T) => Promise<void>,
+): CommandModule {
+  const module: CommandModule = {
+    command,
+    describe,
+    builder: (yargs: Argv) => {
+      let built = yargs.options(options);
+      for (const [line, what] of examples ?? []) built = built.example(`$0 ${line}`, what);
+      return built;
+    },
+    handler: (args) => run(args as T),
+  };
+  optionNames.set(module, Object.keys(options));
+  return module;
+}
+
+const definitions = {
+  pull: define<PullArguments>(
+    {
+      command: 'pull <name>',
+      describe: 'Get an image from a registry or a mirror',
+      options: {
+        ...ROOT,
+        ...PLATFORM,
+        ...QUIET,
+        'all-tags': flag('All tags of the repository', 'a'),
+        ...LIMITS,
+      },
+      examples: [
+        ['pull nginx', 'nginx:latest of Docker Hub'],
+        ['pull localhost:5000/app@sha256:…', 'Exactly that one'],
+      ],
+    },
+    async (args) => (await import('./transfer.js')).pull(args),
+  ),
+  push: define<PushArguments>(
+    { command: 'push <name>', describe: 'Put an image into a registry', options: { ...ROOT, ...QUIET } },
+    async (args) => (await import('./transfer.js')).push(args),
+  ),
+  search: define<SearchArguments>(
+    {
+      command: 'search <registry> [term]',
+      describe: 'List the repositories of a registry, or with --tags the tags of a repository',
+      options: { tags: flag('List tags'), ...JSON_OUT },
+      examples: [['search localhost:5000 nginx', 'Repositories that have nginx in their name']],
+    },
+    async (args) => (await import('./transfer.js')).search(args),
+  ),
+  list: define<ListArguments>(
+    {
+      command: 'images [repository]',
+      describe: 'List images; SHARED is what other images have too',
+      options: {
+        ...ROOT,
+        filter: several('dangling=, label=, before=, since=, reference=', 'f'),
+        ...FORMAT,
+        ...QUIET,
+        digests: flag('Show digests'),
+        ...WHOLE,
+      },
+    },
+    async (args) => (await import('./list.js')).listImagesCommand(args),
+  ),
+  inspect: define<InspectArguments>(
+    {
+      command: 'inspect <names..>',
+      describe: 'Everything about images, as JSON',
+      options: { ...ROOT, format: { ...FORMAT.format, alias: 'f' } },
+    },
+    async (args) => (await import('./inspect.js')).inspect(args),
+  ),
+  history: define<HistoryArguments>(
+    {
+      command: 'history <name>',
+      describe: 'What made each layer of an image',
+      options: {
+        ...ROOT,
+        ...FORMAT,
+        ...QUIET,
+        ...WHOLE,
+        human: { type: 'boolean', default: true, alias: 'H', describe: 'Sizes and times for people' },
+      },
+    },
+    async (args) => (await import('./inspect.js')).history(args),
+  ),
+  tag: define<TagArguments>(
+    { command: 'tag <source> <name>', describe: 'Give an image one more name', options: ROOT },
+    async (args) => (await import('./names.js')).tag(args),
+  ),
+  remove: define<RemoveArguments>(
+    {
+      command: 'rmi <names..>',
+      describe: 'Remove names, and images that have no other',
+      options: { ...ROOT, force: flag('Remove an image by id though it has several names', 'f') },
+    },
+    async (args) => (await import('./names.js')).remove(args),
+  ),
+  prune: define<PruneArguments>(
+    {
+      command: 'prune',
+      describe: 'Remove images without a name and what nothing uses',
+      options: {
+        ...ROOT,
+        all: flag('All images that are not in use', 'a'),
+        force: flag('Do not ask', 'f'),
+        filter: several('until=, label=, label!='),
+      },
+    },
+    async (args) => (await import('./names.js')).prune(args),
+  ),
+  save: define<SaveArguments>(
+    {
+      command: 'save <names..>',
+      describe: 'Write images to an archive that Docker, Podman and OCI tools read',
+      options: { ...ROOT, output: text('A file; default standard output', 'o') },
+    },
+    async (args) => (await import('./archives.js')).save(args),
+  ),
+  load: define<LoadArguments>(
+    {
+      command: 'load',
+      describe: 'Take images from an archive or an OCI layout',
+      options: {
+        ...ROOT,
+        input: text('A file or a directory; default standard input', 'i'),
+        ...PLATFORM,
+        ...QUIET,
+        ...LIMITS,
+      },
+    },
+    async (args) => (await import('./archives.js')).load(args),
+  ),
+  import: define<ImportArguments>(
+    {
+      command: 'import <source> [reference]',
+      describe: 'Make an image of a root file system: an archive, a directory, or - for standard input',
+      options: { ...ROOT, ...PLATFORM, ...NOTES, ...LIMITS },
+    },
+    async (args) => (await import('./archives.js')).importRoot(args),
+  ),
+  export: define<ExportArguments>(
+    {
+      command: 'export <source>',
+      describe: 'Write the merged view of a mount or an image as a tar archive',
+      options: { ...ROOT, output: text('A file; default standard output', 'o') },
+    },
+    async (args) => (await import('./archives.js')).exportView(args),
+  ),
+  commit: define<CommitArguments>(
+    {
+      command: 'commit <source> [reference]',
+      describe: 'Make an image of what was changed in a mount, or of an upper directory',
+      options: {
+        ...ROOT,
+        image: text('The image below an upper that is not mounted'),
+        author: text('Who made it', 'a'),
+        ...NOTES,
+      },
+      examples: [['commit /mnt my-nginx:patched', 'The upper becomes a layer on top of the mounted image']],
+    },
+    async (args) => (await import('./archives.js')).commit(args),
+  ),
+  layers: define<LayersArguments>(
+    {
+      command: 'layers <name>',
+      describe: 'What each layer adds, changes, removes, and how many bytes are wasted',
+      options: {
+        ...ROOT,
+        files: flag('List the files of each layer'),
+        ...JSON_OUT,
+        ...WHOLE,
+        ci: flag('Fail when more is wasted than the thresholds allow'),
+        'min-efficiency': { type: 'number', nargs: 1, default: 0.95, describe: 'Seen bytes of all bytes' },
+        'max-wasted': text('Bytes, as in 20m'),
+      },
+    },
+    async (args) => (await import('./layers.js')).layers(args),
+  ),
+  usage: define<UsageArguments>(
+    {
+      command: 'df',
+      describe: 'What the store takes, and what could be given back',
+      options: { ...ROOT, ...FORMAT },
+    },
+    async (args) => (await import('./system.js')).usage(args),
+  ),
+  check: define<CheckArguments>(
+    {
+      command: 'check',
+      describe: 'Prove that the store is whole; with --repair take away what is not',
+      options: { ...ROOT, repair: flag('Remove damaged content, so that it can be got again'), ...JSON_OUT },
+    },
+    async (args) => (await import('./system.js')).check(args),
+  ),
+};
+
+/** The same command under another word: `image ls` is `images`. */
+function under(command: CommandModule, words: string): CommandModule {
+  return { ...command, command: words };
+}
+
+function group(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
+  return {
+    command: name,
+    describe,
+    builder: (yargs: Argv) => {
+      for (const command of commands) yargs.command(command);
+      return yargs
+        .demandCommand(1, `no command is given; see \`tsoverlay ${name} --help\``)
+        .recommendCommands();
+    },
+    handler: () => undefined,
+  };
+}
+
+const { list, remove, usage, check, prune, ...plain } = definitions;
+
+/** The long options of each command, by its first word; a group has those of all its commands. */
+export const imageFlags: Readonly<Record<string, readonly string[]>> = flagsByWord();
+
+function flagsByWord(): Record<string, readonly string[]> {
+  const known: Record<string, readonly string[]> = {};
+  for (const command of Object.values(definitions)) known[firstWord(command)] = optionNames.get(command)!;
+  known.image = Object.values(known).flat();
+  known.system = [...known.df, ...known.check];
+  return known;
+}
+
+function firstWord({ command }: CommandModule): string {
+  return [command].flat()[0]!.split(' ')[0];
+}
+
+export const imageCommands: readonly CommandModule[] = [
+  ...Object.values(plain),
+  list,
+  remove,
+  group('image', 'Commands about images', [
+    under(list, 'ls [repository]'),
+    under(remove, 'rm <names..>'),
+    prune,
+    ...['pull', 'push', 'inspect', 'history', 'tag', 'save', 'load', 'import'].map(
+      (name) => plain[name as keyof typeof plain],
+    ),
+  ]),
+  group('system', 'Commands about the store', [usage, check]),
+];

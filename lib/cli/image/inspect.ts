@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay inspect` and `tsoverlay history`, in the shapes that Docker's users know. */
+import { layerSize } from '../../image/collect.js';
+import type { Digest } from '../../image/digest.js';
+import { findImage, type Image } from '../../image/images.js';
+import type { HistoryEntry } from '../../image/manifest.js';
+import { familiarName, familiarRepository, parseName } from '../../image/reference.js';
+import { Store } from '../../image/store.js';
+import { age, decimalSize } from '../format.js';
+import { compileTemplate } from '../go-template.js';
+import { printListing } from '../listing.js';
+import type { HistoryArguments, InspectArguments } from './commands.js';
+import { shownId } from './list.js';
+
+/** As `docker image inspect` answers it. */
+function describe(store: Store, image: Image): Record<string, unknown> {
+  const { config, manifest } = image;
+  const diffIds = config.rootfs.diff_ids;
+  const paths = diffIds.map((diffId) => store.diffPath(diffId)).reverse();
+  return {
+    Id: image.id,
+    RepoTags: image.names.map((name) => familiarName(parseName(name))),
+    RepoDigests: image.repositoryDigests.map((name) => {
+      const reference = parseName(name);
+      return `${familiarRepository(reference)}@${reference.digest}`;
+    }),
+    Parent: '',
+    Comment: config.history?.at(-1)?.comment ?? '',
+    Created: config.created ?? '',
+    Author: config.author ?? '',
+    Config: config.config ?? {},
+    Architecture: config.architecture,
+    ...(config.variant === undefined ? {} : { Variant: config.variant }),
+    Os: config.os,
+    Size: diffIds.reduce((sum, diffId) => sum + layerSize(store, diffId), 0),
+    GraphDriver: { Name: 'tsoverlay', Data: { LowerDir: paths.join(':') } },
+    RootFS: { Type: 'layers', Layers: diffIds },
+    Descriptor: { mediaType: image.mediaType, digest: image.manifestDigest },
+    Manifest: { Config: manifest.config.digest, Layers: manifest.layers },
+  };
+}
+
+export function inspect(args: InspectArguments): void {
+  const store = Store.open(args.root);
+  const described = args.names.map((name) => describe(store, findImage(store, name).image));
+  if (args.format === undefined || args.format === 'json') {
+    process.stdout.write(`${JSON.stringify(described, null, 4)}\n`);
+    return;
+  }
+  const template = compileTemplate(args.format);
+  for (const image of described) process.stdout.write(`${template(image)}\n`);
+}
+
+export interface HistoryStep {
+  entry: HistoryEntry;
+  /** The layer that the step made; undefined where it made none. */
+  diffId: Digest | undefined;
+}
+
+/** What made each layer, bottom first; an image whose history is missing or does not fit has its layers alone. */
+export function historyOf({ config }: Image): HistoryStep[] {
+  const diffIds = config.rootfs.diff_ids;
+  const history = config.history ?? [];
+  if (history.filter(({ empty_layer: empty }) => empty !== true).length !== diffIds.length) {
+    return diffIds.map((diffId) => ({ entry: {}, diffId }));
+  }
+  let next = 0;
+  return history.map((entry) => ({
+    entry,
+    diffId: entry.empty_layer === true ? undefined : diffIds[next++],
+  }));
+}
+
+const LONGEST_COMMAND = 45;
+
+export function history(args: HistoryArguments): void {
+  const store = Store.open(args.root);
+  const { image } = findImage(store, args.name);
+  const whole = args['no-trunc'];
+  const steps = historyOf(image).reverse();
+  const rows = steps.map(({ entry, diffId }, index) => {
+    const command = (entry.created_by ?? '').replaceAll(/\s+/g, ' ');
+    const size = diffId === undefined ? 0 : layerSize(store, diffId);
+    return {
+      // Only the top of an image has an id; what it was built from is not kept.
+      ID: index === 0 ? shownId(image.id, whole) : '<missing>',
+      CreatedSince: entry.created === undefined ? 'N/A' : age(entry.created),
+      CreatedAt: entry.created ?? 'N/A',
+      CreatedBy:
+        whole || command.length <= LONGEST_COMMAND ? command : `${command.slice(0, LONGEST_COMMAND - 1)}…`,
+      Size: args.human ? decimalSize(size) : String(size),
+      Comment: entry.comment ?? '',
+    };
+  });
+  const columns = [
+    { title: 'IMAGE', field: 'ID' },
+    { title: 'CREATED', field: args.human ? 'CreatedSince' : 'CreatedAt' },
+    { title: 'CREATED BY', field: 'CreatedBy' },
+    { title: 'SIZE', field: 'Size' },
+    { title: 'COMMENT', field: 'Comment' },
+  ];
+  printListing(rows, columns, 'ID', args);
+}

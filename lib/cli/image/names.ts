@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay tag`, `rmi` and `image prune`. */
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { type Collected, collect } from '../../image/collect.js';
+import { type Digest, shortId } from '../../image/digest.js';
+import { findImage, forgetImage, type Image, listImages, tagImage, untag } from '../../image/images.js';
+import { familiarName, parseName } from '../../image/reference.js';
+import { Store } from '../../image/store.js';
+import { confirm } from '../confirm.js';
+import { parseFilters, parseMoment } from '../filters.js';
+import { decimalSize } from '../format.js';
+import type { PruneArguments, RemoveArguments, TagArguments } from './commands.js';
+import { mountedLayers } from './in-use.js';
+import { createdAt } from './list.js';
+
+export async function tag({ root, source, name }: TagArguments): Promise<void> {
+  await tagImage(Store.open(root), source, name);
+}
+
+/** Where an image is mounted: a mount that has its topmost layer has it whole. */
+function mountsOf(image: Image, mounted: ReadonlyMap<Digest, string[]>): string[] {
+  const top = image.config.rootfs.diff_ids.at(-1);
+  return top === undefined ? [] : (mounted.get(top) ?? []);
+}
+
+function shown(name: string): string {
+  return familiarName(parseName(name));
+}
+
+export async function remove({ root, names, force }: RemoveArguments): Promise<void> {
+  const store = Store.open(root);
+  const mounted = mountedLayers(store);
+  const failures: Error[] = [];
+  for (const text of names) {
+    try {
+      await removeOne(store, text, force, mounted);
+    } catch (failure) {
+      if (!(failure instanceof OverlayError)) throw failure;
+      failures.push(failure);
+    }
+  }
+  report(collect(store, new Set(mounted.keys())));
+  if (failures.length === 1) throw failures[0];
+  for (const failure of failures) process.stderr.write(`tsoverlay: ${failure.message}\n`);
+  if (failures.length > 0) process.exitCode = 1;
+}
+
+async function removeOne(
+  store: Store,
+  text: string,
+  force: boolean,
+  mounted: ReadonlyMap<Digest, string[]>,
+): Promise<void> {
+  const { image, name } = findImage(store, text);
+  const goes = name === undefined || image.names.length === 1;
+  if (goes) refuseUsed(image, text, mounted);
+  if (name === undefined && image.names.length > 1 && !force) {
+    throw new OverlayError({
+      operation: 'remove image',
+      path: text,
+      reason: `it has several names: ${image.names.map(shown).join(', ')}`,
+      remedy: 'remove them by name, or give --force',
+    });
+  }
+  for (const removed of name === undefined ? image.names : [name])
+    process.stdout.write(`Untagged: ${shown(removed)}\n`);
+  if (goes) {
+    await forgetImage(store, image.manifestDigest);
+    process.stdout.write(`Deleted: ${image.id}\n`);
+  } else await untag(store, name);
+}
+
+/** Not even --force takes the layers of a mount away: the programs in it would lose their files. */
+function refuseUsed(image: Image, text: string, mounted: ReadonlyMap<Digest, string[]>): void {
+  const targets = mountsOf(image, mounted);
+  if (targets.length === 0) return;
+  throw new OverlayError({
+    operation: 'remove image',
+    path: text,
+    reason: `it is mounted at ${targets.join(', ')}`,
+    remedy: `unmount it first with \`tsoverlay unmount ${targets[0]}\``,
+  });
+}
+
+function report(collected: Collected | undefined): void {
+  if (collected === undefined) {
+    process.stderr.write(
+      'tsoverlay: others use the store; `tsoverlay image prune` gives the space back later\n',
+    );
+    return;
+  }
+  for (const diffId of collected.layers) process.stdout.write(`Deleted: ${diffId}\n`);
+}
+
+export async function prune(args: PruneArguments): Promise<void> {
+  const filters = parseFilters(args.filter, ['until', 'label', 'label!']);
+  const what = args.all ? 'all images that nothing uses' : 'all images without a name';
+  if (!args.force && !(await confirm(`This removes ${what} from the store. Go on?`))) {
+    throw new UsageError('nothing was removed', 'answer y, or give --force');
+  }
+  const store = Store.open(args.root);
+  const mounted = mountedLayers(store);
+  const until = Math.min(
+    ...(filters.get('until') ?? []).map((text) => parseMoment(text)),
+    Number.POSITIVE_INFINITY,
+  );
+  const goes = (image: Image): boolean =>
+    (args.all || image.names.length === 0) &&
+    mountsOf(image, mounted).length === 0 &&
+    (until === Number.POSITIVE_INFINITY || createdAt(image) < until) &&
+    (filters.get('label') ?? []).every((label) => hasLabel(image, label)) &&
+    !(filters.get('label!') ?? []).some((label) => hasLabel(image, label));
+  const removed = listImages(store).filter(goes);
+  for (const image of removed) await forgetImage(store, image.manifestDigest);
+  const collected = collect(store, new Set(mounted.keys()));
+  printPruned(removed, collected);
+}
+
+function hasLabel({ config }: Image, text: string): boolean {
+  const [key, ...value] = text.split('=');
+  const label = config.config?.Labels?.[key];
+  return label !== undefined && (value.length === 0 || label === value.join('='));
+}
+
+function printPruned(removed: readonly Image[], collected: Collected | undefined): void {
+  if (removed.length > 0) process.stdout.write('Deleted Images:\n');
+  for (const image of removed) {
+    for (const name of image.names) process.stdout.write(`untagged: ${shown(name)}\n`);
+    process.stdout.write(`deleted: ${shortId(image.id)}\n`);
+  }
+  report(collected);
+  process.stdout.write(`Total reclaimed space: ${decimalSize(collected?.freed ?? 0)}\n`);
+}

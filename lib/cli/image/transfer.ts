@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay pull`, `push` and `search`. */
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { findCredentials } from '../../image/credentials.js';
+import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { pullImage } from '../../image/pull.js';
+import { pushImage } from '../../image/push.js';
+import {
+  familiarName,
+  familiarRepository,
+  fullName,
+  parseName,
+  parseReference,
+} from '../../image/reference.js';
+import { listRepositories, Repository } from '../../image/registry.js';
+import { endpointsFor, readRegistryConfig } from '../../image/registry-config.js';
+import { RegistryHttp } from '../../image/registry-http.js';
+import { Store } from '../../image/store.js';
+import { interruptible } from '../interruption.js';
+import type { PullArguments, PushArguments, SearchArguments } from './commands.js';
+import { limitsFrom } from './limits.js';
+import { transferProgress } from './progress.js';
+
+export async function pull(args: PullArguments): Promise<void> {
+  const store = Store.open(args.root);
+  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
+  const options = {
+    platform,
+    registries: readRegistryConfig(),
+    progress: transferProgress(args.quiet),
+    limits: limitsFrom(args),
+  };
+  for (const name of await namesToPull(args)) {
+    const reference = parseReference(name);
+    const { digest, isNew } = await interruptible((signal) =>
+      pullImage(store, reference, { ...options, signal }),
+    );
+    if (args.quiet) {
+      process.stdout.write(`${fullName(reference)}\n`);
+      continue;
+    }
+    const outcome = isNew ? 'Downloaded newer image' : 'Image is up to date';
+    process.stdout.write(
+      `Digest: ${digest}\nStatus: ${outcome} for ${familiarName(reference)}\n${fullName(reference)}\n`,
+    );
+  }
+}
+
+/** With --all-tags every tag of the repository. */
+async function namesToPull({ name, 'all-tags': all }: PullArguments): Promise<string[]> {
+  if (!all) return [name];
+  const repository = parseName(name);
+  if (repository.tag !== undefined || repository.digest !== undefined) {
+    throw new UsageError('--all-tags does not go with a tag or a digest', 'give the repository alone');
+  }
+  const tags = await tagsOf(name);
+  return tags.map((tag) => `${familiarRepository(repository)}:${tag}`);
+}
+
+async function tagsOf(name: string): Promise<string[]> {
+  const { domain, path } = parseName(name);
+  return withRegistry(domain, async (http) => {
+    const tags = await new Repository(http, path).listTags();
+    if (tags !== undefined) return tags;
+    throw new OverlayError({
+      operation: 'list the tags of',
+      path: name,
+      reason: 'the registry has no such repository',
+    });
+  });
+}
+
+async function withRegistry<T>(domain: string, work: (http: RegistryHttp) => Promise<T>): Promise<T> {
+  const endpoint = endpointsFor(domain, { ...readRegistryConfig(), mirrors: [] })[0];
+  const http = new RegistryHttp(endpoint, findCredentials(domain));
+  try {
+    return await work(http);
+  } finally {
+    http.close();
+  }
+}
+
+export async function push(args: PushArguments): Promise<void> {
+  const store = Store.open(args.root);
+  const digest = await pushImage(store, args.name, {
+    registries: readRegistryConfig(),
+    progress: transferProgress(args.quiet),
+  });
+  const reference = parseReference(args.name);
+  process.stdout.write(args.quiet ? `${fullName(reference)}\n` : `${reference.tag}: digest: ${digest}\n`);
+}
+
+/** The repositories of a registry, or the tags of a repository, that hold a word. */
+export async function search({ registry, term, tags, json }: SearchArguments): Promise<void> {
+  const found = tags ? await tagsOf(registry) : await repositoriesOf(registry);
+  const shown = found.filter((name) => term === undefined || name.includes(term));
+  if (json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+  else for (const name of shown) process.stdout.write(`${name}\n`);
+}
+
+async function repositoriesOf(registry: string): Promise<string[]> {
+  return withRegistry(registry, async (http) => {
+    const repositories = await listRepositories(http);
+    if (repositories !== undefined) return repositories;
+    throw new OverlayError({
+      operation: 'search',
+      path: registry,
+      reason: 'the registry does not list what it has',
+      remedy: 'name a repository and give --tags',
+    });
+  });
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/** Making images here: from an upper on top of an image, from a tree, from an archive of one. */
+import { Readable } from 'node:stream';
+import { OverlayError } from '../base/errors.js';
+import { type LayerSet, openUnion } from '../overlay/open.js';
+import { type Compression, gzipCompressor } from './compression.js';
+import type { Digest } from './digest.js';
+import { type Image, nameImage } from './images.js';
+import { type StoredLayer, storeLayer } from './layer-store.js';
+import {
+  type Descriptor,
+  encodeDocument,
+  type HistoryEntry,
+  type ImageConfig,
+  type Manifest,
+  OCI_CONFIG,
+  OCI_LAYER,
+  OCI_LAYER_GZIP,
+  OCI_MANIFEST,
+  type RunConfig,
+} from './manifest.js';
+import { packUpper, packView } from './pack.js';
+import { hostPlatform, type Platform } from './platform.js';
+import type { Store } from './store.js';
+import { StoreLock } from './store-lock.js';
+import type { UnpackLimits } from './unpack.js';
+
+/** What is said of a new image besides its files. */
+export interface ImageNotes {
+  /** In full; without one it has none. */
+  name?: string | undefined;
+  author?: string | undefined;
+  comment?: string | undefined;
+  /** What made it, for the history. */
+  createdBy?: string | undefined;
+  /** Changes the configuration that containers are started with. */
+  configure?: ((config: RunConfig) => RunConfig) | undefined;
+  platform?: Platform | undefined;
+}
+
+export interface CreatedImage {
+  id: Digest;
+  manifestDigest: Digest;
+}
+
+/** Seconds since 1970 that stand for now: SOURCE_DATE_EPOCH (reproducible-builds.org) or the clock. */
+function now(): Date {
+  const epoch = process.env.SOURCE_DATE_EPOCH;
+  return epoch !== undefined && /^\d+$/.test(epoch) ? new Date(Number(epoch) * 1000) : new Date();
+}
+
+function layerDescriptor({ digest, size }: StoredLayer, compression: Compression): Descriptor {
+  const mediaType = { none: OCI_LAYER, gzip: OCI_LAYER_GZIP, zstd: `${OCI_LAYER}+zstd` }[compression];
+  return { mediaType, digest, size };
+}
+
+/** A configuration that shares nothing with the base's and has no more than it needs. */
+function compose(base: Image | undefined, layer: StoredLayer, notes: ImageNotes): ImageConfig {
+  const created = now().toISOString();
+  const step: HistoryEntry = {
+    created,
+    ...(notes.createdBy === undefined ? {} : { created_by: notes.createdBy }),
+    ...(notes.author === undefined ? {} : { author: notes.author }),
+    ...(notes.comment === undefined ? {} : { comment: notes.comment }),
+  };
+  const before = base?.config;
+  const { os, architecture, variant } = notes.platform ?? before ?? hostPlatform();
+  const config = notes.configure?.(structuredClone(before?.config ?? {})) ?? before?.config;
+  return {
+    ...before,
+    created,
+    ...(notes.author === undefined ? {} : { author: notes.author }),
+    os,
+    architecture,
+    ...(variant === undefined ? {} : { variant }),
+    ...(config === undefined ? {} : { config }),
+    rootfs: { type: 'layers', diff_ids: [...(before?.rootfs.diff_ids ?? []), layer.diffId] },
+    history: [...(before?.history ?? []), step],
+  };
+}
+
+async function keepImage(
+  store: Store,
+  base: Image | undefined,
+  layer: StoredLayer,
+  compression: Compression,
+  notes: ImageNotes,
+): Promise<CreatedImage> {
+  const config = encodeDocument(compose(base, layer, notes));
+  const id = store.writeDocument(config);
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    config: { mediaType: OCI_CONFIG, digest: id, size: config.length },
+    layers: [...(base?.manifest.layers ?? []), layerDescriptor(layer, compression)],
+  };
+  const bytes = encodeDocument(manifest);
+  const manifestDigest = store.writeDocument(bytes);
+  await nameImage(store, { manifestDigest, mediaType: OCI_MANIFEST, size: bytes.length, name: notes.name });
+  return { id, manifestDigest };
+}
+
+function compressed(archive: Generator<Buffer>): AsyncIterable<Uint8Array> {
+  const source = Readable.from(archive, { objectMode: false });
+  const gzip = gzipCompressor();
+  // A failure to read must reach who reads what comes out.
+  source.on('error', (failure) => gzip.destroy(failure));
+  return source.pipe(gzip);
+}
+
+/** An upper becomes the topmost layer of a new image. `layers` is read, never changed. */
+export async function commitUpper(
+  store: Store,
+  base: Image | undefined,
+  layers: LayerSet,
+  notes: ImageNotes,
+): Promise<CreatedImage> {
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const union = openUnion({ ...layers, readOnly: true });
+  try {
+    const layer = await storeLayer(store, compressed(packUpper(union)), 'the new layer');
+    return await keepImage(store, base, layer, 'gzip', notes);
+  } finally {
+    union.close();
+  }
+}
+
+/** A directory becomes an image of one layer. */
+export async function importDirectory(store: Store, path: string, notes: ImageNotes): Promise<CreatedImage> {
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const union = openUnion({ lowers: [path] });
+  try {
+    const layer = await storeLayer(store, compressed(packView(union)), path);
+    return await keepImage(store, undefined, layer, 'gzip', notes);
+  } finally {
+    union.close();
+  }
+}
+
+/** An archive of a root file system becomes an image of one layer, as it is. */
+export async function importArchive(
+  store: Store,
+  source: AsyncIterable<Uint8Array>,
+  what: string,
+  limits: UnpackLimits,
+  notes: ImageNotes,
+): Promise<CreatedImage> {
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const layer = await storeLayer(store, source, what, { limits });
+  if (layer.archiveSize === 0) {
+    throw new OverlayError({ operation: 'import', path: what, reason: 'it is empty' });
+  }
+  return keepImage(store, undefined, layer, layer.compression, notes);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/** One HTTP request and its answer, with nothing done on top: no redirect, no retry. */
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+export interface Request {
+  method: string;
+  headers: Record<string, string>;
+  body?: AsyncIterable<Uint8Array> | Buffer | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface Response {
+  statusCode: number;
+  headers: http.IncomingHttpHeaders;
+  /** Must be read to its end or destroyed. */
+  body: http.IncomingMessage;
+}
+
+/** A connection on which nothing moves for so long is taken for broken. */
+const IDLE_TIMEOUT_MS = 60_000;
+
+export class HttpTransport {
+  readonly #plain: http.Agent;
+  readonly #secure: https.Agent;
+
+  /** Without `verifies` a certificate may be anybody's. */
+  constructor({ verifies }: { verifies: boolean }) {
+    // Proxies of the environment are honoured where Node knows how to (24 and newer).
+    const options = { keepAlive: true, timeout: IDLE_TIMEOUT_MS, proxyEnv: process.env };
+    this.#plain = new http.Agent(options);
+    this.#secure = new https.Agent({ ...options, rejectUnauthorized: verifies });
+  }
+
+  /** Settles when the answer's head is there; rejects with the system's error. */
+  send(url: URL, { method, headers, body, signal }: Request): Promise<Response> {
+    const isSecure = url.protocol === 'https:';
+    const request = (isSecure ? https : http).request(url, {
+      method,
+      headers,
+      agent: isSecure ? this.#secure : this.#plain,
+      timeout: IDLE_TIMEOUT_MS,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return new Promise((resolve, reject) => {
+      request.on('error', reject);
+      request.on('timeout', () =>
+        request.destroy(Object.assign(new Error('nothing came'), { code: 'ETIMEDOUT' })),
+      );
+      request.on('response', (answer) =>
+        resolve({ statusCode: answer.statusCode!, headers: answer.headers, body: answer }),
+      );
+      if (body === undefined || Buffer.isBuffer(body)) request.end(body);
+      // A server may answer and hang up before it has read everything; the answer counts then.
+      else pipeline(Readable.from(body, { objectMode: false }), request).catch(reject);
+    });
+  }
+
+  close(): void {
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The images of a store, as index.json names them: a descriptor a name, with the
+ * name in the annotation that the layout has for it (image-layout.md, "index.json
+ * file"), and one without a name for an image that lost its last one.
+ */
+import { readFileSync } from 'node:fs';
+import { OverlayError } from '../base/errors.js';
+import { type Digest, hexOf } from './digest.js';
+import {
+  type Descriptor,
+  encodeDocument,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+} from './manifest.js';
+import { fullName, parseName, parseReference, repositoryOf } from './reference.js';
+import { writeFileWhole } from './staging.js';
+import type { Store } from './store.js';
+import { StoreLock } from './store-lock.js';
+
+export const REFERENCE_NAME = 'org.opencontainers.image.ref.name';
+/** The digest under which a registry has the image: that of an index, where it came from one. */
+const REPOSITORY_DIGEST = 'tsoverlay.repository-digest';
+
+export interface Image {
+  /** The digest of the configuration, as Docker takes it. */
+  id: Digest;
+  manifestDigest: Digest;
+  mediaType: string;
+  manifest: Manifest;
+  config: ImageConfig;
+  /** In full, sorted: `docker.io/library/nginx:latest`. */
+  names: string[];
+  /** `docker.io/library/nginx@sha256:…` */
+  repositoryDigests: string[];
+}
+
+export function readIndex(store: Store): Index {
+  const path = store.indexPath;
+  try {
+    return parseIndex(readFileSync(path), path);
+  } catch (cause) {
+    throw new OverlayError({
+      operation: 'read the list of images',
+      path,
+      reason: cause instanceof OverlayError ? (cause.reason ?? 'it is damaged') : (cause as Error).message,
+      remedy: 'run `tsoverlay system check --repair`',
+      cause,
+    });
+  }
+}
+
+/** Changes the list of images: what `change` answers takes its place at once. */
+export async function changeIndex(
+  store: Store,
+  change: (manifests: readonly Descriptor[]) => Descriptor[],
+): Promise<void> {
+  using _lock = await StoreLock.take(store.root, 'names');
+  const index = readIndex(store);
+  const manifests = change(index.manifests);
+  if (JSON.stringify(manifests) !== JSON.stringify(index.manifests))
+    writeIndex(store, { ...index, manifests });
+}
+
+/** The caller has the `names` lock. */
+export function writeIndex(store: Store, index: Index): void {
+  writeFileWhole(store, store.indexPath, encodeDocument({ ...index, mediaType: OCI_INDEX }));
+}
+
+function nameOf({ annotations }: Descriptor): string | undefined {
+  return annotations?.[REFERENCE_NAME];
+}
+
+/** Reads what a manifest leads to. Throws an OverlayError where the store is damaged. */
+export function readImage(store: Store, manifestDigest: Digest): Image {
+  const what = store.blobPath(manifestDigest);
+  const manifest = parseManifest(store.readDocument(manifestDigest), what);
+  const { config: descriptor, layers, mediaType } = manifest;
+  const config = parseConfig(
+    store.readDocument(descriptor.digest),
+    store.blobPath(descriptor.digest),
+    layers.length,
+  );
+  return {
+    id: descriptor.digest,
+    manifestDigest,
+    mediaType: mediaType ?? OCI_MANIFEST,
+    manifest,
+    config,
+    names: [],
+    repositoryDigests: [],
+  };
+}
+
+/** All images, each once, in the order in which they came. */
+export function listImages(store: Store): Image[] {
+  const images = new Map<Digest, Image>();
+  for (const descriptor of readIndex(store).manifests) {
+    const image = images.get(descriptor.digest) ?? readImage(store, descriptor.digest);
+    images.set(descriptor.digest, image);
+    addNames(image, descriptor);
+  }
+  for (const image of images.values()) image.names.sort();
+  return [...images.values()];
+}
+
+function addNames(image: Image, descriptor: Descriptor): void {
+  const name = nameOf(descriptor);
+  if (name !== undefined) image.names.push(name);
+  const digest = descriptor.annotations?.[REPOSITORY_DIGEST];
+  if (digest !== undefined && !image.repositoryDigests.includes(digest)) image.repositoryDigests.push(digest);
+}
+
+export interface FoundImage {
+  image: Image;
+  /** The name by which it was asked for, in full; undefined for an id or a digest. */
+  name: string | undefined;
+}
+
+const SHORTEST_ID = 2;
+
+/** Finds an image by name, by id or the beginning of one, or by digest. Throws an OverlayError. */
+export function findImage(store: Store, text: string): FoundImage {
+  const images = listImages(store);
+  const named = findByName(images, text);
+  if (named !== undefined) return named;
+  const prefix = text.replace(/^sha256:/, '');
+  if (/^[0-9a-f]+$/.test(prefix) && prefix.length >= SHORTEST_ID) {
+    const matches = images.filter((image) =>
+      [image.id, image.manifestDigest].some((id) => hexOf(id).startsWith(prefix)),
+    );
+    const ids = new Set(matches.map(({ id }) => id));
+    if (ids.size === 1) return { image: matches[0], name: undefined };
+    if (ids.size > 1) {
+      throw new OverlayError({
+        operation: 'find image',
+        path: text,
+        reason: `${ids.size} images have an id that begins so`,
+        remedy: 'give more of it',
+      });
+    }
+  }
+  throw unknownImage(images, text);
+}
+
+function findByName(images: readonly Image[], text: string): FoundImage | undefined {
+  let reference: ReturnType<typeof parseReference>;
+  try {
+    reference = parseReference(text);
+  } catch (failure) {
+    if (/^sha256:[0-9a-f]{2,64}$/.test(text)) return undefined;
+    throw failure;
+  }
+  const name = fullName(reference);
+  const image = images.find(({ names }) => names.includes(name));
+  if (image !== undefined) return { image, name };
+  if (reference.digest === undefined) return undefined;
+  const digest = `${repositoryOf(reference)}@${reference.digest}`;
+  const byDigest = images.find(
+    ({ repositoryDigests, manifestDigest, names }) =>
+      repositoryDigests.includes(digest) ||
+      (manifestDigest === reference.digest &&
+        names.some((known) => known.startsWith(repositoryOf(reference)))),
+  );
+  return byDigest === undefined ? undefined : { image: byDigest, name: undefined };
+}
+
+function unknownImage(images: readonly Image[], text: string): OverlayError {
+  const near = nearNames(
+    images.flatMap(({ names }) => names),
+    text,
+  );
+  return new OverlayError({
+    operation: 'find image',
+    path: text,
+    reason: 'there is no such image in the store',
+    remedy:
+      near.length > 0
+        ? `did you mean ${near.join(' or ')}?`
+        : `see \`tsoverlay images\`, or get it with \`tsoverlay pull ${text}\``,
+  });
+}
+
+/** Names with the same last component or tag, or that hold what was typed. */
+function nearNames(names: readonly string[], text: string): string[] {
+  const wanted = text.toLowerCase().split(/[:@]/)[0].split('/').at(-1) ?? '';
+  const isNear = (name: string): boolean => {
+    const repository = name
+      .replace(/[:@][^/]*$/, '')
+      .split('/')
+      .at(-1)!;
+    return wanted.length > 1 && (repository.includes(wanted) || wanted.includes(repository));
+  };
+  return names
+    .filter(isNear)
+    .map((name) => name.replace(/^docker\.io\/(library\/)?/, ''))
+    .slice(0, 3);
+}
+
+export interface Naming {
+  manifestDigest: Digest;
+  mediaType: string;
+  size: number;
+  /** In full; without one the image is kept without a name. */
+  name?: string | undefined;
+  repositoryDigest?: string | undefined;
+}
+
+/** Gives an image a name, or just keeps it. What had the name before stays, without it. */
+export async function nameImage(store: Store, naming: Naming): Promise<void> {
+  const { manifestDigest: digest, mediaType, size, name, repositoryDigest } = naming;
+  const annotations = {
+    ...(name === undefined ? {} : { [REFERENCE_NAME]: name }),
+    ...(repositoryDigest === undefined ? {} : { [REPOSITORY_DIGEST]: repositoryDigest }),
+  };
+  await changeIndex(store, (manifests) => {
+    const others = withoutName(manifests, name).filter(
+      (known) => known.digest !== digest || (nameOf(known) !== undefined && nameOf(known) !== name),
+    );
+    const isNamed = name !== undefined || others.every((known) => known.digest !== digest);
+    return isNamed ? [...others, { mediaType, digest, size, annotations }] : others;
+  });
+}
+
+/** Takes a name away; the last one leaves its image behind without a name. */
+function withoutName(manifests: readonly Descriptor[], name: string | undefined): Descriptor[] {
+  if (name === undefined) return [...manifests];
+  const named = manifests.find((known) => nameOf(known) === name);
+  if (named === undefined) return [...manifests];
+  const rest = manifests.filter((known) => known !== named);
+  if (rest.some(({ digest }) => digest === named.digest)) return rest;
+  const { [REFERENCE_NAME]: _, ...annotations } = named.annotations ?? {};
+  return [...rest, { ...named, annotations }];
+}
+
+/** Takes a name from an image. With `drop` an image that has no other goes from the list. */
+export async function untag(store: Store, name: string): Promise<void> {
+  await changeIndex(store, (manifests) => manifests.filter((known) => nameOf(known) !== name));
+}
+
+/** Takes an image with all its names from the list. */
+export async function forgetImage(store: Store, manifestDigest: Digest): Promise<void> {
+  await changeIndex(store, (manifests) => manifests.filter(({ digest }) => digest !== manifestDigest));
+}
+
+/** One more name. Throws UsageError for what is no name, or has a digest. */
+export async function tagImage(store: Store, source: string, target: string): Promise<string> {
+  const { image } = findImage(store, source);
+  const reference = parseReference(target);
+  if (reference.digest !== undefined) {
+    throw new OverlayError({
+      operation: 'tag',
+      path: target,
+      reason: 'a name with a digest is given by what the image holds',
+      remedy: 'give NAME[:TAG]',
+    });
+  }
+  const name = fullName(reference);
+  const size = store.readDocument(image.manifestDigest).length;
+  const keeps = image.repositoryDigests.find(
+    (digest) => repositoryOf(parseName(digest)) === repositoryOf(reference),
+  );
+  await nameImage(store, {
+    manifestDigest: image.manifestDigest,
+    mediaType: image.mediaType,
+    size,
+    name,
+    repositoryDigest: keeps,
+  });
+  return name;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/** From the store to a registry: what it does not have yet, then the manifest. */
+import { createReadStream } from 'node:fs';
+import { OverlayError } from '../base/errors.js';
+import { findCredentials } from './credentials.js';
+import { type Digest, shortId } from './digest.js';
+import { findImage, type Image, nameImage } from './images.js';
+import type { Descriptor } from './manifest.js';
+import type { TransferProgress } from './pull.js';
+import { parseName, parseReference, type Reference, repositoryOf } from './reference.js';
+import { Repository } from './registry.js';
+import { endpointsFor, type RegistryConfig } from './registry-config.js';
+import { RegistryHttp } from './registry-http.js';
+import type { Store } from './store.js';
+import { StoreLock } from './store-lock.js';
+
+export interface PushOptions {
+  registries: RegistryConfig;
+  progress: TransferProgress;
+}
+
+/** Pushes an image under its name; answers the digest that it has there. Throws an OverlayError. */
+export async function pushImage(store: Store, text: string, options: PushOptions): Promise<Digest> {
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const { image, name } = findImage(store, text);
+  if (name === undefined) {
+    throw new OverlayError({
+      operation: 'push',
+      path: text,
+      reason: 'an id says nothing of where to push it',
+      remedy: 'give the image a name first with `tsoverlay tag`',
+    });
+  }
+  const reference = parseReference(name);
+  // A mirror only gives.
+  const endpoint = endpointsFor(reference.domain, { ...options.registries, mirrors: [] })[0];
+  const http = new RegistryHttp(endpoint, findCredentials(reference.domain));
+  try {
+    const repository = new Repository(http, reference.path);
+    await pushBlobs(store, image, reference, repository, options.progress);
+    const bytes = store.readDocument(image.manifestDigest);
+    await repository.pushManifest(reference.tag!, bytes, image.mediaType);
+    await nameImage(store, {
+      manifestDigest: image.manifestDigest,
+      mediaType: image.mediaType,
+      size: bytes.length,
+      name,
+      repositoryDigest: `${repositoryOf(reference)}@${image.manifestDigest}`,
+    });
+    return image.manifestDigest;
+  } finally {
+    http.close();
+  }
+}
+
+async function pushBlobs(
+  store: Store,
+  image: Image,
+  reference: Reference,
+  repository: Repository,
+  progress: TransferProgress,
+): Promise<void> {
+  const sources = siblingRepositories(image, reference);
+  const seen = new Set<Digest>();
+  for (const blob of [...image.manifest.layers, image.manifest.config]) {
+    if (seen.has(blob.digest)) continue;
+    seen.add(blob.digest);
+    progress.done(shortId(blob.digest), await pushBlob(store, blob, sources, repository, progress));
+  }
+}
+
+/** Answers how it came there, in Docker's words. */
+async function pushBlob(
+  store: Store,
+  { digest, size }: Descriptor,
+  sources: readonly string[],
+  repository: Repository,
+  progress: TransferProgress,
+): Promise<string> {
+  const short = shortId(digest);
+  if (await repository.hasBlob(digest)) return 'Layer already exists';
+  for (const source of sources) {
+    if (await repository.mountBlob(digest, source)) return `Mounted from ${source}`;
+  }
+  if (!store.hasBlob(digest)) {
+    throw new OverlayError({
+      operation: 'push',
+      path: `${repository.http.endpoint.host}/${repository.path}`,
+      reason: `the store has lost the layer ${short}`,
+      remedy: 'run `tsoverlay system check`',
+    });
+  }
+  progress.start(short, size);
+  await repository.pushBlob(digest, size, async function* () {
+    for await (const chunk of createReadStream(store.blobPath(digest), { highWaterMark: 256 * 1024 })) {
+      progress.advance(short, (chunk as Buffer).length);
+      yield chunk as Buffer;
+    }
+  });
+  return 'Pushed';
+}
+
+/** Repositories of the same registry that are known to have the image. */
+function siblingRepositories(image: Image, reference: Reference): string[] {
+  const known = [...image.repositoryDigests, ...image.names].map(parseName);
+  const paths = known
+    .filter(({ domain, path }) => domain === reference.domain && path !== reference.path)
+    .map(({ path }) => path);
+  return [...new Set(paths)];
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Requests to a registry: retried with back-off where that can help, redirected
+ * without taking credentials to another host, authorized as the registry asks.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { OverlayError } from '../base/errors.js';
+import { type Credentials, dockerConfigPath } from './credentials.js';
+import { HttpTransport, type Response } from './http-transport.js';
+import {
+  basicHeader,
+  type Challenge,
+  parseChallenge,
+  parseToken,
+  type Token,
+  tokenRequest,
+} from './registry-auth.js';
+import type { Endpoint } from './registry-config.js';
+
+export type { Response } from './http-transport.js';
+
+export interface Call {
+  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** A path beneath /v2/, or a whole URL that the registry gave. */
+  path: string;
+  /** What the token must allow: `repository:library/nginx:pull`. */
+  scope: string;
+  headers?: Record<string, string> | undefined;
+  /** Made anew for each try. */
+  body?: (() => AsyncIterable<Uint8Array> | Buffer) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const TRIES = 5;
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 30_000;
+const MOST_REDIRECTS = 10;
+const LARGEST_ERROR = 64 * 1024;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const BROKEN_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** Reads an answer whole, if it is not larger. Throws an OverlayError. */
+export async function readBody({ body }: Response, limit: number, what: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) {
+      body.destroy();
+      throw new OverlayError({ operation: 'read', path: what, reason: `it is larger than ${limit} bytes` });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** What a registry says is wrong, in its own words (distribution-spec, "Error Codes"). */
+async function errorText(response: Response): Promise<string> {
+  const text = await readBody(response, LARGEST_ERROR, 'the answer').catch(() => Buffer.alloc(0));
+  try {
+    const { errors } = JSON.parse(text.toString('utf8')) as {
+      errors?: { code?: string; message?: string }[];
+    };
+    return (errors ?? []).map(({ code, message }) => message || code).join('; ');
+  } catch {
+    // An error page of a proxy says nothing that fits a line.
+    return '';
+  }
+}
+
+export class RegistryHttp {
+  readonly #transport: HttpTransport;
+  readonly #tokens = new Map<string, Token>();
+  #challenge: Challenge | undefined;
+  #scheme: Endpoint['scheme'];
+
+  constructor(
+    readonly endpoint: Endpoint,
+    private readonly credentials: Credentials | undefined,
+  ) {
+    this.#scheme = endpoint.scheme;
+    this.#transport = new HttpTransport({ verifies: !endpoint.insecure });
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  /** Where a path is. */
+  #url(path: string, scheme: 'http' | 'https'): URL {
+    if (/^https?:/.test(path)) return new URL(path);
+    const { host, prefix } = this.endpoint;
+    // What begins with a slash comes from the registry and is whole (an upload's Location).
+    return new URL(path.startsWith('/') ? path : `${prefix}/v2/${path}`, `${scheme}://${host}`);
+  }
+
+  /**
+   * Carries a call out; answers with a status below 400, or 404. Its body must be read or
+   * destroyed. Throws an OverlayError that names the registry for anything else.
+   */
+  async call(call: Call): Promise<Response> {
+    for (let attempt = 1; ; attempt++) {
+      let response: Response;
+      try {
+        response = await this.#authorized(call);
+      } catch (cause) {
+        if (cause instanceof OverlayError || call.signal?.aborted === true) throw cause;
+        if (attempt >= TRIES) throw this.#unreachable(cause as Error);
+        await this.#wait(attempt, undefined, call.signal);
+        continue;
+      }
+      const { statusCode: status } = response;
+      if (status < 400 || status === 404) return response;
+      if (!BROKEN_STATUS.has(status) || attempt >= TRIES) throw await this.#refused(call, response);
+      const after = Number(response.headers['retry-after']);
+      response.body.destroy();
+      await this.#wait(attempt, Number.isFinite(after) ? after * 1000 : undefined, call.signal);
+    }
+  }
+
+  async #wait(attempt: number, asked: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const backOff = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+    await delay(Math.min(asked ?? backOff, LONGEST_WAIT_MS), undefined, { signal });
+  }
+
+  async #authorized(call: Call): Promise<Response> {
+    let authorization = await this.#authorization(call, false);
+    for (let tried = 0; ; tried++) {
+      const response = await this.#redirected(call, authorization);
+      if (response.statusCode !== 401 || tried >= 1) return response;
+      const header = response.headers['www-authenticate'];
+      const challenge = parseChallenge(String(header ?? ''));
+      response.body.destroy();
+      if (challenge === undefined) throw this.#error('it asks for an authorization that is not known');
+      this.#challenge = challenge;
+      // A token that was refused may have expired early.
+      authorization = await this.#authorization(call, true);
+    }
+  }
+
+  async #authorization({ scope, signal }: Call, anew: boolean): Promise<string | undefined> {
+    const challenge = this.#challenge;
+    if (challenge === undefined) return undefined;
+    if (challenge.scheme === 'basic') {
+      if (this.credentials === undefined)
+        throw this.#error('it asks for a name and a password', this.#login());
+      return basicHeader(this.credentials);
+    }
+    const known = this.#tokens.get(scope);
+    if (known !== undefined && !anew && known.expires > Date.now()) return `Bearer ${known.value}`;
+    const token = await this.#fetchToken(challenge, scope, signal);
+    this.#tokens.set(scope, token);
+    return `Bearer ${token.value}`;
+  }
+
+  async #fetchToken(challenge: Challenge, scope: string, signal: AbortSignal | undefined): Promise<Token> {
+    const ask = tokenRequest(challenge, scope, this.credentials);
+    if (ask === undefined) throw this.#error('it names no server for tokens');
+    const { url, method, headers, body } = ask;
+    const response = await this.#transport.send(new URL(url), {
+      method,
+      headers,
+      body: body === undefined ? undefined : Buffer.from(body),
+      signal,
+    });
+    if (response.statusCode >= 500 || response.statusCode === 429) {
+      response.body.destroy();
+      throw new Error(`the token server answered ${response.statusCode}`);
+    }
+    const text = (await readBody(response, LARGEST_ERROR, url)).toString('utf8');
+    if (response.statusCode >= 400) {
+      throw this.#error(`its token server answered ${response.statusCode}`, this.#login());
+    }
+    const token = parseToken(text);
+    if (token === undefined) throw this.#error('its token server gave no token');
+    return token;
+  }
+
+  /** Follows redirects; to another origin the authorization is not sent along. */
+  async #redirected(call: Call, authorization: string | undefined): Promise<Response> {
+    let response = await this.#first(call, authorization);
+    let { url } = response;
+    for (let redirects = 0; REDIRECTS.has(response.answer.statusCode); redirects++) {
+      const location = response.answer.headers.location;
+      response.answer.body.destroy();
+      if (typeof location !== 'string' || redirects >= MOST_REDIRECTS) {
+        throw this.#error('it redirects without an end');
+      }
+      const next = new URL(location, url);
+      const isSame = next.origin === url.origin;
+      response = { url: next, answer: await this.#send(next, call, isSame ? authorization : undefined) };
+      if (!isSame) authorization = undefined;
+      url = next;
+    }
+    return response.answer;
+  }
+
+  /** An insecure host may speak HTTP only: found out by the first call. */
+  async #first(call: Call, authorization: string | undefined): Promise<{ url: URL; answer: Response }> {
+    const scheme = this.#scheme ?? 'https';
+    const url = this.#url(call.path, scheme);
+    try {
+      const answer = await this.#send(url, call, authorization);
+      this.#scheme ??= scheme;
+      return { url, answer };
+    } catch (failure) {
+      if (this.#scheme !== undefined || !this.endpoint.insecure || !speaksNoTls(failure as Error))
+        throw failure;
+      const plain = this.#url(call.path, 'http');
+      const answer = await this.#send(plain, call, authorization);
+      this.#scheme = 'http';
+      return { url: plain, answer };
+    }
+  }
+
+  #send(url: URL, call: Call, authorization: string | undefined): Promise<Response> {
+    const headers = { 'user-agent': 'tsoverlay', ...call.headers };
+    return this.#transport.send(url, {
+      method: call.method ?? 'GET',
+      headers: authorization === undefined ? headers : { ...headers, authorization },
+      body: call.body?.(),
+      signal: call.signal,
+    });
+  }
+
+  #error(reason: string, remedy?: string): OverlayError {
+    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy });
+  }
+
+  #login(): string {
+    return this.credentials === undefined
+      ? `put a name and password for it into ${dockerConfigPath()} (docker login)`
+      : `the ones in ${dockerConfigPath()} are wrong; log in again`;
+  }
+
+  #unreachable(cause: Error): OverlayError {
+    const { code } = cause as NodeJS.ErrnoException;
+    const isTls = /CERT|SSL|TLS|SELF_SIGNED|ISSUER/.test(`${code}`);
+    return new OverlayError({
+      operation: 'ask registry',
+      path: this.endpoint.host,
+      reason: `it cannot be reached (${code ?? cause.message})`,
+      remedy: isTls
+        ? 'if you trust it all the same, name it in insecure-registries of the configuration'
+        : 'see whether its name is right and the network is up',
+      cause,
+    });
+  }
+
+  async #refused(call: Call, response: Response): Promise<OverlayError> {
+    const { statusCode: status } = response;
+    const said = await errorText(response);
+    const words: Record<number, string> = {
+      401: 'not authorized',
+      403: 'not permitted',
+      429: 'too many requests',
+    };
+    const reason = `${words[status] ?? 'it failed'} (${status}${said === '' ? '' : `: ${said}`}) for ${call.path}`;
+    return this.#error(reason, status === 401 || status === 403 ? this.#login() : undefined);
+  }
+}
+
+/** A server that speaks plain HTTP breaks a TLS handshake off, or is not there at the usual port. */
+function speaksNoTls(failure: Error): boolean {
+  const { code } = failure as NodeJS.ErrnoException;
+  return /^(ERR_SSL_.*|EPROTO|ECONNRESET|ECONNREFUSED|UND_ERR_SOCKET)$/.test(`${code}`);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What is being made in a store: a directory that only its maker uses, locked as
+ * long as the maker lives. What a killed maker left is told by its lock being free.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fromText } from '../base/bytes.js';
+import { EAGAIN, ENOENT } from '../base/errno.js';
+import { check, OverlayError } from '../base/errors.js';
+import {
+  close,
+  Fd,
+  LOCK_EXCLUSIVE,
+  LOCK_NONBLOCKING,
+  lock,
+  O_DIRECTORY,
+  O_RDONLY,
+  openPath,
+  syncFile,
+  syncFileSystem,
+} from '../sys/files.js';
+
+interface Rooted {
+  readonly root: string;
+}
+
+/** A directory in `staging/`. Disposing of it removes it with what is left in it. */
+export class Staging implements Disposable {
+  private constructor(
+    readonly path: string,
+    private readonly owned: Fd,
+  ) {}
+
+  /** A sweeper may take a new directory for an abandoned one before it is locked: then another is made. */
+  static make({ root }: Rooted): Staging {
+    for (;;) {
+      const path = join(root, 'staging', randomBytes(8).toString('hex'));
+      mkdirSync(path, { mode: 0o700 });
+      const fd = tryLock(path);
+      if (fd !== undefined && existsSync(path)) return new Staging(path, fd);
+      fd?.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+    this.owned.close();
+  }
+}
+
+/** What makers that are gone have left in `staging/`: paths. */
+export function abandonedStagings({ root }: Rooted): string[] {
+  return allStagings(root).filter((path) => {
+    const fd = tryLock(path);
+    fd?.close();
+    return fd !== undefined;
+  });
+}
+
+function allStagings(root: string): string[] {
+  const directory = join(root, 'staging');
+  return readdirSync(directory).map((name) => join(directory, name));
+}
+
+/** Undefined where the directory is gone or somebody else's. */
+function tryLock(path: string): Fd | undefined {
+  const number = openPath(fromText(path), O_RDONLY | O_DIRECTORY);
+  if (number === -ENOENT) return undefined;
+  const fd = new Fd(check(number, { operation: 'open', path }));
+  const status = lock(fd.number, LOCK_EXCLUSIVE | LOCK_NONBLOCKING);
+  if (status >= 0) return fd;
+  fd.close();
+  if (status === -EAGAIN) return undefined;
+  throw new OverlayError({ operation: 'lock', path, errno: status });
+}
+
+/** Removes what makers that are gone have left. */
+export function sweepStagings({ root }: Rooted): void {
+  for (const path of allStagings(root)) {
+    // The lock is held while it goes, so that nobody can begin to use it.
+    const fd = tryLock(path);
+    if (fd === undefined) continue;
+    rmSync(path, { recursive: true, force: true });
+    fd.close();
+  }
+}
+
+/** Makes everything below a path durable, before it is given its name. */
+export function syncBelow(path: string): void {
+  const fd = check(openPath(fromText(path), O_RDONLY), { operation: 'open', path });
+  const status = syncFileSystem(fd);
+  close(fd);
+  check(status, { operation: 'write out', path });
+}
+
+/** Makes a name durable. */
+export function syncDirectoryOf(path: string): void {
+  const directory = dirname(path);
+  const fd = check(openPath(fromText(directory), O_RDONLY | O_DIRECTORY), {
+    operation: 'open',
+    path: directory,
+  });
+  const status = syncFile(fd);
+  close(fd);
+  check(status, { operation: 'write out', path: directory });
+}
+
+/** Writes a file that is there with all its bytes or not at all; replaces what has the name. */
+export function writeFileWhole(store: Rooted, path: string, bytes: Uint8Array): void {
+  using staging = Staging.make(store);
+  const temporary = join(staging.path, 'file');
+  writeFileSync(temporary, bytes, { mode: 0o600, flush: true });
+  renameSync(temporary, path);
+  syncDirectoryOf(path);
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/** Names, digests and platforms of images. */
+import t from 'tap';
+import { chainIds, digestOf, isDigest, parseDigest } from '../../lib/image/digest.js';
+import { documentType, parseConfig, parseIndex, parseManifest } from '../../lib/image/manifest.js';
+import { choosePlatform, parsePlatform } from '../../lib/image/platform.js';
+import { familiarName, fullName, parseReference } from '../../lib/image/reference.js';
+import { isInsecure } from '../../lib/image/registry-config.js';
+
+const HEX = 'a'.repeat(64);
+
+t.test('a name is completed as Docker does it, and shown as people write it', async (t) => {
+  const cases: [given: string, full: string, familiar: string][] = [
+    ['nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
+    ['nginx:1.27', 'docker.io/library/nginx:1.27', 'nginx:1.27'],
+    ['team/app', 'docker.io/team/app:latest', 'team/app:latest'],
+    ['docker.io/nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
+    ['index.docker.io/library/nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
+    ['localhost/app', 'localhost/app:latest', 'localhost/app:latest'],
+    ['localhost:5000/app', 'localhost:5000/app:latest', 'localhost:5000/app:latest'],
+    ['[::1]:5000/app:x', '[::1]:5000/app:x', '[::1]:5000/app:x'],
+    ['quay.io/a/b/c:v1.0-rc_1', 'quay.io/a/b/c:v1.0-rc_1', 'quay.io/a/b/c:v1.0-rc_1'],
+    [`app@sha256:${HEX}`, `docker.io/library/app@sha256:${HEX}`, `app@sha256:${HEX}`],
+    [`a/b:1@sha256:${HEX}`, `docker.io/a/b:1@sha256:${HEX}`, `a/b:1@sha256:${HEX}`],
+    ['a__b/c-d---e.f', 'docker.io/a__b/c-d---e.f:latest', 'a__b/c-d---e.f:latest'],
+  ];
+  for (const [given, full, familiar] of cases) {
+    const reference = parseReference(given);
+    t.equal(fullName(reference), full, given);
+    t.equal(familiarName(reference), familiar, given);
+    t.strictSame(parseReference(full), reference, `${full} is read back`);
+  }
+});
+
+t.test('what is no name is refused with the reason', async (t) => {
+  const cases: [given: string, reason: RegExp][] = [
+    ['', /empty/],
+    ['Nginx', /lower case/],
+    ['a:', /no tag/],
+    ['a:b:c', /tag|cannot be part/],
+    [`a:${'x'.repeat(129)}`, /no tag/],
+    ['a/../b', /cannot be part/],
+    ['a//b', /cannot be part/],
+    ['-a', /cannot be part/],
+    ['a@sha256:12', /no digest/],
+    [`a@md5:${HEX}`, /no digest/],
+    ['bad_host.com:x/a', /no registry|cannot/],
+    [`${'a/'.repeat(130)}a`, /too long/],
+    ['a b', /cannot be part/],
+  ];
+  for (const [given, reason] of cases) t.throws(() => parseReference(given), { message: reason }, given);
+});
+
+t.test('a digest is sha256 and nothing else', async (t) => {
+  t.ok(isDigest(`sha256:${HEX}`));
+  for (const bad of [
+    `sha256:${HEX.toUpperCase()}`,
+    `sha256:${HEX}a`,
+    `sha512:${'a'.repeat(128)}`,
+    HEX,
+    '',
+    7,
+    null,
+  ]) {
+    t.notOk(isDigest(bad), String(bad));
+    t.throws(() => parseDigest(bad, 'x'), { message: /digest/ });
+  }
+  t.equal(digestOf(''), 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+});
+
+t.test('chain ids are those of the image specification', async (t) => {
+  const [a, b] = [digestOf('a'), digestOf('b')];
+  t.strictSame(chainIds([a, b]), [a, digestOf(`${a} ${b}`)]);
+  t.strictSame(chainIds([]), []);
+});
+
+t.test('the manifest for a platform is chosen by operating system, processor and variant', async (t) => {
+  const offer = (text: string) => ({ platform: parsePlatform(text), text });
+  const offers = ['linux/amd64', 'linux/arm/v5', 'linux/arm/v7', 'linux/arm64/v8', 'windows/amd64'].map(
+    offer,
+  );
+  const chosen = (text: string): string | undefined => choosePlatform(offers, parsePlatform(text))?.text;
+  t.equal(chosen('linux/amd64'), 'linux/amd64');
+  t.equal(chosen('x86_64'), 'linux/amd64');
+  t.equal(chosen('linux/arm/v7'), 'linux/arm/v7');
+  t.equal(chosen('linux/arm/v6'), 'linux/arm/v5', 'an older variant runs on a newer processor');
+  t.equal(chosen('linux/arm64'), 'linux/arm64/v8');
+  t.equal(chosen('windows/amd64'), 'windows/amd64');
+  t.equal(chosen('linux/s390x'), undefined);
+  t.throws(() => parsePlatform('a/b/c/d'), { message: /not possible/ });
+});
+
+t.test('documents are checked for what is used of them', async (t) => {
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const descriptor = { mediaType: 'x', digest: `sha256:${HEX}`, size: 3 };
+  t.ok(parseManifest(json({ schemaVersion: 2, config: descriptor, layers: [descriptor] }), 'm'));
+  const bad: [document: unknown, reason: RegExp][] = [
+    [[], /no JSON object/],
+    [{ schemaVersion: 1 }, /schema 2/],
+    [{ schemaVersion: 2, layers: [] }, /descriptor/],
+    [{ schemaVersion: 2, config: { ...descriptor, size: -1 }, layers: [] }, /size/],
+    [{ schemaVersion: 2, config: { ...descriptor, digest: '../x' }, layers: [] }, /digest/],
+    [{ schemaVersion: 2, config: descriptor, layers: {} }, /list/],
+    [{ schemaVersion: 2, config: descriptor, layers: Array(501).fill(descriptor) }, /501 layers/],
+  ];
+  for (const [document, reason] of bad)
+    t.throws(() => parseManifest(json(document), 'm'), { message: reason });
+  t.throws(() => parseManifest(Buffer.from('{"a'), 'm'), { message: /not JSON/ });
+  t.throws(() => parseIndex(json({ schemaVersion: 2 }), 'i'), { message: /list/ });
+  t.throws(() => documentType(json({ schemaVersion: 1 }), undefined, 'd'), { message: /schema 1/ });
+  const config = {
+    architecture: 'amd64',
+    os: 'linux',
+    rootfs: { type: 'layers', diff_ids: [`sha256:${HEX}`] },
+  };
+  t.ok(parseConfig(json(config), 'c', 1));
+  t.throws(() => parseConfig(json(config), 'c', 2), { message: /names 1 layers, the manifest 2/ });
+  t.throws(() => parseConfig(json({ ...config, rootfs: {} }), 'c', 1), { message: /diff_ids/ });
+});
+
+t.test('insecure registries are named by host, by host and port, or by network', async (t) => {
+  for (const host of ['localhost', 'localhost:5000', '127.0.0.1:80', '127.1.2.3', '[::1]:5000']) {
+    t.ok(isInsecure(host, []), host);
+  }
+  t.notOk(isInsecure('example.com', []));
+  t.ok(isInsecure('example.com:5000', ['example.com:5000']));
+  t.ok(isInsecure('example.com:5000', ['example.com']));
+  t.notOk(isInsecure('example.com:5001', ['example.com:5000']));
+  t.ok(isInsecure('10.1.2.3:5000', ['10.0.0.0/8']));
+  t.notOk(isInsecure('11.1.2.3:5000', ['10.0.0.0/8']));
+});
