@@ -30,7 +30,7 @@ import type {
   ImportArguments,
   LoadArguments,
   SaveArguments,
-} from './commands.js';
+} from './arguments.js';
 import { configChange } from './config-changes.js';
 import { layersOfMount } from './in-use.js';
 import { limitsFrom } from './limits.js';

@@ -9,7 +9,7 @@ import { Store } from '../../image/store.js';
 import { age, decimalSize } from '../format.js';
 import { compileTemplate } from '../go-template.js';
 import { printListing } from '../listing.js';
-import type { HistoryArguments, InspectArguments } from './commands.js';
+import type { HistoryArguments, InspectArguments } from './arguments.js';
 import { shownId } from './list.js';
 
 /** As `docker image inspect` answers it. */

@@ -12,7 +12,7 @@ import { Marks } from '../../overlay/marks.js';
 import { openUnion } from '../../overlay/open.js';
 import { decimalSize, table } from '../format.js';
 import { imageLayers } from './archives.js';
-import type { LayersArguments } from './commands.js';
+import type { LayersArguments } from './arguments.js';
 import { historyOf } from './inspect.js';
 import { parseSize } from './limits.js';
 

@@ -9,7 +9,7 @@ import { Store } from '../../image/store.js';
 import { type Filters, globMatches, parseFilters } from '../filters.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
-import type { ListArguments } from './commands.js';
+import type { ListArguments } from './arguments.js';
 
 const NONE = '<none>';
 

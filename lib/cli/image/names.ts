@@ -9,7 +9,7 @@ import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
 import { parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';
-import type { PruneArguments, RemoveArguments, TagArguments } from './commands.js';
+import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
 import { mountedLayers } from './in-use.js';
 import { createdAt } from './list.js';
 

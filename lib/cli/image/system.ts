@@ -7,7 +7,7 @@ import { listLayers } from '../../image/layer-store.js';
 import { Store } from '../../image/store.js';
 import { decimalSize } from '../format.js';
 import { printListing } from '../listing.js';
-import type { CheckArguments, UsageArguments } from './commands.js';
+import type { CheckArguments, UsageArguments } from './arguments.js';
 import { mountedLayers } from './in-use.js';
 
 export function usage(args: UsageArguments): void {

@@ -17,7 +17,7 @@ import { endpointsFor, readRegistryConfig } from '../../image/registry-config.js
 import { RegistryHttp } from '../../image/registry-http.js';
 import { Store } from '../../image/store.js';
 import { interruptible } from '../interruption.js';
-import type { PullArguments, PushArguments, SearchArguments } from './commands.js';
+import type { PullArguments, PushArguments, SearchArguments } from './arguments.js';
 import { limitsFrom } from './limits.js';
 import { transferProgress } from './progress.js';
 
