@@ -9,7 +9,7 @@ import type { Repository } from './registry.js';
 import type { Response } from './registry-http.js';
 
 /** Connections that broke off without a byte, one after another. */
-const MOST_FRUITLESS = 5;
+const MOST_FRUITLESS = 4;
 const WAIT_MS = 250;
 
 /**

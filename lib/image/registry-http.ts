@@ -105,7 +105,7 @@ export class RegistryHttp {
         response = await this.#authorized(call);
       } catch (cause) {
         if (cause instanceof OverlayError || call.signal?.aborted === true) throw cause;
-        if (attempt >= TRIES) throw this.#unreachable(cause as Error);
+        if (attempt >= triesFor(cause as Error)) throw this.#unreachable(cause as Error);
         await this.#wait(attempt, undefined, call.signal);
         continue;
       }
@@ -258,6 +258,13 @@ export class RegistryHttp {
     const reason = `${words[status] ?? 'it failed'} (${status}${said === '' ? '' : `: ${said}`}) for ${call.path}`;
     return this.#error(reason, status === 401 || status === 403 ? this.#login() : undefined);
   }
+}
+
+/** Nobody is there, or it is nobody that we trust: that is no passing trouble. */
+function triesFor(failure: Error): number {
+  const { code } = failure as NodeJS.ErrnoException;
+  if (/CERT|SELF_SIGNED|ISSUER/.test(`${code}`)) return 1;
+  return /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(`${code}`) ? 2 : TRIES;
 }
 
 /** A server that speaks plain HTTP breaks a TLS handshake off, or is not there at the usual port. */

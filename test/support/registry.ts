@@ -83,15 +83,15 @@ export interface Change {
   cutAfter?: number;
 }
 
-export interface Proxy {
+export interface Proxied {
   host: string;
   /** Method, path, and whether an authorization came along. */
   seen: { line: string; authorization: string | undefined; range: string | undefined }[];
 }
 
 /** Starts a proxy before a registry. */
-export async function startProxy(t: Test, registry: string, behave: Behaviour): Promise<Proxy> {
-  const seen: Proxy['seen'] = [];
+export async function startProxy(t: Test, registry: string, behave: Behaviour): Promise<Proxied> {
+  const seen: Proxied['seen'] = [];
   const server: Server = createServer((message, response) => {
     const { authorization, range } = message.headers;
     seen.push({ line: `${message.method} ${message.url}`, authorization, range });
