@@ -24,7 +24,7 @@ export function refuseUnknownFlags(
   const known = [...COMMON, ...(KNOWN[argv[0]] ?? more[argv[0]] ?? [])];
   for (const word of argv) {
     if (word === '--' || argv[0] === 'completion' || word === '--get-yargs-completions') return;
-    const name = /^--(?:no-)?([^=]+)/.exec(word)?.[1];
+    const name = /^--([^=]+)/.exec(word)?.[1];
     if (name === undefined || known.includes(name)) continue;
     const nearest = nearestName(name, known);
     throw new UsageError(

@@ -38,7 +38,11 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
-    .parserConfiguration({ 'duplicate-arguments-array': true, 'camel-case-expansion': false })
+    .parserConfiguration({
+      'duplicate-arguments-array': true,
+      'camel-case-expansion': false,
+      'boolean-negation': false,
+    })
     .exitProcess(false)
     .fail((message, failure) => {
       throw failure ?? new UsageError(message);

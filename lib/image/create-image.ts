@@ -118,7 +118,9 @@ export async function commitUpper(
   using _lock = await StoreLock.take(store.root, 'collection', true);
   const union = openUnion({ ...layers, readOnly: true });
   try {
-    const layer = await storeLayer(store, compressed(packUpper(union)), 'the new layer');
+    const layer = await storeLayer(store, compressed(packUpper(union)), 'the new layer', {
+      below: async () => layers.lowers,
+    });
     return await keepImage(store, base, layer, 'gzip', notes);
   } finally {
     union.close();
@@ -150,5 +152,5 @@ export async function importArchive(
   if (layer.archiveSize === 0) {
     throw new OverlayError({ operation: 'import', path: what, reason: 'it is empty' });
   }
-  return keepImage(store, undefined, layer, layer.compression, notes);
+  return await keepImage(store, undefined, layer, layer.compression, notes);
 }

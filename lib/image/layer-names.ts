@@ -27,6 +27,8 @@ export function checkName(name: ByteString): ByteString[] | string {
 export class ParentDirectories {
   readonly #open = new LRUCache<ByteString, number>({ max: MOST_OPEN, dispose: (fd) => close(fd) });
   readonly #stat = new Stat();
+  /** Directories that were made because something lies in them, and the root, until an entry describes them. */
+  readonly implied = new Set<ByteString>(['']);
 
   constructor(private readonly root: number) {}
 
@@ -47,6 +49,7 @@ export class ParentDirectories {
     if (above < 0) return above;
     const name = path[path.length - 1];
     const status = makeDirectory(above, name, IMPLIED_MODE);
+    if (status >= 0) this.implied.add(path.join('/'));
     return status < 0 ? status : openAt(above, name, DIRECTORY);
   }
 

@@ -15,6 +15,7 @@ import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../sys/files.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { type Compression, compressionOf, decompressor, peek } from './compression.js';
 import { type Digest, Hasher, hexOf } from './digest.js';
+import { adoptAttributes } from './implied-directories.js';
 import { Staging, syncBelow, syncDirectoryOf } from './staging.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
@@ -36,6 +37,8 @@ export interface ExpectedLayer {
   /** Of the bytes decompressed. */
   diffId?: Digest | undefined;
   limits?: UnpackLimits | undefined;
+  /** The directories of the layers below, top first, once they are there; see implied-directories.ts. */
+  below?: (() => Promise<readonly string[]>) | undefined;
   /** Called with the number of bytes of each chunk that came. */
   onProgress?: ((bytes: number) => void) | undefined;
 }
@@ -154,7 +157,9 @@ export async function storeLayer(
     verify(what, 'digest', digest, expected.digest);
     verify(what, 'diff ID', diffId, expected.diffId);
     const record: LayerRecord = { diffId, userxattr, ...end.unpacked() };
+    const { implied } = unpacker;
     unpacker.close();
+    if (implied.length > 0) adoptAttributes(root.number, implied, (await expected.below?.()) ?? []);
     commit(store, staging, digest, record);
     return { digest, diffId, size: arrived.hasher.size, archiveSize: end.hasher.size, compression };
   } finally {
@@ -237,4 +242,12 @@ export function listLayers(store: Store): Digest[] {
   return readdirSync(join(store.root, 'layers'))
     .filter((name) => /^[0-9a-f]{64}$/.test(name))
     .map((name) => `sha256:${name}` as Digest);
+}
+
+/** The directories of the layers below the one at `index`, top first; `diffIds` are bottom first. */
+export function pathsBelow(store: Store, diffIds: readonly Digest[], index: number): string[] {
+  return diffIds
+    .slice(0, index)
+    .map((diffId) => store.diffPath(diffId))
+    .reverse();
 }

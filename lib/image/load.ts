@@ -10,7 +10,7 @@ import type { ImageArchive } from './archive-file.js';
 import { openArchive } from './archive-file.js';
 import { type Digest, digestOf, hexOf, shortId } from './digest.js';
 import { listImages, nameImage, REFERENCE_NAME } from './images.js';
-import { lockLayer, storeLayer } from './layer-store.js';
+import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
   encodeDocument,
@@ -52,9 +52,10 @@ export async function loadImages(store: Store, path: string, options: LoadOption
   const archive = await openArchive(path, staging.path);
   const loader = new Loader(store, archive, options);
   const index = archive.document('index.json');
-  if (index !== undefined) return loader.loadIndex(index, path);
+  // Awaited here: lock and staging are given up when this function is left.
+  if (index !== undefined) return await loader.loadIndex(index, path);
   const list = archive.document('manifest.json');
-  if (list !== undefined) return loader.loadDockerList(list);
+  if (list !== undefined) return await loader.loadDockerList(list);
   throw new OverlayError({
     operation: 'load',
     path: archive.what,
@@ -108,14 +109,15 @@ class Loader {
     const manifest = parseManifest(bytes, `${digest} of ${this.archive.what}`);
     const config = this.#document(manifest.config.digest);
     const { diff_ids: diffIds } = parseConfig(config, manifest.config.digest, manifest.layers.length).rootfs;
-    for (const [index, layer] of manifest.layers.entries()) await this.#loadLayer(layer, diffIds[index]);
+    for (const [index, layer] of manifest.layers.entries()) await this.#loadLayer(layer, index, diffIds);
     this.store.writeDocument(config);
     this.store.writeDocument(bytes);
     await nameImage(this.store, { manifestDigest: digest, mediaType, size: bytes.length, name });
     return { id: manifest.config.digest, name };
   }
 
-  async #loadLayer({ digest, size }: Descriptor, diffId: Digest): Promise<void> {
+  async #loadLayer({ digest, size }: Descriptor, index: number, diffIds: readonly Digest[]): Promise<void> {
+    const diffId = diffIds[index];
     using _lock = await lockLayer(this.store, digest);
     if (this.store.hasLayer(diffId) && this.store.hasBlob(digest)) return;
     const source = this.archive.stream(blobName(digest));
@@ -125,6 +127,7 @@ class Loader {
       size,
       diffId,
       limits: this.options.limits,
+      below: async () => pathsBelow(this.store, diffIds, index),
     });
   }
 
@@ -160,7 +163,7 @@ class Loader {
     ).rootfs;
     const layers: Descriptor[] = [];
     for (const [index, name] of Layers.entries())
-      layers.push(await this.#loadDockerLayer(name, diffIds[index]));
+      layers.push(await this.#loadDockerLayer(name, index, diffIds));
     const id = this.store.writeDocument(config);
     const manifest: Manifest = {
       schemaVersion: 2,
@@ -178,7 +181,8 @@ class Loader {
   }
 
   /** The archive does not say what its layer's digest is; the diff ID tells whether it is here, however it is compressed. */
-  async #loadDockerLayer(name: string, diffId: Digest): Promise<Descriptor> {
+  async #loadDockerLayer(name: string, index: number, diffIds: readonly Digest[]): Promise<Descriptor> {
+    const diffId = diffIds[index];
     using _lock = await lockLayer(this.store, diffId);
     const known = this.#descriptorOf(diffId);
     if (known !== undefined) return known;
@@ -187,6 +191,7 @@ class Loader {
     const { digest, size, compression } = await storeLayer(this.store, source, `layer ${shortId(diffId)}`, {
       diffId,
       limits: this.options.limits,
+      below: async () => pathsBelow(this.store, diffIds, index),
     });
     return {
       mediaType:

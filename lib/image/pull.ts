@@ -5,7 +5,7 @@ import { findCredentials } from './credentials.js';
 import { type Digest, digestOf, shortId } from './digest.js';
 import { downloadBlob } from './download.js';
 import { nameImage } from './images.js';
-import { lockLayer, storeLayer } from './layer-store.js';
+import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
   isIndexType,
@@ -189,11 +189,20 @@ async function fetchLayers(
   const failed = new AbortController();
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
-  const waiting = manifest.layers.map((layer, index) => ({ layer, diffId: diffIds[index] }));
+  // Each layer is begun before those above it, so none waits for one that waits for it.
+  const waiting = manifest.layers.map((layer, index) => ({ layer, index, ...settleable() }));
+  const placed = waiting.map(({ promise }) => promise);
   let added = 0;
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      if (await fetchLayer(store, next.layer, next.diffId, repository, { ...options, signal })) added++;
+      const { index, settle } = next;
+      const below = async (): Promise<string[]> => {
+        await Promise.race([Promise.all(placed.slice(0, index)), aborted(signal)]);
+        return pathsBelow(store, diffIds, index);
+      };
+      if (await fetchLayer(store, next.layer, diffIds[index], repository, { ...options, signal, below }))
+        added++;
+      settle();
     }
   };
   const workers = Array.from({ length: PARALLEL }, () =>
@@ -211,13 +220,33 @@ async function fetchLayers(
   return added;
 }
 
+function settleable(): { promise: Promise<void>; settle: () => void } {
+  let settle: () => void = () => undefined;
+  const promise = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, settle };
+}
+
+/** Rejects when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+interface LayerOptions extends PullOptions {
+  below: () => Promise<string[]>;
+}
+
 /** Answers whether it had to be fetched. */
 async function fetchLayer(
   store: Store,
   layer: Descriptor,
   diffId: Digest,
   repository: Repository,
-  { progress, limits, signal }: PullOptions,
+  { progress, limits, signal, below }: LayerOptions,
 ): Promise<boolean> {
   const short = shortId(layer.digest);
   const isThere = (): boolean => store.hasLayer(diffId) && store.hasBlob(layer.digest);
@@ -230,6 +259,7 @@ async function fetchLayer(
         size: layer.size,
         diffId,
         limits,
+        below,
         onProgress: (bytes) => progress.advance(short, bytes),
       });
       progress.done(short, 'Pull complete');

@@ -124,6 +124,7 @@ export class LayerUnpacker implements TarSink {
     if (typeof named === 'string') this.#refuse(named);
     if (named.length === 0) {
       this.#requireType('directory');
+      this.#parents.implied.delete('');
       this.#setAttributes(this.root, '.');
       return;
     }
@@ -133,6 +134,7 @@ export class LayerUnpacker implements TarSink {
     if (typeof whiteout === 'string') this.#refuse(whiteout);
     if (whiteout === null) return;
     const parent = this.#check(this.#parents.open(parents), 'its directory');
+    if (entry.type === 'directory') this.#parents.implied.delete(named.join('/'));
     if (whiteout !== undefined) {
       this.#whiteouts.push(whiteout);
       return;
@@ -288,6 +290,11 @@ export class LayerUnpacker implements TarSink {
       this.#setTimes(directory, '.', seconds, nanoseconds);
     }
     return this.#unpacked;
+  }
+
+  /** Directories that no entry describes, '' for the root; complete after `finish`. */
+  get implied(): readonly ByteString[] {
+    return [...this.#parents.implied];
   }
 
   /** Closes what is open, also when unpacking has failed. */

@@ -35,12 +35,17 @@ import { configChange } from './config-changes.js';
 import { layersOfMount } from './in-use.js';
 import { limitsFrom } from './limits.js';
 
+/** Whether `-` was given, which yargs hands over as an empty text. */
+function isStandard(path: string): boolean {
+  return path === '-' || path === '';
+}
+
 /** Writes to a file that appears when it is whole, or to standard output, which must be no terminal. */
 async function writeOut(
   bytes: Iterable<Buffer> | AsyncIterable<Buffer>,
   path: string | undefined,
 ): Promise<void> {
-  if (path === undefined || path === '-') {
+  if (path === undefined || isStandard(path)) {
     if (process.stdout.isTTY)
       throw new UsageError('an archive is nothing for a terminal', 'give --output FILE or redirect it');
     await pipeline(Readable.from(bytes, { objectMode: false }), process.stdout);
@@ -62,7 +67,7 @@ export async function save({ root, names, output }: SaveArguments): Promise<void
 }
 
 export async function load(args: LoadArguments): Promise<void> {
-  const path = args.input ?? '-';
+  const path = args.input === undefined || isStandard(args.input) ? '-' : args.input;
   if (path === '-' && process.stdin.isTTY)
     throw new UsageError('there is no archive to load', 'give --input FILE or redirect one');
   const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
@@ -100,7 +105,8 @@ export async function importRoot(args: ImportArguments): Promise<void> {
 
 async function importFrom(store: Store, args: ImportArguments, notes: ImageNotes): Promise<CreatedImage> {
   const { source } = args;
-  if (source === '-') return importArchive(store, process.stdin, 'standard input', limitsFrom(args), notes);
+  if (isStandard(source))
+    return importArchive(store, process.stdin, 'standard input', limitsFrom(args), notes);
   const stat = statSync(source, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new OverlayError({

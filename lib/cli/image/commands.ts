@@ -80,6 +80,9 @@ function define<T>(
     describe,
     builder: (yargs: Argv) => {
       let built = yargs.options(options);
+      // A name may look like a number, and `-` like an option.
+      for (const [, name] of command.matchAll(/[<[](\w+)/g))
+        built = built.positional(name, { type: 'string' });
       for (const [line, what] of examples ?? []) built = built.example(`$0 ${line}`, what);
       return built;
     },

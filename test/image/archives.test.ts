@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+/** Archives between tools: what Buildah, Podman, skopeo and umoci write is loaded, and ours are loaded there. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { run, scratch, shell } from '../support/ground.js';
+import { type Cli, describeTree, makeLayout, storeCli } from '../support/images.js';
+
+interface Ground {
+  cli: Cli;
+  base: string;
+  layout: string;
+  /** The tree that the image shows, as umoci unpacks it. */
+  expected: string;
+  skopeo(...args: string[]): void;
+}
+
+function prepare(t: Test): Ground {
+  const base = scratch(t);
+  const layout = makeLayout(base);
+  run('umoci', 'unpack', '--image', `${layout}:latest`, join(base, 'expected'));
+  const skopeo = (...args: string[]): void => void run('skopeo', '--insecure-policy', 'copy', '-q', ...args);
+  return {
+    cli: storeCli(t, base),
+    base,
+    layout,
+    expected: describeTree(join(base, 'expected/rootfs')),
+    skopeo,
+  };
+}
+
+/** The tree of an image, by export and GNU tar. */
+async function treeOf({ cli, base }: Ground, name: string): Promise<string> {
+  const archive = join(base, 'exported.tar');
+  const tree = join(base, `tree-${statSync(base).mtimeMs}-${Math.floor(performance.now() * 1000)}`);
+  mkdirSync(tree);
+  await cli.ok('export', name, '-o', archive);
+  run('tar', '-C', tree, '--xattrs', '--xattrs-include=*', '-xpf', archive);
+  return describeTree(tree);
+}
+
+t.test('archives of each kind that other tools write are loaded, with the same tree', async (t) => {
+  const ground = prepare(t);
+  const { cli, base, layout, skopeo } = ground;
+  skopeo(`oci:${layout}:latest`, `docker-archive:${base}/docker.tar:some/docker:1`);
+  skopeo(`oci:${layout}:latest`, `oci-archive:${base}/oci.tar:some/oci:1`);
+  skopeo(`oci:${layout}:latest`, `oci:${base}/dir:some/dir:1`);
+  skopeo('--dest-compress-format', 'zstd', `oci:${layout}:latest`, `oci:${base}/zstd:some/zstd:1`);
+  shell('gzip -k docker.tar; zstd -q -k oci.tar', base);
+  const cases: [path: string, name: string][] = [
+    ['docker.tar', 'some/docker:1'],
+    ['docker.tar.gz', 'some/docker:1'],
+    ['oci.tar', 'some/oci:1'],
+    ['oci.tar.zst', 'some/oci:1'],
+    ['dir', 'some/dir:1'],
+    ['zstd', 'some/zstd:1'],
+    ['layout', 'layout:latest'],
+  ];
+  for (const [path, name] of cases) {
+    const fresh = { ...ground, cli: storeCli(t, base, `store-${path}`) };
+    t.equal(await fresh.cli.ok('load', '-i', join(base, path)), `Loaded image: ${name}\n`, path);
+    t.equal(await treeOf(fresh, name), ground.expected, path);
+    t.match(await fresh.cli.ok('system', 'check'), /nothing is wrong/, path);
+  }
+  for (const [path] of cases) await cli.ok('load', '-q', '-i', join(base, path));
+  t.equal(shell('ls layers | wc -l', cli.root), '2\n', 'the layers of all lie there once');
+});
+
+t.test('what we save is loaded by skopeo, Podman, umoci and ourselves, and is the same image', async (t) => {
+  const ground = prepare(t);
+  const { cli, base, layout } = ground;
+  await cli.ok('load', '-q', '-i', layout);
+  await cli.ok('tag', 'layout', 'example.com/saved:1');
+  const archive = join(base, 'saved.tar');
+  await cli.ok('save', '-o', archive, 'example.com/saved:1');
+  const id = await cli.ok('inspect', '-f', '{{.Id}}', 'layout');
+  for (const source of [`docker-archive:${archive}`, `oci-archive:${archive}`]) {
+    const config = run('skopeo', 'inspect', '--raw', '--config', source);
+    t.match(JSON.parse(config).rootfs.diff_ids.length, 2, source);
+  }
+  mkdirSync(join(base, 'oci'));
+  run('tar', '-C', join(base, 'oci'), '-xf', archive);
+  run('umoci', 'unpack', '--image', `${base}/oci:example.com/saved:1`, join(base, 'again'));
+  t.equal(describeTree(join(base, 'again/rootfs')), ground.expected);
+  const podman = `podman --root ${base}/ps --runroot ${base}/pr --storage-driver vfs`;
+  t.match(
+    shell(
+      `${podman} load -q -i ${archive}; ${podman} image inspect --format '{{.Id}}' example.com/saved:1; rm -rf ${base}/ps`,
+    ),
+    id.slice(7).trim(),
+  );
+  const other = storeCli(t, base, 'other');
+  t.equal(await other.ok('load', '-i', archive), 'Loaded image: example.com/saved:1\n');
+  t.equal(
+    await other.ok('inspect', '-f', '{{.Id}} {{.Descriptor.digest}}', 'example.com/saved:1'),
+    await cli.ok('inspect', '-f', '{{.Id}} {{.Descriptor.digest}}', 'layout'),
+  );
+  const twice = spawnSync(
+    'bash',
+    [
+      '-c',
+      `bin/tsoverlay save --root ${cli.root} layout example.com/saved:1 | bin/tsoverlay load --root ${base}/piped`,
+    ],
+    { encoding: 'utf8' },
+  );
+  t.match(twice, { status: 0, stdout: 'Loaded image: layout:latest\nLoaded image: example.com/saved:1\n' });
+  await cli.ok('save', '-o', join(base, 'second.tar'), 'example.com/saved:1');
+  t.ok(
+    readFileSync(archive).equals(readFileSync(join(base, 'second.tar'))),
+    'the same image gives the same archive',
+  );
+});
+
+t.test('other tools read the store itself', async (t) => {
+  const { cli, layout } = prepare(t);
+  await cli.ok('load', '-q', '-i', layout);
+  const inspected = JSON.parse(run('skopeo', 'inspect', `oci:${cli.root}:docker.io/library/layout:latest`));
+  t.match(inspected.Env, ['A=b']);
+});
+
+t.test(
+  'a root file system is imported from an archive, a directory and a pipe, and exported again',
+  async (t) => {
+    const ground = prepare(t);
+    const { cli, base } = ground;
+    const tree = join(base, 'expected/rootfs');
+    run(
+      'tar',
+      '-C',
+      tree,
+      '--format=pax',
+      '--xattrs',
+      '--xattrs-include=*',
+      '-cf',
+      join(base, 'root.tar'),
+      '.',
+    );
+    await cli.ok(
+      'import',
+      join(base, 'root.tar'),
+      'from/tar:1',
+      '-c',
+      'CMD ["sh"]',
+      '-c',
+      'ENV X=y z',
+      '-c',
+      'EXPOSE 80',
+      '-m',
+      'note',
+    );
+    await cli.ok('import', tree, 'from/dir:1');
+    const piped = spawnSync(
+      'bash',
+      ['-c', `bin/tsoverlay import --root ${cli.root} - from/pipe:1 < ${base}/root.tar`],
+      { encoding: 'utf8' },
+    );
+    t.match(piped, { status: 0, stdout: /^sha256:[0-9a-f]{64}\n$/ });
+    for (const name of ['from/tar:1', 'from/dir:1', 'from/pipe:1'])
+      t.equal(await treeOf(ground, name), ground.expected, name);
+    t.equal(
+      await cli.ok('inspect', '-f', '{{json .Config}}', 'from/tar:1'),
+      '{"Cmd":["sh"],"Env":["X=y z"],"ExposedPorts":{"80/tcp":{}}}\n',
+    );
+    t.match(await cli.ok('history', 'from/tar:1'), /import .*root.tar +[\d.]+kB +note/);
+    process.env.SOURCE_DATE_EPOCH = '1000000000';
+    const ids = [await cli.ok('import', tree, 'a'), await cli.ok('import', tree, 'b')];
+    delete process.env.SOURCE_DATE_EPOCH;
+    t.equal(ids[0], ids[1], 'with SOURCE_DATE_EPOCH the same tree gives the same image');
+  },
+);
+
+t.test('what cannot be loaded is said', async (t) => {
+  const { cli, base, layout } = prepare(t);
+  writeFileSync(join(base, 'empty'), '');
+  writeFileSync(join(base, 'text'), 'this is no archive'.repeat(100));
+  shell('mkdir plain; echo x > plain/f; tar -C plain -cf plain.tar f', base);
+  shell(
+    `cp -r ${layout} lost; for f in lost/blobs/sha256/*; do [ $(stat -c %s $f) -gt 100000 ] && rm $f; done; true`,
+    base,
+  );
+  shell(
+    `cp -r ${layout} wrong; for f in wrong/blobs/sha256/*; do [ $(stat -c %s $f) -gt 100000 ] && printf x | dd of=$f bs=1 seek=5000 conv=notrunc 2>/dev/null; done; true`,
+    base,
+  );
+  shell(`tar -C ${layout} -cf - . | head -c 100000 > cut.tar`, base);
+  shell(`mkdir evil; cp ${layout}/oci-layout evil; ln -s /etc/passwd evil/index.json`, base);
+  const cases: [path: string, message: RegExp][] = [
+    ['none', /none: there is no such file; give an archive/],
+    ['empty', /neither index.json nor manifest.json/],
+    ['text', /no tar archive/],
+    ['plain.tar', /neither index.json nor manifest.json.*`tsoverlay import`/],
+    ['plain', /neither index.json nor manifest.json/],
+    ['lost', /blobs\/sha256\/[0-9a-f]+ is missing/],
+    ['wrong', /verify|decompressed/],
+    ['cut.tar', /cut off/],
+    ['evil', /neither index.json nor manifest.json/],
+  ];
+  for (const [path, message] of cases)
+    t.match(await cli.run('load', '-i', join(base, path)), { status: 1, stderr: message }, path);
+  t.match(await cli.run('import', join(base, 'none')), { status: 1, stderr: /no such file or directory/ });
+  t.match(await cli.run('import', join(base, 'text')), { status: 1, stderr: /no tar archive/ });
+  t.match(await cli.run('import', join(base, 'empty')), { status: 1, stderr: /it is empty/ });
+  t.match(await cli.run('import', join(base, 'plain.tar'), 'x', '-c', 'RUN x'), {
+    status: 2,
+    stderr: /--change "RUN x" is not possible; instructions are CMD/,
+  });
+  t.match(await cli.run('save', 'none', '-o', 'x'), { status: 1, stderr: /no such image/ });
+  t.equal(await cli.ok('images', '-q'), '');
+  t.notMatch(await cli.ok('system', 'check'), /damaged|leftover|broken/);
+});
+
+t.test(
+  'an upper is committed as a layer: whiteouts, moved directories, metacopies and attributes',
+  async (t) => {
+    const ground = prepare(t);
+    const { cli, base, layout } = ground;
+    await cli.ok('load', '-q', '-i', layout);
+    for (const name of ['up', 'wk', 'mnt']) mkdirSync(join(base, name));
+    const options = ['--image', 'layout', '--upper', 'up', '--work', 'wk', '-o', 'metacopy=on', 'mnt'];
+    await cli.ok('mount', ...options);
+    const target = join(base, 'mnt');
+    t.teardown(() => shell(`umount ${target} 2>/dev/null || true`));
+    shell(
+      `rm big; mv bin moved; echo x > moved/new; chmod 700 etc; chown 9:9 etc/motd; mkdir -p d/e; echo y > d/e/f; ln d/e/f d/g; rm -r opaque; mkdir opaque
+     echo z > opaque/z; setfattr -n user.k -v v new; mkfifo p; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('sock')"`,
+      target,
+    );
+    const shown = shell('rm sock; cd /; true', target) + describeTree(target);
+    const id = (await cli.ok('commit', target, 'new:1', '-m', 'changed', '-a', 'me')).trim();
+    t.match(
+      await cli.ok('history', 'new:1', '--no-trunc'),
+      new RegExp(`^IMAGE.*\n${id} +.*commit .*mnt.*changed`),
+    );
+    await cli.ok('unmount', target);
+    t.equal(await treeOf(ground, 'new:1'), shown);
+    t.match(JSON.parse(await cli.ok('inspect', 'new:1')), [
+      { Author: 'me', Config: { Env: ['A=b'] }, RootFS: { Layers: { length: 3 } } },
+    ]);
+    const diff = await cli.ok('diff', 'layout', 'new:1');
+    for (const line of [
+      'D /big',
+      'D /bin',
+      'A /moved',
+      'A /moved/link',
+      'C /etc',
+      'C /etc/motd',
+      'C /new',
+      'A /opaque/z',
+      'A /p',
+    ]) {
+      t.ok(diff.split('\n').includes(line), line);
+    }
+    t.equal(await cli.ok('diff', 'new:1', 'new:1'), '');
+    t.match(await cli.run('commit', join(base, 'up')), {
+      status: 1,
+      stderr: /it is not mounted, so its image is not known; name the image/,
+    });
+    await cli.ok('commit', join(base, 'up'), 'again:1', '--image', 'layout');
+    t.equal(await treeOf(ground, 'again:1'), shown);
+    run('umoci', 'unpack', '--image', `${cli.root}:docker.io/library/new:1`, join(base, 'by-umoci'));
+    t.equal(describeTree(join(base, 'by-umoci/rootfs')), shown, 'umoci sees the same in the new layer');
+  },
+);
