@@ -9,7 +9,6 @@
  * - names: exclusive for the moment in which the list of images is changed.
  * - a digest: exclusive for who unpacks that layer; others wait and then find it.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromText } from '../base/bytes.js';
@@ -37,9 +36,7 @@ export class StoreLock implements Disposable {
 
   /** Answers undefined where somebody else has it. Throws an OverlayError where no lock can be made. */
   static tryTake(root: string, name: string, shared: boolean): StoreLock | undefined {
-    const directory = join(root, 'locks');
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const path = join(directory, name);
+    const path = join(root, 'locks', name);
     const story = { operation: 'lock the store', path };
     const fd = new Fd(check(openPath(fromText(path), O_RDWR | O_CREAT, 0o600), story));
     const status = lock(fd.number, (shared ? LOCK_SHARED : LOCK_EXCLUSIVE) | LOCK_NONBLOCKING);

@@ -14,7 +14,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { OverlayError } from '../base/errors.js';
 import { type Digest, digestOf, hexOf } from './digest.js';
 import { LARGEST_DOCUMENT } from './manifest.js';
@@ -34,6 +34,19 @@ const EMPTY_INDEX = Buffer.from(
   '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}',
 );
 
+/** As mkdir -p; Node's own does not end where the system says ENOENT for a parent that is there, as in /proc. */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeDirectories(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (failure) {
+    // Another command may have been first.
+    if ((failure as NodeJS.ErrnoException).code !== 'EEXIST') throw failure;
+  }
+}
+
 export class Store {
   private constructor(
     /** Absolute. */
@@ -45,9 +58,8 @@ export class Store {
     const store = new Store(resolve(root));
     try {
       // Content of images may be secret, and setuid programs in them are for nobody else to run.
-      mkdirSync(store.root, { recursive: true, mode: 0o700 });
-      for (const part of ['blobs/sha256', 'layers', 'staging', 'locks']) {
-        mkdirSync(join(store.root, part), { recursive: true, mode: 0o700 });
+      for (const part of ['.', 'blobs', 'blobs/sha256', 'layers', 'staging', 'locks']) {
+        makeDirectories(join(store.root, part));
       }
       if (!existsSync(store.indexPath)) writeFileWhole(store, store.indexPath, EMPTY_INDEX);
       const layout = join(store.root, 'oci-layout');

@@ -68,7 +68,8 @@ function matchesReference(name: string, pattern: string): boolean {
   );
 }
 
-function rowsOf({ image, size, shared }: ImageUsage, whole: boolean): Row[] {
+/** `references`: only names that match one of these are shown, if there are any. */
+function rowsOf({ image, size, shared }: ImageUsage, whole: boolean, references: readonly string[]): Row[] {
   const common = {
     ID: shownId(image.id, whole),
     CreatedSince: image.config.created === undefined ? 'N/A' : age(image.config.created),
@@ -86,7 +87,9 @@ function rowsOf({ image, size, shared }: ImageUsage, whole: boolean): Row[] {
     const repository = digest === undefined ? NONE : familiarRepository(parseName(digest));
     return [{ Repository: repository, Tag: NONE, Digest: digest?.split('@')[1] ?? NONE, ...common }];
   }
-  return image.names.map((name) => {
+  const isAsked = (name: string): boolean =>
+    references.length === 0 || references.some((pattern) => matchesReference(name, pattern));
+  return image.names.filter(isAsked).map((name) => {
     const reference = parseName(name);
     return {
       Repository: familiarRepository(reference),
@@ -106,7 +109,7 @@ export function listImagesCommand(args: ListArguments): void {
   const rows = usageOf(store, images)
     .filter(({ image }) => kept.has(image))
     .sort((a, b) => createdAt(b.image) - createdAt(a.image))
-    .flatMap((usage) => rowsOf(usage, args['no-trunc']))
+    .flatMap((usage) => rowsOf(usage, args['no-trunc'], filters.get('reference') ?? []))
     .filter(
       (row) =>
         wanted === undefined ||
