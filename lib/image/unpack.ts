@@ -139,44 +139,48 @@ export class LayerUnpacker implements TarSink {
       this.#whiteouts.push(whiteout);
       return;
     }
-    this.#create(entry, parent, name);
-    if (entry.type === 'file' || entry.type === 'hard link') return;
+    const isMade = this.#create(entry, parent, name);
+    if (!isMade || entry.type === 'file' || entry.type === 'hard link') return;
     this.#setAttributes(parent, name);
   }
 
-  #create(entry: TarEntry, parent: number, name: ByteString): void {
+  /** Answers false for what this user cannot have. */
+  #create(entry: TarEntry, parent: number, name: ByteString): boolean {
     switch (entry.type) {
       case 'directory': {
         const status = makeDirectory(parent, name, entry.mode & 0o777);
         // A directory may come again, for its attributes; over anything else it is a duplicate.
-        if (status === -EEXIST && this.#parents.isDirectory(parent, name)) return;
-        this.#check(status);
-        return;
+        if (status !== -EEXIST || !this.#parents.isDirectory(parent, name)) this.#check(status);
+        return true;
       }
       case 'symlink':
         if (entry.target === '') this.#refuse('a symlink leads nowhere');
         this.#check(makeSymlink(parent, name, entry.target));
-        return;
+        return true;
       case 'hard link':
         this.#link(entry, parent, name);
-        return;
+        return true;
       case 'file':
         this.#file = this.#check(openAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0o600));
         this.#segment = 0;
         this.#written = 0;
-        return;
+        return true;
       default:
-        this.#makeSpecial(entry, parent, name);
+        return this.#makeSpecial(entry, parent, name);
     }
   }
 
-  #makeSpecial(entry: TarEntry, parent: number, name: ByteString): void {
+  /** In a user namespace nobody may make a device, and a device there would open nothing: it is left out. */
+  #makeSpecial(entry: TarEntry, parent: number, name: ByteString): boolean {
     const { deviceMajor, deviceMinor } = entry;
     if (entry.type === 'character device' && deviceMajor === 0 && deviceMinor === 0) {
       this.#refuse('a device 0:0 is a whiteout, which an archive writes as .wh.NAME');
     }
     const mode = SPECIAL[entry.type]! | entry.mode;
-    this.#check(makeNode(parent, name, mode, deviceNumber(deviceMajor, deviceMinor)));
+    const status = makeNode(parent, name, mode, deviceNumber(deviceMajor, deviceMinor));
+    if (status === -EPERM && this.marks.prefix.startsWith('user.')) return false;
+    this.#check(status);
+    return true;
   }
 
   /** The target is a name in the same archive, as every other (pax(1), type 1). */
@@ -239,7 +243,7 @@ export class LayerUnpacker implements TarSink {
     if (owned === -EPERM) {
       this.#refuse(
         `it belongs to ${uid}:${gid}, which this user may not give`,
-        'run as root, or in a user namespace with a range of ids (unshare -Urm --map-auto)',
+        'run as root, or in a user namespace with a range of ids (unshare --map-auto --map-root-user -m)',
       );
     }
     this.#check(owned);

@@ -5,6 +5,7 @@ import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeLayers, publicCheckout, run, scratch, shell } from '../support/ground.js';
+import { makeLayout } from '../support/images.js';
 
 const USER = 'tsoverlay-test';
 
@@ -129,6 +130,28 @@ t.test('with ranges of ids files of several users are made and shown', async (t)
   t.strictSame(result, { status: 0, stdout: 'refused\n5:6\n7:7\n', stderr: '' });
   const first = Number(/^tsoverlay-test:(\d+):/m.exec(run('cat', '/etc/subuid'))![1]);
   t.equal(shell('stat -c %u a b', join(base, 'upper')), `${first + 4}\n${first + 6}\n`);
+});
+
+t.test('an image is loaded, mounted and committed in a user namespace with ranges of ids', async (t) => {
+  const { base, program, asUser } = prepare(t);
+  const layout = makeLayout(base);
+  shell(`mknod device c 1 3; tar --append -f ${base}/unused.tar device; chmod -R a+rX ${layout}`, base);
+  const refused = asUser(`TSOVERLAY_ROOT=${base}/home/plain ${program} load -i ${layout}`);
+  t.match(refused, {
+    status: 1,
+    stderr: /belongs to 0:0, which this user may not give; run as root, or in a user namespace with a range/,
+  });
+  const inside = `export TSOVERLAY_ROOT=${base}/home/store; ${program} load -q -i ${layout}
+    ${program} mount --image layout --upper upper --work work merged; stat -c %u:%g merged/new merged/etc/motd; ls merged
+    echo x > merged/added; ${program} commit merged again:1 >/dev/null; ${program} unmount merged
+    ${program} import ${base}/unused.tar device:1 >/dev/null; ${program} export device:1 | tar -t
+    ${program} diff layout again:1; ${program} system check`;
+  t.strictSame(asUser(`unshare --map-auto --map-root-user -m bash -ec '${inside}'`), {
+    status: 0,
+    stdout:
+      'docker.io/library/layout:latest\n5:6\n0:0\nbig\nbin\netc\nnew\nopaque\nA /added\nnothing is wrong\n',
+    stderr: '',
+  });
 });
 
 t.test('Podman runs a container for an ordinary user', { timeout: 120_000 }, async (t) => {

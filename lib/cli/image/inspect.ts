@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay inspect` and `tsoverlay history`, in the shapes that Docker's users know. */
 import { layerSize } from '../../image/collect.js';
-import type { Digest } from '../../image/digest.js';
+import { chainIds, type Digest } from '../../image/digest.js';
 import { findImage, type Image } from '../../image/images.js';
 import type { HistoryEntry } from '../../image/manifest.js';
 import { familiarName, familiarRepository, parseName } from '../../image/reference.js';
@@ -34,7 +34,7 @@ function describe(store: Store, image: Image): Record<string, unknown> {
     Os: config.os,
     Size: diffIds.reduce((sum, diffId) => sum + layerSize(store, diffId), 0),
     GraphDriver: { Name: 'tsoverlay', Data: { LowerDir: paths.join(':') } },
-    RootFS: { Type: 'layers', Layers: diffIds },
+    RootFS: { Type: 'layers', Layers: diffIds, ChainIDs: chainIds(diffIds) },
     Descriptor: { mediaType: image.mediaType, digest: image.manifestDigest },
     Manifest: { Config: manifest.config.digest, Layers: manifest.layers },
   };
