@@ -14,7 +14,8 @@ const allowed: Record<string, readonly string[]> = {
   mount: ['base', 'sys', 'fuse', 'overlay'],
   library: ['base', 'sys', 'overlay'],
   image: ['base', 'sys', 'overlay'],
-  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image'],
+  container: ['base', 'sys', 'overlay', 'mount', 'image'],
+  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image', 'container'],
 };
 
 interface Import {

@@ -3,7 +3,7 @@
 set -eu
 
 packages="acl attr btrfs-progs buildah busybox-static debootstrap docker-registry e2fsprogs fuse-overlayfs fuse3 libcap2-bin
-  linux-libc-dev passwd podman psmisc python3 runc uidmap util-linux xfsprogs apache2-utils skopeo umoci zstd"
+  linux-libc-dev passwd openssl podman psmisc python3 runc uidmap util-linux xfsprogs apache2-utils skopeo umoci zstd"
 # The library that fuse-native needs; Ubuntu renamed it in 24.04.
 library=libfuse2
 

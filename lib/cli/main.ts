@@ -13,7 +13,7 @@ import { reportFailure } from './failure.js';
 /** Every command: their options may look like those of the forms without one. */
 const COMMANDS = new Set(
   `mount unmount umount mounts list explain diff fsck completion
-  pull push search images inspect history tag rmi save load import export commit layers image system`.split(
+  pull push search images inspect history tag rmi save load import export commit layers bundle image system`.split(
     /\s+/,
   ),
 );

@@ -42,6 +42,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
       'duplicate-arguments-array': true,
       'camel-case-expansion': false,
       'boolean-negation': false,
+      'populate--': true,
     })
     .exitProcess(false)
     .fail((message, failure) => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** From a registry into the store: the manifest, the configuration, and the layers that are not there yet. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
 import { type Digest, digestOf, shortId } from './digest.js';
@@ -49,6 +50,8 @@ export interface Pulled {
   isNew: boolean;
 }
 
+/** For the layers below, before a layer is placed without their attributes. */
+const LONGEST_WAIT_MS = 600_000;
 /** Layers that are fetched at once. */
 const PARALLEL = 3;
 
@@ -197,7 +200,7 @@ async function fetchLayers(
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { index, settle } = next;
       const below = async (): Promise<string[]> => {
-        await Promise.race([Promise.all(placed.slice(0, index)), aborted(signal)]);
+        await Promise.race([Promise.all(placed.slice(0, index)), endOfWait(signal)]);
         return pathsBelow(store, diffIds, index);
       };
       if (await fetchLayer(store, next.layer, diffIds[index], repository, { ...options, signal, below }))
@@ -228,12 +231,12 @@ function settleable(): { promise: Promise<void>; settle: () => void } {
   return { promise, settle };
 }
 
-/** Rejects when the signal is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+/**
+ * Rejects when the signal is aborted, and settles after a while all the same: two
+ * commands whose images have the same layers in opposite orders wait for each other.
+ */
+function endOfWait(signal: AbortSignal): Promise<void> {
+  return delay(LONGEST_WAIT_MS, undefined, { signal, ref: false });
 }
 
 interface LayerOptions extends PullOptions {

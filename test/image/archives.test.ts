@@ -198,6 +198,14 @@ t.test('what cannot be loaded is said', async (t) => {
   ];
   for (const [path, message] of cases)
     t.match(await cli.run('load', '-i', join(base, path)), { status: 1, stderr: message }, path);
+  t.match(await cli.run('load', '-i', layout, '--max-layer-entries', '3'), {
+    status: 1,
+    stderr: /more than 3 entries; raise the limit with --max-layer-entries/,
+  });
+  t.match(await cli.run('load', '-i', layout, '--max-layer-size', '10k'), {
+    status: 1,
+    stderr: /larger than 10240 bytes; raise the limit with --max-layer-size/,
+  });
   t.match(await cli.run('import', join(base, 'none')), { status: 1, stderr: /no such file or directory/ });
   t.match(await cli.run('import', join(base, 'text')), { status: 1, stderr: /no tar archive/ });
   t.match(await cli.run('import', join(base, 'empty')), { status: 1, stderr: /it is empty/ });

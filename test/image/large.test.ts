@@ -6,7 +6,7 @@
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { run, scratch, shell } from '../support/ground.js';
+import { run, runInside, scratch, shell } from '../support/ground.js';
 import { storeCli } from '../support/images.js';
 import { startRegistry } from '../support/registry.js';
 import { snapshot } from '../support/snapshot.js';
@@ -39,19 +39,7 @@ t.test(
     const second = shell(`${buildah} from base:1`).trim();
     const root = shell(`${buildah} mount ${second}`).trim();
     cpSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'), { dereference: true });
-    const inside = (directory: string, script: string): string =>
-      run(
-        'unshare',
-        '--mount',
-        '--pid',
-        '--fork',
-        '--kill-child',
-        'bash',
-        '-ec',
-        `mount -t proc proc ${directory}/proc; mount --bind /dev ${directory}/dev; exec chroot ${directory} bash -ec "$0"`,
-        script,
-      );
-    inside(
+    runInside(
       root,
       'apt-get -q update; DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends nginx-light python3; rm -rf /var/cache/apt/archives/*.deb /usr/share/doc/python3',
     );
@@ -92,13 +80,16 @@ t.test(
       // No layer says what the root itself is like, so each tool has its own idea of that.
       t.strictSame(snapshot(target).slice(1), snapshot(root).slice(1));
       t.match(
-        inside(target, 'nginx -t 2>&1; python3 -c "print(6 * 7)"; dpkg --verify nginx-light python3-minimal'),
+        runInside(
+          target,
+          'nginx -t 2>&1; python3 -c "print(6 * 7)"; dpkg --verify nginx-light python3-minimal',
+        ),
         /test is successful\n42\n$/,
       );
     });
 
     await t.test('a change is committed, saved, and loaded elsewhere', async (t) => {
-      inside(
+      runInside(
         target,
         'echo hello > /var/www/html/index.html; rm -r /usr/share/man; mv /usr/share/nginx /usr/share/nginx-moved',
       );

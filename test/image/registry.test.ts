@@ -75,7 +75,7 @@ t.test('a push gives the registry what it lacks, and mounts what another reposit
 t.test('a registry with a password: right, wrong, none, from a file and from a helper', async (t) => {
   const base = scratch(t);
   const access = { username: 'ann', password: 'se:cret' };
-  const { host } = await startRegistry(t, base, access);
+  const { host } = await startRegistry(t, base, { access });
   pushWithSkopeo(makeLayout(base), host, 'app:1', 'ann:se:cret');
   const cli = storeCli(t, base);
   mkdirSync(join(base, 'docker'));
@@ -132,6 +132,34 @@ t.test('mirrors are asked in order, and one that fails gives way to the next', a
   t.ok(working.seen.every(({ line }) => line.includes('/v2/library/web/')));
   t.match(await cli.ok('images'), /^REPOSITORY +TAG.*\nweb +1 /);
 });
+
+t.test(
+  'a certificate that nobody signed, and plain HTTP, only where the configuration allows it',
+  async (t) => {
+    const base = scratch(t);
+    const layout = makeLayout(base);
+    const secret = await startRegistry(t, base, { tls: true });
+    const plain = await startRegistry(t, base);
+    pushWithSkopeo(layout, secret.host, 'app:1');
+    pushWithSkopeo(layout, plain.host, 'app:1');
+    const cli = storeCli(t, base);
+    await cli.ok('pull', '-q', `${secret.host}/app:1`);
+    // Loopback is always allowed; this spelling of it is not known as such.
+    const elsewhere = (host: string): string => host.replace('127.0.0.1', '0x7f000001');
+    t.match(await cli.run('pull', `${elsewhere(secret.host)}/app:1`), {
+      status: 1,
+      stderr:
+        /cannot be reached \(.*SELF_SIGNED.*\); if you trust it all the same, name it in insecure-registries/,
+    });
+    t.match(await cli.run('pull', `${elsewhere(plain.host)}/app:1`), {
+      status: 1,
+      stderr: /cannot be reached/,
+    });
+    const insecure = [elsewhere(secret.host), elsewhere(plain.host)];
+    writeFileSync(cli.environment.TSOVERLAY_CONFIG, JSON.stringify({ 'insecure-registries': insecure }));
+    for (const host of insecure) t.match(await cli.run('pull', '-q', `${host}/app:1`), { status: 0 }, host);
+  },
+);
 
 t.test('a configuration that cannot be meant is named by its line', async (t) => {
   const cli = storeCli(t);

@@ -6,7 +6,15 @@
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeLayers, mountKernelOverlay, mountOurs, run, scratch, shell } from '../support/ground.js';
+import {
+  makeLayers,
+  mountKernelOverlay,
+  mountOurs,
+  run,
+  runInside,
+  scratch,
+  shell,
+} from '../support/ground.js';
 import { snapshot } from '../support/snapshot.js';
 
 const PACKAGE = 'git';
@@ -54,19 +62,7 @@ t.test(
 
     await t.test('apt-get installs a package inside, and it runs', async (t) => {
       cpSync('/etc/resolv.conf', join(target, 'etc/resolv.conf'), { dereference: true });
-      // In namespaces of its own, so that nothing that it starts or mounts can stay.
-      const inside = (script: string): string =>
-        run(
-          'unshare',
-          '--mount',
-          '--pid',
-          '--fork',
-          '--kill-child',
-          'bash',
-          '-ec',
-          `mount -t proc proc ${target}/proc; mount --bind /dev ${target}/dev; exec chroot ${target} bash -ec "$0"`,
-          script,
-        );
+      const inside = (script: string): string => runInside(target, script);
       inside('apt-get -q update');
       inside(`DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ${PACKAGE}`);
       t.match(inside(`${PACKAGE} --version`), /^git version/);

@@ -69,6 +69,21 @@ export function shell(script: string, cwd = '/'): string {
   return result.stdout;
 }
 
+/** Runs a script in a root file system, in namespaces of its own, so that nothing that it starts or mounts can stay. */
+export function runInside(root: string, script: string): string {
+  return run(
+    'unshare',
+    '--mount',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    'bash',
+    '-ec',
+    `mount -t proc proc ${root}/proc; mount --bind /dev ${root}/dev; exec chroot ${root} bash -ec "$0"`,
+    script,
+  );
+}
+
 export interface Live {
   target: string;
   serverPid: number;

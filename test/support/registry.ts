@@ -23,11 +23,18 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts a registry that keeps its data below `base`; with a password only for who knows it. */
+export interface RegistryOptions {
+  /** Who may use it; without them everybody. */
+  access?: { username: string; password: string };
+  /** Speaks TLS, with a certificate that nobody signed. */
+  tls?: boolean;
+}
+
+/** Starts a registry that keeps its data below `base`. */
 export async function startRegistry(
   t: Test,
   base: string,
-  access?: { username: string; password: string },
+  { access, tls = false }: RegistryOptions = {},
 ): Promise<Registry> {
   const port = await freePort();
   const host = `127.0.0.1:${port}`;
@@ -44,7 +51,7 @@ export async function startRegistry(
       version: 0.1,
       log: { level: 'info', formatter: 'json', accesslog: { disabled: false } },
       storage: { filesystem: { rootdirectory: join(base, `registry-${port}`) }, delete: { enabled: true } },
-      http: { addr: host },
+      http: { addr: host, ...(tls ? { tls: selfSigned(base) } : {}) },
       ...(access === undefined ? {} : { auth: { htpasswd: { realm: 'test', path: passwords } } }),
     }),
   );
@@ -66,6 +73,25 @@ export async function startRegistry(
       ([, method, path]) => `${method} ${path}`,
     );
   return { host, requests };
+}
+
+function selfSigned(base: string): { certificate: string; key: string } {
+  const files = { certificate: join(base, 'certificate.pem'), key: join(base, 'key.pem') };
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'];
+  run(
+    'openssl',
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    files.key,
+    '-out',
+    files.certificate,
+    ...subject,
+  );
+  return files;
 }
 
 /** What a proxy does with a request: it answers itself, or says how the registry's answer is changed. */

@@ -114,3 +114,19 @@ export interface CheckArguments extends RootArgument {
   repair: boolean;
   json: boolean;
 }
+
+export interface BundleArguments extends RootArgument {
+  name: string;
+  directory: string;
+  /** The command, if it is not the image's; what follows `--` is not looked at for options. */
+  args: string[];
+  '--'?: string[];
+  user: string | undefined;
+  env: string[];
+  workdir: string | undefined;
+  entrypoint: string | undefined;
+  hostname: string | undefined;
+  network: string;
+  tty: boolean;
+  'read-only': boolean;
+}

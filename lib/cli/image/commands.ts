@@ -5,6 +5,7 @@
  */
 import type { Argv, CommandModule, Options } from 'yargs';
 import type {
+  BundleArguments,
   CheckArguments,
   CommitArguments,
   ExportArguments,
@@ -81,8 +82,10 @@ function define<T>(
     builder: (yargs: Argv) => {
       let built = yargs.options(options);
       // A name may look like a number, and `-` like an option.
-      for (const [, name] of command.matchAll(/[<[](\w+)/g))
-        built = built.positional(name, { type: 'string' });
+      for (const [, name, many] of command.matchAll(/[<[](\w+)(\.\.)?/g)) {
+        const isList = many !== undefined;
+        built = built.positional(name, { type: 'string', ...(isList ? { array: true, default: [] } : {}) });
+      }
       for (const [line, what] of examples ?? []) built = built.example(`$0 ${line}`, what);
       return built;
     },
@@ -237,6 +240,30 @@ const definitions = {
       examples: [['commit /mnt my-nginx:patched', 'The upper becomes a layer on top of the mounted image']],
     },
     async (args) => (await import('./archives.js')).commit(args),
+  ),
+  bundle: define<BundleArguments>(
+    {
+      command: 'bundle <name> <directory> [args..]',
+      describe: 'Mount an image in an OCI bundle that runc, crun or any OCI runtime starts',
+      options: {
+        ...ROOT,
+        user: text('USER[:GROUP], by name or number', 'u'),
+        env: several('KEY=VALUE', 'e'),
+        workdir: text('Where the command starts', 'w'),
+        entrypoint: text("In the place of the image's entry point"),
+        hostname: text('Its name; default that of the directory'),
+        network: { ...text('host, or none: a network of its own'), default: 'none' },
+        tty: flag('The command has a terminal', 't'),
+        'read-only': flag('The command can change nothing in it'),
+      },
+      examples: [
+        [
+          'bundle alpine /run/a -- ls -l',
+          'Then: runc run --bundle /run/a a; tsoverlay unmount /run/a/rootfs',
+        ],
+      ],
+    },
+    async (args) => (await import('./bundle.js')).bundle(args),
   ),
   layers: define<LayersArguments>(
     {
