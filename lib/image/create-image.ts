@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import { OverlayError } from '../base/errors.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
-import { type Compression, gzipCompressor } from './compression.js';
+import type { Compression } from './compression.js';
 import type { Digest } from './digest.js';
 import { type Image, nameImage } from './images.js';
 import { type StoredLayer, storeLayer } from './layer-store.js';
@@ -100,14 +100,6 @@ async function keepImage(
   return { id, manifestDigest };
 }
 
-function compressed(archive: Generator<Buffer>): AsyncIterable<Uint8Array> {
-  const source = Readable.from(archive, { objectMode: false });
-  const gzip = gzipCompressor();
-  // A failure to read must reach who reads what comes out.
-  source.on('error', (failure) => gzip.destroy(failure));
-  return source.pipe(gzip);
-}
-
 /** An upper becomes the topmost layer of a new image. `layers` is read, never changed. */
 export async function commitUpper(
   store: Store,
@@ -118,9 +110,15 @@ export async function commitUpper(
   using _lock = await StoreLock.take(store.root, 'collection', true);
   const union = openUnion({ ...layers, readOnly: true });
   try {
-    const layer = await storeLayer(store, compressed(packUpper(union)), 'the new layer', {
-      below: async () => layers.lowers,
-    });
+    const layer = await storeLayer(
+      store,
+      Readable.from(packUpper(union), { objectMode: false }),
+      'the new layer',
+      {
+        compress: true,
+        below: async () => layers.lowers,
+      },
+    );
     return await keepImage(store, base, layer, 'gzip', notes);
   } finally {
     union.close();
@@ -132,7 +130,9 @@ export async function importDirectory(store: Store, path: string, notes: ImageNo
   using _lock = await StoreLock.take(store.root, 'collection', true);
   const union = openUnion({ lowers: [path] });
   try {
-    const layer = await storeLayer(store, compressed(packView(union)), path);
+    const layer = await storeLayer(store, Readable.from(packView(union), { objectMode: false }), path, {
+      compress: true,
+    });
     return await keepImage(store, undefined, layer, 'gzip', notes);
   } finally {
     union.close();

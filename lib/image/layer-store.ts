@@ -6,14 +6,14 @@
  */
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Readable, Transform, Writable } from 'node:stream';
+import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fromText } from '../base/bytes.js';
 import { check, OverlayError } from '../base/errors.js';
 import { Marks } from '../overlay/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../sys/files.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
-import { type Compression, compressionOf, decompressor, peek } from './compression.js';
+import { type Compression, compressionOf, decompressor, gzipCompressor, peek } from './compression.js';
 import { type Digest, Hasher, hexOf } from './digest.js';
 import { adoptAttributes } from './implied-directories.js';
 import { Staging, syncBelow, syncDirectoryOf } from './staging.js';
@@ -39,6 +39,8 @@ export interface ExpectedLayer {
   limits?: UnpackLimits | undefined;
   /** The directories of the layers below, top first, once they are there; see implied-directories.ts. */
   below?: (() => Promise<readonly string[]>) | undefined;
+  /** The bytes come plain and are to be kept compressed; `digest` and `size` are not known then. */
+  compress?: boolean | undefined;
   /** Called with the number of bytes of each chunk that came. */
   onProgress?: ((bytes: number) => void) | undefined;
 }
@@ -150,8 +152,19 @@ export async function storeLayer(
     );
     const end = new UnpackingEnd(new TarReader(unpacker, what), unpacker);
     const blob = join(staging.path, 'blob');
-    const compression = compressionOf(start);
-    await run(whole, arrived, blob, await decompressor(compression), end, what);
+    const compression = expected.compress === true ? 'gzip' : compressionOf(start);
+    const copy = createWriteStream(blob, { mode: 0o600 });
+    const decompress = expected.compress === true ? null : await decompressor(compression);
+    await settle(what, (signal) =>
+      expected.compress === true
+        ? [pipeline(whole, gzipCompressor(), arrived, copy, { signal }), pipeline(whole, end, { signal })]
+        : [
+            pipeline(whole, arrived, copy, { signal }),
+            decompress === null
+              ? pipeline(arrived, end, { signal })
+              : pipeline(arrived, decompress, end, { signal }),
+          ],
+    );
     const digest = arrived.hasher.digest();
     const diffId = end.hasher.digest();
     verify(what, 'digest', digest, expected.digest);
@@ -167,27 +180,16 @@ export async function storeLayer(
   }
 }
 
-/** What came is written to the blob and, decompressed, to the end. */
-async function run(
-  whole: Readable,
-  arrived: DigestingPassage,
-  blob: string,
-  decompress: Transform | null,
-  end: UnpackingEnd,
-  what: string,
-): Promise<void> {
-  const copy = createWriteStream(blob, { mode: 0o600 });
+/** Runs pipelines that share a stream: a failure of one ends the others, and is the one that is thrown. */
+async function settle(what: string, start: (signal: AbortSignal) => Promise<void>[]): Promise<void> {
   const failed = new AbortController();
-  const abort = (failure: unknown): never => {
-    failed.abort(failure);
-    throw failure;
-  };
-  const { signal } = failed;
-  const kept = pipeline(whole, arrived, copy, { signal }).catch(abort);
-  const unpacked = (
-    decompress === null ? pipeline(arrived, end, { signal }) : pipeline(arrived, decompress, end, { signal })
-  ).catch(abort);
-  const results = await Promise.allSettled([kept, unpacked]);
+  const running = start(failed.signal).map((pipe) =>
+    pipe.catch((failure) => {
+      failed.abort(failure);
+      throw failure;
+    }),
+  );
+  const results = await Promise.allSettled(running);
   const failures = results
     .filter((result) => result.status === 'rejected')
     .map(({ reason }) => reason as Error);

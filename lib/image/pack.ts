@@ -32,6 +32,7 @@ import type { TarEntry, TarType } from './tar-format.js';
 import { END_OF_ARCHIVE, fileEntry, headerOf, paddingAfter } from './tar-writer.js';
 
 const CHUNK = 1 << 20;
+const GATHERED = 256 * 1024;
 
 const TYPES = new Map<number, TarType>([
   [S_IFREG, 'file'],
@@ -203,10 +204,24 @@ class Packer {
   }
 }
 
+/** Puts small pieces together: each one is a turn of the event loop and of a thread for who compresses it. */
+function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let waiting: Buffer[] = [];
+  let size = 0;
+  for (const piece of pieces) {
+    waiting.push(piece);
+    size += piece.length;
+    if (size < GATHERED) continue;
+    yield Buffer.concat(waiting);
+    waiting = [];
+    size = 0;
+  }
+  yield Buffer.concat([...waiting, END_OF_ARCHIVE]);
+}
+
 /** The whole merged view, as a root file system. */
-export function* packView(union: Union): Generator<Buffer> {
-  yield* new Packer(union).view(union.root, '');
-  yield END_OF_ARCHIVE;
+export function packView(union: Union): Generator<Buffer> {
+  return gathered(new Packer(union).view(union.root, ''));
 }
 
 /**
@@ -214,7 +229,6 @@ export function* packView(union: Union): Generator<Buffer> {
  * upper has are visited. Precondition: the union is read-only, with the upper as
  * its topmost layer.
  */
-export function* packUpper(union: Union): Generator<Buffer> {
-  yield* new Packer(union).upper(union.root, '');
-  yield END_OF_ARCHIVE;
+export function packUpper(union: Union): Generator<Buffer> {
+  return gathered(new Packer(union).upper(union.root, ''));
 }
