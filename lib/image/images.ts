@@ -166,7 +166,7 @@ function findByName(images: readonly Image[], text: string): FoundImage | undefi
     ({ repositoryDigests, manifestDigest, names }) =>
       repositoryDigests.includes(digest) ||
       (manifestDigest === reference.digest &&
-        names.some((known) => known.startsWith(repositoryOf(reference)))),
+        names.some((known) => repositoryOf(parseName(known)) === repositoryOf(reference))),
   );
   return byDigest === undefined ? undefined : { image: byDigest, name: undefined };
 }
@@ -239,7 +239,7 @@ function withoutName(manifests: readonly Descriptor[], name: string | undefined)
   return [...rest, { ...named, annotations }];
 }
 
-/** Takes a name from an image. With `drop` an image that has no other goes from the list. */
+/** Takes a name from an image that has others. */
 export async function untag(store: Store, name: string): Promise<void> {
   await changeIndex(store, (manifests) => manifests.filter((known) => nameOf(known) !== name));
 }

@@ -16,7 +16,7 @@ import { hasTrustedAttributes } from '../sys/privilege.js';
 import { type Compression, compressionOf, decompressor, gzipCompressor, peek } from './compression.js';
 import { type Digest, Hasher, hexOf } from './digest.js';
 import { adoptAttributes } from './implied-directories.js';
-import { Staging, syncBelow, syncDirectoryOf } from './staging.js';
+import { Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 import { TarReader } from './tar-reader.js';
@@ -60,6 +60,7 @@ class DigestingPassage extends Transform {
   readonly hasher = new Hasher();
 
   constructor(
+    private readonly what: string,
     private readonly limit: number,
     private readonly onProgress: (bytes: number) => void,
   ) {
@@ -74,7 +75,7 @@ class DigestingPassage extends Transform {
     this.hasher.update(chunk);
     this.onProgress(chunk.length);
     if (this.hasher.size <= this.limit) done(null, chunk);
-    else done(damaged('it', `it is longer than the ${this.limit} bytes that were announced`));
+    else done(damaged(this.what, `it is longer than the ${this.limit} bytes that were announced`));
   }
 }
 
@@ -147,6 +148,7 @@ export async function storeLayer(
   try {
     const { start, whole } = await peek(source);
     const arrived = new DigestingPassage(
+      what,
       expected.size ?? Number.MAX_SAFE_INTEGER,
       expected.onProgress ?? (() => undefined),
     );
@@ -193,14 +195,16 @@ async function settle(what: string, start: (signal: AbortSignal) => Promise<void
   const failures = results
     .filter((result) => result.status === 'rejected')
     .map(({ reason }) => reason as Error);
-  const cause = failures.find(({ name }) => name !== 'AbortError') ?? failures[0];
-  if (cause === undefined) return;
+  if (failures.length === 0) return;
+  // A stream that is torn down fails with what it saw; the first failure, or one of ours, says why.
+  const cause =
+    failures.find((failure) => failure instanceof OverlayError) ?? (failed.signal.reason as Error);
   if (cause instanceof OverlayError) throw cause;
   const { code } = cause as NodeJS.ErrnoException;
   if (code?.startsWith('Z_') || /zstd|invalid/i.test(cause.message)) {
     throw damaged(what, `it cannot be decompressed (${cause.message})`);
   }
-  throw cause;
+  throw storeFailure('store', what, cause);
 }
 
 function verify(what: string, kind: string, found: Digest, expected: Digest | undefined): void {

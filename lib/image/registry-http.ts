@@ -157,6 +157,10 @@ export class RegistryHttp {
     const ask = tokenRequest(challenge, scope, this.credentials);
     if (ask === undefined) throw this.#error('it names no server for tokens');
     const { url, method, headers, body } = ask;
+    const isClear = url.startsWith('http:') && !this.endpoint.insecure && this.endpoint.scheme !== 'http';
+    if (isClear && this.credentials !== undefined) {
+      throw this.#error('it sends passwords to a token server without encryption');
+    }
     const response = await this.#transport.send(new URL(url), {
       method,
       headers,
@@ -176,7 +180,7 @@ export class RegistryHttp {
     return token;
   }
 
-  /** Follows redirects; to another origin the authorization is not sent along. */
+  /** Follows redirects. */
   async #redirected(call: Call, authorization: string | undefined): Promise<Response> {
     let response = await this.#first(call, authorization);
     let { url } = response;
@@ -186,11 +190,8 @@ export class RegistryHttp {
       if (typeof location !== 'string' || redirects >= MOST_REDIRECTS) {
         throw this.#error('it redirects without an end');
       }
-      const next = new URL(location, url);
-      const isSame = next.origin === url.origin;
-      response = { url: next, answer: await this.#send(next, call, isSame ? authorization : undefined) };
-      if (!isSame) authorization = undefined;
-      url = next;
+      url = new URL(location, url);
+      response = { url, answer: await this.#send(url, call, authorization) };
     }
     return response.answer;
   }
@@ -215,12 +216,19 @@ export class RegistryHttp {
 
   #send(url: URL, call: Call, authorization: string | undefined): Promise<Response> {
     const headers = { 'user-agent': 'tsoverlay', ...call.headers };
+    const tells = authorization !== undefined && this.#mayTell(url);
     return this.#transport.send(url, {
       method: call.method ?? 'GET',
-      headers: authorization === undefined ? headers : { ...headers, authorization },
+      headers: tells ? { ...headers, authorization } : headers,
       body: call.body?.(),
       signal: call.signal,
     });
+  }
+
+  /** Credentials are for the registry's own host, and travel in the clear only where it is allowed. */
+  #mayTell(url: URL): boolean {
+    const isOwn = url.host === new URL(`${url.protocol}//${this.endpoint.host}`).host;
+    return isOwn && (url.protocol === 'https:' || this.endpoint.insecure || this.endpoint.scheme === 'http');
   }
 
   #error(reason: string, remedy?: string): OverlayError {

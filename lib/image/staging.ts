@@ -109,9 +109,28 @@ export function syncDirectoryOf(path: string): void {
 
 /** Writes a file that is there with all its bytes or not at all; replaces what has the name. */
 export function writeFileWhole(store: Rooted, path: string, bytes: Uint8Array): void {
-  using staging = Staging.make(store);
-  const temporary = join(staging.path, 'file');
-  writeFileSync(temporary, bytes, { mode: 0o600, flush: true });
-  renameSync(temporary, path);
-  syncDirectoryOf(path);
+  try {
+    using staging = Staging.make(store);
+    const temporary = join(staging.path, 'file');
+    writeFileSync(temporary, bytes, { mode: 0o600, flush: true });
+    renameSync(temporary, path);
+    syncDirectoryOf(path);
+  } catch (failure) {
+    throw storeFailure('write', path, failure);
+  }
+}
+
+/** What the system refused, as people are told it; anything else as it is. */
+export function storeFailure(operation: string, path: string, cause: unknown): unknown {
+  const { code, errno, syscall } = cause as NodeJS.ErrnoException;
+  if (cause instanceof OverlayError || syscall === undefined) return cause;
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  return new OverlayError({
+    operation,
+    path,
+    errno,
+    reason: isFull ? 'no space is left on the device' : undefined,
+    remedy: isFull ? 'free some (`tsoverlay image prune`), or choose another store with --root' : undefined,
+    cause,
+  });
 }

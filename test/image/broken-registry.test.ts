@@ -267,3 +267,25 @@ t.test('an interrupted pull leaves nothing half done', async (t) => {
   t.match(await said, /it was interrupted; nothing half done is left/);
   await showsNothing(t, cli);
 });
+
+t.test('an upload that the registry sends to another host gets no credentials', async (t) => {
+  const base = scratch(t);
+  const { host } = await startRegistry(t, base);
+  const elsewhere = await startProxy(t, host, (_message, _response, pass) => pass());
+  const front = await startProxy(t, host, (message, response, pass) => {
+    if (message.headers.authorization === undefined)
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    else if (message.method === 'POST')
+      pass({ location: (location) => location.replace(/^http:\/\/[^/]+/, `http://${elsewhere.host}`) });
+    else pass();
+  });
+  const cli = storeCli(t, base);
+  mkdirSync(join(base, 'docker'));
+  const auth = Buffer.from('ann:secret').toString('base64');
+  writeFileSync(join(base, 'docker/config.json'), JSON.stringify({ auths: { [front.host]: { auth } } }));
+  await cli.ok('load', '-q', '-i', makeLayout(base));
+  await cli.ok('tag', 'layout', `${front.host}/up:1`);
+  t.match(await cli.run('push', '-q', `${front.host}/up:1`), { status: 0 });
+  t.equal(elsewhere.seen.filter(({ line }) => line.startsWith('PUT ')).length, 3);
+  t.ok(elsewhere.seen.every(({ authorization }) => authorization === undefined));
+});

@@ -105,6 +105,8 @@ export type Behaviour = (
 export interface Change {
   headers?: Record<string, string>;
   body?: (bytes: Buffer) => Buffer;
+  /** What becomes of where it sends the client. */
+  location?: (location: string) => string;
   /** Breaks the connection off after so many bytes. */
   cutAfter?: number;
 }
@@ -142,9 +144,15 @@ function forward(registry: string, message: IncomingMessage, response: ServerRes
       answer.on('end', () => {
         const bytes = Buffer.concat(parts);
         const body = change.body?.(bytes) ?? bytes;
+        const { location } = answer.headers;
+        const moved =
+          location === undefined || change.location === undefined
+            ? {}
+            : { location: change.location(location) };
         response.writeHead(answer.statusCode!, {
           ...answer.headers,
           'content-length': String(body.length),
+          ...moved,
           ...change.headers,
         });
         if (change.cutAfter === undefined || body.length <= change.cutAfter) response.end(body);
