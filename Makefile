@@ -20,7 +20,7 @@ build: install ## Compile to dist/
 
 check: build ## The quick gate: format, lint, types, import law, unit tests (as root)
 	npx biome check
-	node dist/test/run.js rooms base sys engine fuse
+	node dist/test/run.js rooms base sys engine fuse image/names image/tar image/unpack
 
 format: install ## Rewrite the sources in the project's format
 	npx biome check --write

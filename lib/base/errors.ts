@@ -72,3 +72,24 @@ export function check(result: number, story: ErrorStory): number {
   if (result < 0) throw new OverlayError({ ...story, errno: result });
   return result;
 }
+
+/** The known name closest to a mistyped one, if it is close enough to be meant. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
+    .sort((a, b) => a.distance - b.distance);
+  return ranked[0].distance <= Math.max(2, Math.floor(name.length / 3)) ? ranked[0].candidate : undefined;
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

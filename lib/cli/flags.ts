@@ -3,8 +3,7 @@
  * Flags that no command knows are named before anything else is said: yargs would
  * take the word after one for its value and complain of a missing argument.
  */
-import { UsageError } from '../base/errors.js';
-import { nearestName } from '../mount/option-string.js';
+import { nearestName, UsageError } from '../base/errors.js';
 
 const COMMON = ['help', 'version', 'debug', 'json'];
 

@@ -62,40 +62,47 @@ function builder(yargs: Argv): Argv<Arguments> {
     .example('$0 mount -o lowerdir=base,upperdir=changes,workdir=work /mnt', 'As overlayfs takes it');
 }
 
-/** Loaded only here: other mounts do not wait for what has to do with images. */
-async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<void> {
-  if (image === undefined) return;
-  const [{ Store }, { findImage }, { imageLayers }] = await Promise.all([
+/**
+ * Loaded only here: other mounts do not wait for what has to do with images. Answers
+ * the lock that keeps the layers until the mount is in the list.
+ */
+async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<Disposable | undefined> {
+  if (image === undefined) return undefined;
+  const [{ Store }, { StoreLock }, { findImage }, { imageLayers }] = await Promise.all([
     import('../image/store.js'),
+    import('../image/store-lock.js'),
     import('../image/images.js'),
     import('./image/archives.js'),
   ]);
   const store = Store.open(root);
+  const lock = await StoreLock.take(store.root, 'collection', true);
   const { lowers, userxattr } = imageLayers(store, findImage(store, image).image);
   options.lowers.push(...lowers);
   options.userxattr ??= userxattr;
   options.source ??= image;
+  return lock;
 }
 
 /** One meaning from both spellings. */
-async function gather(args: Arguments): Promise<MountOptions> {
+async function gather(args: Arguments): Promise<{ options: MountOptions; lock: Disposable | undefined }> {
   const options = emptyOptions();
   for (const text of args.options) applyOptionString(options, text);
   options.lowers.push(...args.lower);
-  await addImage(options, args);
+  const lock = await addImage(options, args);
   if (args.upper !== undefined) options.upper = args.upper;
   if (args.work !== undefined) options.work = args.work;
   if (args['read-only'] !== undefined) options.readOnly = args['read-only'];
   if (Array.isArray(options.upper) || Array.isArray(options.work)) {
     throw new UsageError('--upper and --work can be given once');
   }
-  return { ...absolute(options), driver: args.driver };
+  return { options: { ...absolute(options), driver: args.driver }, lock };
 }
 
 async function handler(args: Arguments): Promise<void> {
   const target = resolve(args.target);
-  const options = await gather(args);
+  const { options, lock } = await gather(args);
   const announce = (serverPid: number): void => {
+    lock?.[Symbol.dispose]();
     if (args.json) {
       process.stdout.write(
         `${JSON.stringify({ target, serverPid, lowers: options.lowers, upper: options.upper ?? null, driver: args.driver })}\n`,

@@ -46,7 +46,11 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     })
     .exitProcess(false)
     .fail((message, failure) => {
-      throw failure ?? new UsageError(message);
+      if (failure !== undefined && failure !== null) throw failure;
+      const isIncomplete = /^Not enough non-option arguments/.test(message);
+      throw isIncomplete
+        ? new UsageError('an argument is missing', `see \`tsoverlay ${argv[0]} --help\``)
+        : new UsageError(message);
     })
     .parseAsync();
 }

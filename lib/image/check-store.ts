@@ -33,12 +33,12 @@ async function digestOfFile(path: string): Promise<Digest> {
  * Looks the store through; with `repair` damaged content is removed, and images
  * that lost something go from the list, so that they can be pulled again. What
  * nothing names is reported and is no fault (`tsoverlay image prune` removes it).
- * `inUse` are layers that are mounted; they stay.
+ * `inUse` is asked, under the lock, for the layers that are mounted; they stay.
  */
 export async function checkStore(
   store: Store,
   repair: boolean,
-  inUse: ReadonlySet<Digest>,
+  inUse: () => ReadonlySet<Digest>,
 ): Promise<StoreFinding[]> {
   using _lock = await StoreLock.take(store.root, 'collection');
   using _names = await StoreLock.take(store.root, 'names');
@@ -47,7 +47,7 @@ export async function checkStore(
     findings.push({ kind, subject, what, repaired });
   const manifests = checkList(store, repair, add);
   await checkBlobs(store, repair, add);
-  checkLayers(store, repair, inUse, add);
+  checkLayers(store, repair, inUse(), add);
   const whole = checkImages(store, manifests, repair, add);
   checkLeftovers(store, repair, add);
   checkGarbage(store, whole, add);

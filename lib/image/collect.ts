@@ -50,12 +50,12 @@ export interface Collected {
 
 /**
  * Removes what no image names. Answers undefined where others are adding content
- * just now: then it stays for the next time. `inUse` are layers that somebody has
- * mounted.
+ * just now: then it stays for the next time. `inUse` is asked,
+ * under the lock, for the layers that somebody has mounted.
  */
-export function collect(store: Store, inUse: ReadonlySet<Digest> = new Set()): Collected | undefined {
+export function collect(store: Store, inUse: () => ReadonlySet<Digest>): Collected | undefined {
   using lock = StoreLock.tryTake(store.root, 'collection', false);
-  return lock === undefined ? undefined : collectUnderLock(store, inUse);
+  return lock === undefined ? undefined : collectUnderLock(store, inUse());
 }
 
 /** Precondition: the caller has the `collection` lock to itself. */

@@ -5,7 +5,7 @@
  * file"), and one without a name for an image that lost its last one.
  */
 import { readFileSync } from 'node:fs';
-import { OverlayError } from '../base/errors.js';
+import { nearestName, OverlayError } from '../base/errors.js';
 import { type Digest, hexOf } from './digest.js';
 import {
   type Descriptor,
@@ -19,7 +19,7 @@ import {
   parseIndex,
   parseManifest,
 } from './manifest.js';
-import { fullName, parseName, parseReference, repositoryOf } from './reference.js';
+import { familiarName, fullName, parseName, parseReference, repositoryOf } from './reference.js';
 import { writeFileWhole } from './staging.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
@@ -187,19 +187,16 @@ function unknownImage(images: readonly Image[], text: string): OverlayError {
   });
 }
 
-/** Names with the same last component or tag, or that hold what was typed. */
+/** Names that hold what was typed, or differ from it by a slip. */
 function nearNames(names: readonly string[], text: string): string[] {
-  const wanted = text.toLowerCase().split(/[:@]/)[0].split('/').at(-1) ?? '';
-  const isNear = (name: string): boolean => {
-    const repository = name
-      .replace(/[:@][^/]*$/, '')
-      .split('/')
-      .at(-1)!;
-    return wanted.length > 1 && (repository.includes(wanted) || wanted.includes(repository));
-  };
+  const lastOf = (name: string): string => parseName(name).path.split('/').at(-1)!;
+  const wanted = text.toLowerCase().split(/[:@]/)[0].split('/').at(-1)!;
+  const slip = names.length === 0 ? undefined : nearestName(wanted, names.map(lastOf));
+  const isNear = (last: string): boolean =>
+    last === slip || (wanted.length > 1 && (last.includes(wanted) || wanted.includes(last)));
   return names
-    .filter(isNear)
-    .map((name) => name.replace(/^docker\.io\/(library\/)?/, ''))
+    .filter((name) => isNear(lastOf(name)))
+    .map((name) => familiarName(parseName(name)))
     .slice(0, 3);
 }
 
@@ -251,6 +248,8 @@ export async function forgetImage(store: Store, manifestDigest: Digest): Promise
 
 /** One more name. Throws UsageError for what is no name, or has a digest. */
 export async function tagImage(store: Store, source: string, target: string): Promise<string> {
+  // What is found must still be there when it has its name.
+  using _lock = await StoreLock.take(store.root, 'collection', true);
   const { image } = findImage(store, source);
   const reference = parseReference(target);
   if (reference.digest !== undefined) {

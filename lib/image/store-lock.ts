@@ -4,8 +4,9 @@
  * releases when the owner dies, so none is ever left behind.
  *
  * Order: `collection` before `names` before a layer's own.
- * - collection: shared by who adds content that nothing names yet, exclusive for
- *   who removes what nothing names.
+ * - collection: shared by who adds content that nothing names yet, and by who mounts
+ *   layers until the mount is in the list of mounts; exclusive for who removes what
+ *   nothing names.
  * - names: exclusive for the moment in which the list of images is changed.
  * - a digest: exclusive for who unpacks that layer; others wait and then find it.
  */

@@ -107,6 +107,7 @@ t.test('inspect answers as docker does, by name, id, beginning of an id, and dig
     status: 1,
     stderr: /no such image in the store; did you mean app:latest\?/,
   });
+  t.match(await cli.run('inspect', 'smlal'), { status: 1, stderr: /did you mean example.com\/small:1\?/ });
   t.match(await cli.run('inspect', 'unheard-of'), { status: 1, stderr: /`tsoverlay pull unheard-of`/ });
   t.match(await cli.run('inspect', 'ff'.repeat(32)), { status: 1 });
 });
@@ -185,7 +186,7 @@ t.test('mistakes are named, with the nearest right word', async (t) => {
   const cli = await prepare(t);
   const cases: [args: string[], message: RegExp][] = [
     [['pul', 'x'], /pull/],
-    [['pull'], /argument/],
+    [['pull'], /an argument is missing; see `tsoverlay pull --help`/],
     [['pull', '--platfrm', 'x', 'y'], /unknown option --platfrm; did you mean --platform\?/],
     [['image'], /no command is given; see `tsoverlay image --help`/],
     [['image', 'prun'], /prune/],

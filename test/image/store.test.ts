@@ -8,6 +8,7 @@ import { checkStore } from '../../lib/image/check-store.js';
 import { digestOf } from '../../lib/image/digest.js';
 import { storeLayer } from '../../lib/image/layer-store.js';
 import { Store } from '../../lib/image/store.js';
+import { StoreLock } from '../../lib/image/store-lock.js';
 import { scratch, shell } from '../support/ground.js';
 import { type Cli, describeTree, makeLayout, storeCli } from '../support/images.js';
 import { pushWithSkopeo, type Registry, startRegistry } from '../support/registry.js';
@@ -89,11 +90,11 @@ t.test('a command that is killed at any moment leaves the store as before or as 
     child.kill('SIGKILL');
     await ended;
     const store = Store.open(fresh.root);
-    const faults = (await checkStore(store, false, new Set())).filter(
+    const faults = (await checkStore(store, false, () => new Set())).filter(
       ({ kind }) => kind !== 'garbage' && kind !== 'leftover',
     );
     t.strictSame(faults, [], `round ${round}: ${what}`);
-    await checkStore(store, true, new Set());
+    await checkStore(store, true, () => new Set());
     t.strictSame(
       readdirSync(join(fresh.root, 'staging')),
       [],
@@ -143,12 +144,12 @@ t.test('damage is found, said, and repaired so that the image can be got again',
     t.match(found, { status: 0, stdout: finding }, what);
     const store = Store.open(cli.root);
     t.strictSame(
-      (await checkStore(store, false, new Set())).filter(({ kind }) => kind !== 'garbage'),
+      (await checkStore(store, false, () => new Set())).filter(({ kind }) => kind !== 'garbage'),
       [],
       what,
     );
     await cli.ok('pull', '-q', name);
-    t.strictSame(await checkStore(store, false, new Set()), [], `${what}: it can be pulled again`);
+    t.strictSame(await checkStore(store, false, () => new Set()), [], `${what}: it can be pulled again`);
     shell(`rm -r ${cli.root}; cp -a ${whole} ${cli.root}`);
   }
   shell(damages[0][1], cli.root);
@@ -268,4 +269,32 @@ t.test('what a mount shows of an image is what the image holds', async (t) => {
   t.match(await cli.ok('image', 'prune', '-af'), /Total reclaimed space: 0B/);
   await cli.ok('unmount', 'm');
   await cli.ok('rmi', 'layout');
+});
+
+t.test('what somebody is about to mount or to keep stays until they are done', async (t) => {
+  const { cli, base, layout } = await prepare(t);
+  await cli.ok('load', '-q', '-i', layout);
+  const before = readdirSync(join(cli.root, 'layers'));
+  const lock = await StoreLock.take(cli.root, 'collection', true);
+  const removed = await cli.run('rmi', 'layout');
+  t.match(removed, {
+    status: 0,
+    stderr: /others use the store; `tsoverlay image prune` gives the space back later/,
+  });
+  t.strictSame(readdirSync(join(cli.root, 'layers')), before);
+  lock[Symbol.dispose]();
+  t.match(await cli.ok('image', 'prune', '-f'), /Total reclaimed space: [\d.]+kB/);
+  t.strictSame(readdirSync(join(cli.root, 'layers')), []);
+
+  await cli.ok('load', '-q', '-i', layout);
+  const target = join(base, 'raced');
+  mkdirSync(target);
+  t.teardown(() => shell(`umount ${target} 2>/dev/null || true`));
+  const [mounted] = await Promise.all([
+    cli.run('mount', '--image', 'layout', target),
+    cli.run('rmi', 'layout'),
+  ]);
+  if (mounted.status === 0)
+    t.equal(readFileSync(join(target, 'etc/motd'), 'utf8'), 'one\ntwo\n', 'the mount was first');
+  else t.match(mounted.stderr, /no such image/, 'the removal was first');
 });

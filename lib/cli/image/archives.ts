@@ -19,6 +19,7 @@ import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { familiarName, fullName, parseName, parseReference } from '../../image/reference.js';
 import { saveImages } from '../../image/save.js';
 import { Store } from '../../image/store.js';
+import { StoreLock } from '../../image/store-lock.js';
 import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
 import type { LayerSet } from '../../overlay/open.js';
 import { openUnion } from '../../overlay/open.js';
@@ -63,7 +64,14 @@ async function writeOut(
 }
 
 export async function save({ root, names, output }: SaveArguments): Promise<void> {
-  await writeOut(saveImages(Store.open(root), names), output);
+  const store = Store.open(root);
+  using _lock = await lockContent(store);
+  await writeOut(saveImages(store, names), output);
+}
+
+/** Keeps what is read from being collected meanwhile. */
+function lockContent(store: Store): Promise<StoreLock> {
+  return StoreLock.take(store.root, 'collection', true);
 }
 
 export async function load(args: LoadArguments): Promise<void> {
@@ -133,18 +141,15 @@ function printCreated({ id }: CreatedImage): void {
 export async function exportView({ root, source, output }: ExportArguments): Promise<void> {
   const target = realTarget(source);
   const record = readRecords().find((known) => known.target === target);
-  const layers = record === undefined ? layersOfImage(root, source) : layersOf(record);
+  const store = record === undefined ? Store.open(root) : undefined;
+  using _lock = store === undefined ? undefined : await lockContent(store);
+  const layers = store === undefined ? layersOf(record!) : imageLayers(store, findImage(store, source).image);
   const union = openUnion(layers);
   try {
     await writeOut(packView(union), output);
   } finally {
     union.close();
   }
-}
-
-function layersOfImage(root: string | undefined, name: string): LayerSet {
-  const store = Store.open(root);
-  return imageLayers(store, findImage(store, name).image);
 }
 
 /** What is mounted for an image, top first. */
@@ -155,6 +160,7 @@ export function imageLayers(store: Store, { config }: Image): LayerSet {
 
 export async function commit(args: CommitArguments): Promise<void> {
   const store = Store.open(args.root);
+  using _lock = await lockContent(store);
   const path = realTarget(args.source);
   const record = readRecords().find(({ target, upper }) => target === path || upper === path);
   const base =

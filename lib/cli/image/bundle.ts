@@ -8,6 +8,7 @@ import { findAccount } from '../../container/accounts.js';
 import { runtimeSpec } from '../../container/runtime-spec.js';
 import { findImage } from '../../image/images.js';
 import { Store } from '../../image/store.js';
+import { StoreLock } from '../../image/store-lock.js';
 import { mountInBackground } from '../../mount/background.js';
 import type { LayerSet } from '../../overlay/open.js';
 import { openUnion } from '../../overlay/open.js';
@@ -67,6 +68,7 @@ export async function bundle(args: BundleArguments): Promise<void> {
     );
   }
   const store = Store.open(args.root);
+  using _lock = await StoreLock.take(store.root, 'collection', true);
   const { image } = findImage(store, args.name);
   const layers = imageLayers(store, image);
   const spec = specFor(args, layers, image);

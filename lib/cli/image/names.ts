@@ -10,7 +10,7 @@ import { confirm } from '../confirm.js';
 import { parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';
 import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
-import { mountedLayers } from './in-use.js';
+import { layersInUse, mountedLayers } from './in-use.js';
 import { createdAt } from './list.js';
 
 export async function tag({ root, source, name }: TagArguments): Promise<void> {
@@ -39,7 +39,7 @@ export async function remove({ root, names, force }: RemoveArguments): Promise<v
       failures.push(failure);
     }
   }
-  report(collect(store, new Set(mounted.keys())));
+  report(collect(store, () => layersInUse(store)));
   if (failures.length === 1) throw failures[0];
   for (const failure of failures) process.stderr.write(`tsoverlay: ${failure.message}\n`);
   if (failures.length > 0) process.exitCode = 1;
@@ -112,7 +112,7 @@ export async function prune(args: PruneArguments): Promise<void> {
     !(filters.get('label!') ?? []).some((label) => hasLabel(image, label));
   const removed = listImages(store).filter(goes);
   for (const image of removed) await forgetImage(store, image.manifestDigest);
-  const collected = collect(store, new Set(mounted.keys()));
+  const collected = collect(store, () => layersInUse(store));
   printPruned(removed, collected);
 }
 

@@ -8,7 +8,7 @@ import { Store } from '../../image/store.js';
 import { decimalSize } from '../format.js';
 import { printListing } from '../listing.js';
 import type { CheckArguments, UsageArguments } from './arguments.js';
-import { mountedLayers } from './in-use.js';
+import { layersInUse, mountedLayers } from './in-use.js';
 
 export function usage(args: UsageArguments): void {
   const store = Store.open(args.root);
@@ -53,7 +53,7 @@ export function usage(args: UsageArguments): void {
 /** Exit code 0 when nothing is wrong or everything was mended, 1 otherwise. */
 export async function check(args: CheckArguments): Promise<void> {
   const store = Store.open(args.root);
-  const findings = await checkStore(store, args.repair, new Set(mountedLayers(store).keys()));
+  const findings = await checkStore(store, args.repair, () => layersInUse(store));
   const faults = findings.filter(({ kind }) => kind !== 'garbage');
   if (args.json) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
   else {
