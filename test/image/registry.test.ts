@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Pull and push with a real registry: with and without a password, by mirrors, with content that is there already. */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -111,6 +112,22 @@ t.test('a registry with a password: right, wrong, none, from a file and from a h
   t.equal(shell(`cat ${base}/asked`), `get ${host}\n`);
   writeFileSync(join(base, 'docker/config.json'), '{');
   t.match(await cli.run('pull', `${host}/app:1`), { status: 1, stderr: /config.json: it is not JSON/ });
+});
+
+t.test('on a terminal each layer has a line with a bar that is drawn over', async (t) => {
+  const base = scratch(t);
+  const { host } = await startRegistry(t, base);
+  pushWithSkopeo(makeLayout(base), host, 'app:1');
+  const cli = storeCli(t, base);
+  const command = `stty rows 24 cols 80; ${process.cwd()}/bin/tsoverlay pull ${host}/app:1`;
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...cli.environment },
+  });
+  t.equal(status, 0, stdout);
+  t.match(stdout, /[0-9a-f]{12}: \[=* *>? *\] [\d.]+k?B\/30\dkB/);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal is told to go up and erase
+  t.match(stdout, /\x1b\[2A\x1b\[J[0-9a-f]{12}: Pull complete\r\n[0-9a-f]{12}: Pull complete\r\n/);
 });
 
 t.test('mirrors are asked in order, and one that fails gives way to the next', async (t) => {
