@@ -34,6 +34,8 @@ export interface MountRecordFile {
   readOnly: boolean;
   dataLowers: string[];
   whiteout: Whiteouts;
+  /** With `lazy` the upper may lack data that only the server has the way to. */
+  copyUp: 'whole' | 'lazy';
   userxattr: boolean;
   /** ISO 8601. */
   since: string;

@@ -52,6 +52,7 @@ export async function serveMount(
       readOnly: options.readOnly === true || options.upper === undefined,
       dataLowers: [...(options.dataLowers ?? [])],
       whiteout: options.whiteout ?? 'both',
+      copyUp: options.copyUp ?? 'whole',
       userxattr: options.userxattr ?? !hasTrustedAttributes(),
       since: new Date().toISOString(),
     });

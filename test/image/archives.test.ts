@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Archives between tools: what Buildah, Podman, skopeo and umoci write is loaded, and ours are loaded there. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -266,7 +266,41 @@ t.test(
     });
     await cli.ok('commit', join(base, 'up'), 'again:1', '--image', 'layout');
     t.equal(await treeOf(ground, 'again:1'), shown);
+    await cli.ok('mount', '--image', 'layout', '--upper', 'up', '--work', 'wk', '-o', 'copyup=lazy', 'mnt');
+    for (const command of ['commit', 'export']) {
+      t.match(
+        await cli.run(command, target),
+        { status: 1, stderr: /copyup=lazy, so large files may be unfinished; unmount it first/ },
+        command,
+      );
+    }
+    await cli.ok('unmount', target);
     run('umoci', 'unpack', '--image', `${cli.root}:docker.io/library/new:1`, join(base, 'by-umoci'));
     t.equal(describeTree(join(base, 'by-umoci/rootfs')), shown, 'umoci sees the same in the new layer');
   },
 );
+
+t.test('a commit of a live mount has what a program wrote by a mapping that it still has', async (t) => {
+  const { cli, base, layout } = prepare(t);
+  await cli.ok('load', '-q', '-i', layout);
+  for (const name of ['up', 'wk', 'mnt']) mkdirSync(join(base, name));
+  await cli.ok('mount', '--image', 'layout', '--upper', 'up', '--work', 'wk', 'mnt');
+  t.teardown(() => shell(`umount ${base}/mnt 2>/dev/null || true`));
+  // A process of its own: one that starts another writes its mappings out by that.
+  const script = `import mmap, os, sys
+fd = os.open('${base}/mnt/etc/motd', os.O_RDWR)
+mapping = mmap.mmap(fd, 0)
+mapping[0:3] = b'ONE'
+print('written', flush=True)
+sys.stdin.read()`;
+  const holder = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise((done) => holder.on('exit', done));
+  await new Promise((done) => holder.stdout.once('data', done));
+  await cli.ok('commit', join(base, 'mnt'), 'mapped:1');
+  holder.stdin.end();
+  await ended;
+  await cli.ok('unmount', join(base, 'mnt'));
+  await cli.ok('mount', '--image', 'mapped:1', 'mnt');
+  t.equal(readFileSync(join(base, 'mnt/etc/motd'), 'utf8'), 'ONE\ntwo\n');
+  await cli.ok('unmount', 'mnt');
+});

@@ -18,6 +18,7 @@ import { packView } from '../../image/pack.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { familiarName, fullName, parseName, parseReference } from '../../image/reference.js';
 import { saveImages } from '../../image/save.js';
+import { syncBelow } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
@@ -141,6 +142,7 @@ function printCreated({ id }: CreatedImage): void {
 export async function exportView({ root, source, output }: ExportArguments): Promise<void> {
   const target = realTarget(source);
   const record = readRecords().find((known) => known.target === target);
+  settleMount('export', record);
   const store = record === undefined ? Store.open(root) : undefined;
   using _lock = store === undefined ? undefined : await lockContent(store);
   const layers = store === undefined ? layersOf(record!) : imageLayers(store, findImage(store, source).image);
@@ -163,6 +165,7 @@ export async function commit(args: CommitArguments): Promise<void> {
   using _lock = await lockContent(store);
   const path = realTarget(args.source);
   const record = readRecords().find(({ target, upper }) => target === path || upper === path);
+  settleMount('commit', record);
   const base =
     args.image === undefined ? baseOf(store, record, args.source) : findImage(store, args.image).image;
   const upper = record?.upper ?? path;
@@ -176,6 +179,25 @@ export async function commit(args: CommitArguments): Promise<void> {
   const layers = { ...imageLayers(store, base), upper };
   const notes = { ...notesFrom(args, args.reference, `commit ${args.source}`), author: args.author };
   printCreated(await commitUpper(store, base, layers, notes));
+}
+
+/**
+ * Makes the layers of a live mount, if it is one, tell what the mount shows: what
+ * programs wrote by a mapping is in the kernel's cache until it is written back. With
+ * copies in the background only the server knows what a file holds.
+ */
+function settleMount(operation: string, record: MountRecordFile | undefined): void {
+  if (record === undefined) return;
+  if (record.copyUp !== 'lazy') {
+    syncBelow(record.target);
+    return;
+  }
+  throw new OverlayError({
+    operation,
+    path: record.target,
+    reason: 'it is mounted with copyup=lazy, so large files may be unfinished',
+    remedy: `unmount it first with \`tsoverlay unmount ${record.target}\`, then give its upper`,
+  });
 }
 
 /** The image that a mount's lower layers are. */
