@@ -20,6 +20,7 @@ import { Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js'
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 import { TarReader } from './tar-reader.js';
+import { together } from './together.js';
 import { DEFAULT_LIMITS, LayerUnpacker, type Unpacked, type UnpackLimits } from './unpack.js';
 
 /** What layer.json says. */
@@ -157,7 +158,7 @@ export async function storeLayer(
     const compression = expected.compress === true ? 'gzip' : compressionOf(start);
     const copy = createWriteStream(blob, { mode: 0o600 });
     const decompress = expected.compress === true ? null : await decompressor(compression);
-    await settle(what, (signal) =>
+    await together((signal) =>
       expected.compress === true
         ? [pipeline(whole, gzipCompressor(), arrived, copy, { signal }), pipeline(whole, end, { signal })]
         : [
@@ -166,7 +167,9 @@ export async function storeLayer(
               ? pipeline(arrived, end, { signal })
               : pipeline(arrived, decompress, end, { signal }),
           ],
-    );
+    ).catch((failure) => {
+      throw streamFailure(what, failure);
+    });
     const digest = arrived.hasher.digest();
     const diffId = end.hasher.digest();
     verify(what, 'digest', digest, expected.digest);
@@ -182,29 +185,14 @@ export async function storeLayer(
   }
 }
 
-/** Runs pipelines that share a stream: a failure of one ends the others, and is the one that is thrown. */
-async function settle(what: string, start: (signal: AbortSignal) => Promise<void>[]): Promise<void> {
-  const failed = new AbortController();
-  const running = start(failed.signal).map((pipe) =>
-    pipe.catch((failure) => {
-      failed.abort(failure);
-      throw failure;
-    }),
-  );
-  const results = await Promise.allSettled(running);
-  const failures = results
-    .filter((result) => result.status === 'rejected')
-    .map(({ reason }) => reason as Error);
-  if (failures.length === 0) return;
-  // A stream that is torn down fails with what it saw; the first failure, or one of ours, says why.
-  const cause =
-    failures.find((failure) => failure instanceof OverlayError) ?? (failed.signal.reason as Error);
-  if (cause instanceof OverlayError) throw cause;
-  const { code } = cause as NodeJS.ErrnoException;
-  if (code?.startsWith('Z_') || /zstd|invalid/i.test(cause.message)) {
-    throw damaged(what, `it cannot be decompressed (${cause.message})`);
-  }
-  throw storeFailure('store', what, cause);
+/** A failure of a pipeline in words. */
+function streamFailure(what: string, cause: unknown): unknown {
+  if (cause instanceof OverlayError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const isData = code?.startsWith('Z_') || /zstd|invalid/i.test(message);
+  return isData
+    ? damaged(what, `it cannot be decompressed (${message})`)
+    : storeFailure('store', what, cause);
 }
 
 function verify(what: string, kind: string, found: Digest, expected: Digest | undefined): void {

@@ -23,6 +23,7 @@ import { type Endpoint, endpointsFor, type RegistryConfig } from './registry-con
 import { RegistryHttp, readBody } from './registry-http.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
+import { together } from './together.js';
 import type { UnpackLimits } from './unpack.js';
 
 /** How far a pull or a push is; `layer` is its short digest. */
@@ -189,14 +190,11 @@ async function fetchLayers(
   repository: Repository,
   options: PullOptions,
 ): Promise<number> {
-  const failed = new AbortController();
-  const signal =
-    options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   // Each layer is begun before those above it, so none waits for one that waits for it.
   const waiting = manifest.layers.map((layer, index) => ({ layer, index, ...settleable() }));
   const placed = waiting.map(({ promise }) => promise);
   let added = 0;
-  const work = async (): Promise<void> => {
+  const work = async (signal: AbortSignal): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { index, settle } = next;
       const below = async (): Promise<string[]> => {
@@ -208,18 +206,7 @@ async function fetchLayers(
       settle();
     }
   };
-  const workers = Array.from({ length: PARALLEL }, () =>
-    work().catch((failure) => {
-      failed.abort(failure);
-      throw failure;
-    }),
-  );
-  const results = await Promise.allSettled(workers);
-  const failures = results
-    .filter((result) => result.status === 'rejected')
-    .map(({ reason }) => reason as Error);
-  // The others were ended by the first, which says why.
-  if (failures.length > 0) throw failed.signal.reason ?? failures[0];
+  await together((signal) => Array.from({ length: PARALLEL }, () => work(signal)), options.signal);
   return added;
 }
 

@@ -11,18 +11,8 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { toText } from '../base/bytes.js';
-import {
-  EEXIST,
-  ELOOP,
-  ENOENT,
-  ENOSPC,
-  ENOTDIR,
-  EOPNOTSUPP,
-  EPERM,
-  EXDEV,
-  errnoName,
-} from '../base/errno.js';
-import { OverlayError, quote } from '../base/errors.js';
+import { EEXIST, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, errnoName } from '../base/errno.js';
+import { quote } from '../base/errors.js';
 import type { Marks } from '../overlay/marks.js';
 import {
   changeMode,
@@ -42,6 +32,7 @@ import { checkName, ParentDirectories } from './layer-names.js';
 import { placeWhiteouts, readWhiteout, type Whiteout } from './layer-whiteouts.js';
 import type { TarEntry, TarType } from './tar-format.js';
 import type { TarSink } from './tar-reader.js';
+import { refusal, unpackFailure } from './unpack-failure.js';
 
 export interface UnpackLimits {
   /** Bytes of all files together, holes included. */
@@ -312,43 +303,12 @@ export class LayerUnpacker implements TarSink {
     if (this.#entry.type !== type) this.#refuse(`the root of a layer is a ${this.#entry.type}`);
   }
 
-  #check(status: number, of = ''): number {
-    if (status >= 0) return status;
-    const subject = of === '' ? 'it' : of;
-    switch (status) {
-      case -EEXIST:
-        return this.#refuse('the archive has it twice');
-      case -ELOOP:
-      case -ENOTDIR:
-        // A symlink could lead out of the layer, so none is passed; the last one on the way is ENOTDIR like a file.
-        return this.#refuse(`${subject} lies behind a file or a symlink`);
-      case -ENOENT:
-        return this.#refuse(`${subject} is not in the layer`);
-      case -EXDEV:
-        return this.#refuse(`${subject} lies outside of the layer`);
-      default:
-        throw new OverlayError({
-          operation: 'unpack',
-          path: toText(this.#entry.name),
-          layer: this.layer,
-          errno: status,
-          reason: status === -ENOSPC ? 'no space is left on the device' : undefined,
-          remedy:
-            status === -ENOSPC
-              ? 'free some (`tsoverlay image prune`), or choose another store with --root'
-              : undefined,
-        });
-    }
+  #check(status: number, of?: string): number {
+    if (status < 0) throw unpackFailure(status, toText(this.#entry.name), this.layer, of);
+    return status;
   }
 
   #refuse(reason: string, remedy?: string): never {
-    throw new OverlayError({
-      operation: 'unpack',
-      path: toText(this.#entry.name),
-      layer: this.layer,
-      errno: EPERM,
-      reason,
-      remedy,
-    });
+    throw refusal(toText(this.#entry.name), this.layer, reason, remedy);
   }
 }

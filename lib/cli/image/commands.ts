@@ -4,6 +4,7 @@
  * know them. What they do is loaded when they are run.
  */
 import type { Argv, CommandModule, Options } from 'yargs';
+import { define, flag, optionsOf, several, text } from '../define.js';
 import type {
   BundleArguments,
   CheckArguments,
@@ -25,24 +26,6 @@ import type {
   UsageArguments,
 } from './arguments.js';
 
-const text = (describe: string, alias?: string): Options => ({
-  type: 'string',
-  nargs: 1,
-  describe,
-  ...(alias === undefined ? {} : { alias }),
-});
-const flag = (describe: string, alias?: string): Options => ({
-  type: 'boolean',
-  default: false,
-  describe,
-  ...(alias === undefined ? {} : { alias }),
-});
-const several = (describe: string, alias?: string): Options => ({
-  ...text(describe, alias),
-  array: true,
-  default: [],
-});
-
 const ROOT = { root: text('The store; default TSOVERLAY_ROOT or /var/lib/tsoverlay') };
 const QUIET = { quiet: flag('Print names or ids only', 'q') };
 const WHOLE = { 'no-trunc': flag('Print ids and texts whole') };
@@ -61,39 +44,6 @@ const NOTES = {
   message: text('A comment for the history', 'm'),
   change: several('An instruction of a Dockerfile for the configuration, as in \'CMD ["nginx"]\'', 'c'),
 };
-
-interface Wording {
-  command: string;
-  describe: string;
-  options: Record<string, Options>;
-  examples?: [command: string, what: string][];
-}
-
-const optionNames = new Map<CommandModule, readonly string[]>();
-
-/** What yargs is given. `run` is called with the arguments. */
-function define<T>(
-  { command, describe, options, examples }: Wording,
-  run: (args: T) => Promise<void>,
-): CommandModule {
-  const module: CommandModule = {
-    command,
-    describe,
-    builder: (yargs: Argv) => {
-      let built = yargs.options(options);
-      // A name may look like a number, and `-` like an option.
-      for (const [, name, many] of command.matchAll(/[<[](\w+)(\.\.)?/g)) {
-        const isList = many !== undefined;
-        built = built.positional(name, { type: 'string', ...(isList ? { array: true, default: [] } : {}) });
-      }
-      for (const [line, what] of examples ?? []) built = built.example(`$0 ${line}`, what);
-      return built;
-    },
-    handler: (args) => run(args as T),
-  };
-  optionNames.set(module, Object.keys(options));
-  return module;
-}
 
 const definitions = {
   pull: define<PullArguments>(
@@ -325,7 +275,7 @@ export const imageFlags: Readonly<Record<string, readonly string[]>> = flagsByWo
 
 function flagsByWord(): Record<string, readonly string[]> {
   const known: Record<string, readonly string[]> = {};
-  for (const command of Object.values(definitions)) known[firstWord(command)] = optionNames.get(command)!;
+  for (const command of Object.values(definitions)) known[firstWord(command)] = optionsOf(command);
   known.image = Object.values(known).flat();
   known.system = [...known.df, ...known.check];
   return known;

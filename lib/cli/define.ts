@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/** How a command is put into words for yargs: its line, its options, and what is loaded when it is run. */
+import type { Argv, CommandModule, Options } from 'yargs';
+
+/** An option with a value. */
+export const text = (describe: string, alias?: string): Options => ({
+  type: 'string',
+  nargs: 1,
+  describe,
+  ...(alias === undefined ? {} : { alias }),
+});
+/** Off unless given. */
+export const flag = (describe: string, alias?: string): Options => ({
+  type: 'boolean',
+  default: false,
+  describe,
+  ...(alias === undefined ? {} : { alias }),
+});
+/** May be given again and again. */
+export const several = (describe: string, alias?: string): Options => ({
+  ...text(describe, alias),
+  array: true,
+  default: [],
+});
+
+export interface Wording {
+  command: string;
+  describe: string;
+  options: Record<string, Options>;
+  examples?: [command: string, what: string][];
+}
+
+const optionNames = new Map<CommandModule, readonly string[]>();
+
+/** What yargs is given. `run` is called with the arguments. */
+export function define<T>(
+  { command, describe, options, examples }: Wording,
+  run: (args: T) => Promise<void>,
+): CommandModule {
+  const module: CommandModule = {
+    command,
+    describe,
+    builder: (yargs: Argv) => {
+      let built = yargs.options(options);
+      // A name may look like a number, and `-` like an option.
+      for (const [, name, many] of command.matchAll(/[<[](\w+)(\.\.)?/g)) {
+        const isList = many !== undefined;
+        built = built.positional(name, { type: 'string', ...(isList ? { array: true, default: [] } : {}) });
+      }
+      for (const [line, what] of examples ?? []) built = built.example(`$0 ${line}`, what);
+      return built;
+    },
+    handler: (args) => run(args as T),
+  };
+  optionNames.set(module, Object.keys(options));
+  return module;
+}
+
+/** The long options of a command that was defined here. */
+export function optionsOf(command: CommandModule): readonly string[] {
+  return optionNames.get(command) ?? [];
+}
