@@ -184,7 +184,7 @@ async function keep(source: AsyncIterable<Uint8Array>, scratch: string): Promise
   const path = join(scratch, 'archive');
   const { start, whole } = await peek(source);
   const decompress = await decompressor(compressionOf(start));
-  const out = createWriteStream(path, { mode: 0o600 });
+  const out = createWriteStream(path, { fd: openSync(path, 'wx', 0o600) });
   if (decompress === null) await pipeline(whole, out);
   else await pipeline(whole, decompress, out);
   return path;

@@ -4,7 +4,15 @@
  * the bytes are digested, written to the blob, decompressed, digested again, and
  * unpacked as they come. Neither becomes visible before both digests are right.
  */
-import { createWriteStream, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -156,7 +164,8 @@ export async function storeLayer(
     const end = new UnpackingEnd(new TarReader(unpacker, what), unpacker);
     const blob = join(staging.path, 'blob');
     const compression = expected.compress === true ? 'gzip' : compressionOf(start);
-    const copy = createWriteStream(blob, { mode: 0o600 });
+    // Made at once: a stream makes its file later, by when a failure may be taking staging away.
+    const copy = createWriteStream(blob, { fd: openSync(blob, 'wx', 0o600) });
     const decompress = expected.compress === true ? null : await decompressor(compression);
     await together((signal) =>
       expected.compress === true
