@@ -3,6 +3,7 @@
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What is held unless it is added or dropped. */
 export const CAPABILITIES: readonly string[] = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
@@ -27,7 +28,8 @@ export interface SpecMount {
   options: string[];
 }
 
-const mount = (destination: string, type: string, options: string, source = type): SpecMount => ({
+/** A mount as the runtime-spec has it. */
+export const specMount = (destination: string, type: string, options: string, source = type): SpecMount => ({
   destination,
   type,
   source,
@@ -35,12 +37,12 @@ const mount = (destination: string, type: string, options: string, source = type
 });
 
 export const MOUNTS: readonly SpecMount[] = [
-  mount('/proc', 'proc', 'nosuid,noexec,nodev'),
-  mount('/dev', 'tmpfs', 'nosuid,strictatime,mode=755,size=65536k'),
-  mount('/dev/pts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5'),
-  mount('/dev/shm', 'tmpfs', 'nosuid,noexec,nodev,mode=1777,size=65536k', 'shm'),
-  mount('/dev/mqueue', 'mqueue', 'nosuid,noexec,nodev'),
-  mount('/sys', 'sysfs', 'nosuid,noexec,nodev,ro'),
+  specMount('/proc', 'proc', 'nosuid,noexec,nodev'),
+  specMount('/dev', 'tmpfs', 'nosuid,strictatime,mode=755,size=65536k'),
+  specMount('/dev/pts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5'),
+  specMount('/dev/shm', 'tmpfs', 'nosuid,noexec,nodev,mode=1777,size=65536k', 'shm'),
+  specMount('/dev/mqueue', 'mqueue', 'nosuid,noexec,nodev'),
+  specMount('/sys', 'sysfs', 'nosuid,noexec,nodev,ro'),
 ];
 
 /** What would show the host, or more of it than a container needs. */
@@ -74,6 +76,19 @@ const device = (allow: boolean, type: string, major?: number, minor?: number, ac
   ...(minor === undefined ? {} : { minor }),
   access,
 });
+
+/** Bound from the host into /dev, which is a tmpfs. */
+export const DEVICES: readonly string[] = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+
+/** What programs expect beside them. */
+export const DEVICE_LINKS: readonly [name: string, target: string][] = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+  ['core', '/proc/kcore'],
+  ['ptmx', 'pts/ptmx'],
+];
 
 /** Nothing, but making device files, and null, zero, full, random, urandom, tty, console, and terminals. */
 export const DEVICE_RULES = [

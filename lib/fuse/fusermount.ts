@@ -7,9 +7,9 @@
 import { spawnSync } from 'node:child_process';
 import { EBUSY, EINVAL, ENOENT, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
+import { receiveDescriptor, setStatusFlags, socketPair } from '../sys/channels.js';
 import { close, O_NONBLOCK, O_RDWR } from '../sys/files.js';
 import { MS_NOATIME, MS_NOEXEC, MS_RDONLY } from '../sys/mounts.js';
-import { receiveDescriptor, setStatusFlags, socketPair } from '../sys/passed-descriptor.js';
 import type { FuseMountOptions } from './mount.js';
 
 const PROGRAMS = ['fusermount3', 'fusermount'];

@@ -5,6 +5,7 @@ import { fromText, toText } from '../base/bytes.js';
 import { mountDebug } from '../base/debug.js';
 import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
+import { setStatusFlags } from '../sys/channels.js';
 import { close, O_NONBLOCK, O_RDWR, openPath } from '../sys/files.js';
 import {
   listMounts,
@@ -13,7 +14,6 @@ import {
   UMOUNT_NOFOLLOW,
   unmountFileSystem,
 } from '../sys/mounts.js';
-import { setStatusFlags } from '../sys/passed-descriptor.js';
 import { mayMount } from '../sys/privilege.js';
 import { mountThroughHelper, unmountThroughHelper } from './fusermount.js';
 

@@ -25,8 +25,10 @@ export const LOCK_SHARED = 1;
 export const LOCK_EXCLUSIVE = 2;
 export const LOCK_NONBLOCKING = 4;
 
+const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
+const RESOLVE_IN_ROOT = 0x10;
 const SYS_OPENAT2 = 437;
 const SIZEOF_OPEN_HOW = 24;
 
@@ -45,9 +47,19 @@ export function openPath(path: ByteString, flags: number, mode = 0): number {
  * pass through a symlink (RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS).
  */
 export function openBeneath(dir: number, path: ByteString, flags: number): number {
+  return openResolved(dir, path, flags, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+}
+
+/** openat2(2) of a path as a program sees it whose root is `dir`: symlinks lead to places below it (RESOLVE_IN_ROOT). */
+export function openInRoot(dir: number, path: ByteString, flags: number, mode = 0): number {
+  return openResolved(dir, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+function openResolved(dir: number, path: ByteString, flags: number, mode: number, resolve: number): number {
   const how = Buffer.alloc(SIZEOF_OPEN_HOW);
   how.writeUInt32LE(flags | O_CLOEXEC, 0);
-  how.writeUInt32LE(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, 16);
+  how.writeUInt32LE(mode, 8);
+  how.writeUInt32LE(resolve, 16);
   return result(raw.syscall4(SYS_OPENAT2, dir, ownedArgument(path), how, SIZEOF_OPEN_HOW));
 }
 

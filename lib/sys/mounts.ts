@@ -10,15 +10,23 @@ export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_SYNCHRONOUS = 16;
+export const MS_REMOUNT = 32;
 export const MS_NOATIME = 1024;
 export const MS_NODIRATIME = 2048;
+export const MS_BIND = 4096;
+export const MS_RECURSIVE = 16384;
+export const MS_UNBINDABLE = 1 << 17;
+export const MS_PRIVATE = 1 << 18;
+export const MS_SLAVE = 1 << 19;
+export const MS_SHARED = 1 << 20;
 export const MS_RELATIME = 1 << 21;
 export const MS_STRICTATIME = 1 << 24;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 
+/** mount(2); answers 0 or a negated errno. */
 export function mountFileSystem(
-  source: string,
+  source: ByteString,
   target: ByteString,
   type: string,
   flags: number,
@@ -31,6 +39,14 @@ export function mountFileSystem(
 
 export function unmountFileSystem(target: ByteString, flags: number): number {
   return result(raw.umount2(ownedArgument(target), flags));
+}
+
+const SYS_PIVOT_ROOT = process.arch === 'arm64' ? 41 : 155;
+
+/** pivot_root(2) onto the working directory, with the old root stacked on it; answers 0 or a negated errno. */
+export function pivotRootHere(): number {
+  const here = ownedArgument('.');
+  return result(raw.syscall2(SYS_PIVOT_ROOT, here, here));
 }
 
 export interface FileSystemSize {
@@ -60,6 +76,23 @@ export function statFileSystem(fd: number): FileSystemSize | number {
     nameLength: word(8),
     fragmentSize: word(9),
   };
+}
+
+const ST_NOATIME = 1024;
+const ST_NODIRATIME = 2048;
+const ST_RELATIME = 4096;
+
+/** The MS_* flags of the mount that a descriptor lies in (fstatfs(2), f_flags); or a negated errno. */
+export function mountFlagsOf(fd: number): number {
+  const out = Buffer.alloc(120);
+  const status = result(raw.statfs(fd, out));
+  if (status < 0) return status;
+  const present = Number(out.readBigUInt64LE(10 * 8));
+  const times =
+    (present & ST_NOATIME ? MS_NOATIME : 0) |
+    (present & ST_NODIRATIME ? MS_NODIRATIME : 0) |
+    (present & ST_RELATIME ? MS_RELATIME : 0);
+  return (present & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) | times;
 }
 
 export interface MountRecord {

@@ -51,7 +51,7 @@ function specFor(
         cwd: args.workdir,
         terminal: args.tty,
         readOnly: args['read-only'],
-        hostNetwork: args.network === 'host',
+        network: args.network === 'host' ? 'host' : 'new',
       },
       ROOTFS,
     );

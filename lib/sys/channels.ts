@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A descriptor that another process hands over through a socket (unix(7), SCM_RIGHTS). */
+/** Descriptors between processes: pipes, sockets, and what is handed over through them (unix(7), SCM_RIGHTS). */
 import { addressOf, raw, result } from './libc.js';
 
 const AF_UNIX = 1;
@@ -17,6 +17,15 @@ const CMSG_LENGTH = 20;
 export function socketPair(): [number, number] | number {
   const pair = Buffer.alloc(8);
   const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
+}
+
+const O_CLOEXEC = 0o2000000;
+
+/** A pipe's ends, to read and to write, neither of which programs inherit; or a negated errno. */
+export function makePipe(): [number, number] | number {
+  const pair = Buffer.alloc(8);
+  const status = result(raw.pipe2(pair, O_CLOEXEC));
   return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
 }
 
@@ -39,6 +48,25 @@ export function receiveDescriptor(socket: number): number {
     control.readInt32LE(8) === SOL_SOCKET &&
     control.readInt32LE(12) === SCM_RIGHTS;
   return isRights ? control.readInt32LE(16) : -1;
+}
+
+/** Hands a descriptor over with a message of one byte; answers 1 or a negated errno. */
+export function sendDescriptor(socket: number, fd: number): number {
+  const byte = Buffer.alloc(1);
+  const control = Buffer.alloc(SIZEOF_CMSG);
+  control.writeBigUInt64LE(BigInt(CMSG_LENGTH), 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  control.writeInt32LE(fd, 16);
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(addressOf(byte), 0);
+  vector.writeBigUInt64LE(1n, 8);
+  const header = Buffer.alloc(SIZEOF_MSGHDR);
+  header.writeBigUInt64LE(addressOf(vector), 16);
+  header.writeBigUInt64LE(1n, 24);
+  header.writeBigUInt64LE(addressOf(control), 32);
+  header.writeBigUInt64LE(BigInt(SIZEOF_CMSG), 40);
+  return result(raw.sendmsg(socket, header, 0));
 }
 
 /** Sets a descriptor's status flags (O_NONBLOCK); answers 0 or a negated errno. */

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a container's server and a stage say to each other over descriptor 3, a JSON
+ * line each. A stage is a process that puts itself in a container's place and then
+ * becomes the container's program: the end of the channel without a word is the
+ * sign that it has.
+ */
+import { type ErrorStory, OverlayError } from '../base/errors.js';
+import type { RuntimeSpec, SpecProcess } from './runtime-spec.js';
+
+/** Descriptors of a stage beside the first three. */
+export const STAGE_CHANNEL = 3;
+export const STAGE_TERMINAL = 4;
+
+export interface StartPlan {
+  kind: 'start';
+  spec: RuntimeSpec;
+  /** Where the root file system is mounted; absolute. */
+  rootfs: string;
+  /** Files that the stage writes its process id to, to be in the container's cgroups. */
+  cgroupFiles: string[];
+  /** Without input the program reads nothing from /dev/null. */
+  hasInput: boolean;
+  /** The stage says when it has its network namespace, and waits until that is set up. */
+  waitsForNetwork: boolean;
+}
+
+export interface EnterPlan {
+  kind: 'enter';
+  process: SpecProcess;
+  seccomp: RuntimeSpec['linux']['seccomp'];
+  /** A process of the container, as the server sees its number. */
+  member: number;
+  cgroupFiles: string[];
+  hasInput: boolean;
+}
+
+export type StagePlan = StartPlan | EnterPlan;
+
+/** What a stage says. */
+export type StageWord =
+  | { kind: 'isolated' }
+  /** The master comes over STAGE_TERMINAL. */
+  | { kind: 'terminal' }
+  /** `code`: 125 the container could not be made, 126 the program could not be run, 127 there is none. */
+  | { kind: 'failed'; story: ErrorStory; code: number };
+
+export const CODE_FAILED = 125;
+export const CODE_NOT_EXECUTABLE = 126;
+export const CODE_NOT_FOUND = 127;
+
+/** A failure with the exit code that Docker has for it. */
+export class StageFailure extends OverlayError {
+  constructor(
+    story: ErrorStory,
+    readonly exitCode = CODE_FAILED,
+  ) {
+    super(story);
+  }
+}
