@@ -33,3 +33,30 @@ export class Rollback implements Disposable {
     if (failures.length > 0) throw new AggregateError(failures, 'undoing a failed change failed as well');
   }
 }
+
+/** The same for steps that take their time: `await using undo = new AsyncRollback()`. */
+export class AsyncRollback implements AsyncDisposable {
+  #steps: (() => void | Promise<void>)[] = [];
+
+  push(undo: () => void | Promise<void>): void {
+    this.#steps.push(undo);
+  }
+
+  /** Hands the steps over to another scope. */
+  moveTo(other: AsyncRollback): void {
+    for (const step of this.#steps) other.push(step);
+    this.#steps = [];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const failures: unknown[] = [];
+    for (let undo = this.#steps.pop(); undo !== undefined; undo = this.#steps.pop()) {
+      try {
+        await undo();
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'undoing a failed change failed as well');
+  }
+}

@@ -60,3 +60,18 @@ export function define<T>(
 export function optionsOf(command: CommandModule): readonly string[] {
   return optionNames.get(command) ?? [];
 }
+
+/** A word that other commands stand behind. */
+export function group(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
+  return {
+    command: name,
+    describe,
+    builder: (yargs: Argv) => {
+      for (const command of commands) yargs.command(command);
+      return yargs
+        .demandCommand(1, `no command is given; see \`tsoverlay ${name} --help\``)
+        .recommendCommands();
+    },
+    handler: () => undefined,
+  };
+}

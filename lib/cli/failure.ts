@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** How a failure is shown: one line that says what is wrong and what to do; more with --debug. */
-import { OverlayError, UsageError } from '../base/errors.js';
 
-/** Prints it and answers the exit code. */
-export function reportFailure(failure: unknown, debug: boolean): number {
+import { OverlayError, UsageError } from '../base/errors.js';
+import { CODE_FAILED, ContainerFailure } from '../container/failure.js';
+
+/** Prints it and answers the exit code; `runsProgram`: that of a program comes from the same command. */
+export function reportFailure(failure: unknown, debug: boolean, runsProgram = false): number {
   const error = failure instanceof Error ? failure : new Error(String(failure));
   process.stderr.write(`tsoverlay: ${error.message.replaceAll('\n', ' ')}\n`);
   if (debug) process.stderr.write(`${error.stack}\n${describeCause(error.cause)}`);
   else if (!(failure instanceof OverlayError)) {
     process.stderr.write('tsoverlay: this should not happen; run it again with --debug and report it\n');
   }
+  if (runsProgram) return failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED;
   return failure instanceof UsageError ? 2 : 1;
 }
 

@@ -13,16 +13,29 @@ import { reportFailure } from './failure.js';
 /** Every command: their options may look like those of the forms without one. */
 const COMMANDS = new Set(
   `mount unmount umount mounts list explain diff fsck completion
-  pull push search images inspect history tag rmi save load import export commit layers bundle image system`.split(
+  pull push search images inspect history tag rmi save load import export commit layers bundle image system
+  run create start stop kill restart pause unpause wait rename rm exec attach logs ps port top stats container`.split(
     /\s+/,
   ),
 );
+
+/** Their own failures are told from the program's by Docker's exit codes: 125, 126, 127. */
+const CONTAINER_RUNNERS = new Set(['run', 'create', 'exec']);
 
 /** Whether the command will want a server; a wrong guess costs a process that is ended at once. */
 function wantsServer(words: readonly string[]): boolean {
   const stays = ['-f', '--foreground', '-h', '--help', '--version'];
   return words[0] === 'mount' && !words.some((word) => stays.includes(word));
 }
+
+/** The same of `run` and `start`. */
+function startsContainer(words: readonly string[]): boolean {
+  const [command] = words[0] === 'container' ? words.slice(1) : words;
+  return (command === 'run' || command === 'start') && !words.includes('--help');
+}
+
+/** Loaded for commands that start a container. */
+let client: typeof import('../container/client.js') | undefined;
 
 async function main(argv: readonly string[]): Promise<void> {
   const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
@@ -35,6 +48,10 @@ async function main(argv: readonly string[]): Promise<void> {
   const words =
     argv.some((word) => word.startsWith('-o')) && !COMMANDS.has(argv[0]) ? ['mount', ...argv] : argv;
   if (wantsServer(words)) prepareServer();
+  if (startsContainer(words)) {
+    client = await import('../container/client.js');
+    client.prepareContainerServer();
+  }
   const { runProgram } = await import('./program.js');
   await runProgram(words);
 }
@@ -44,7 +61,9 @@ const argv = process.argv.slice(2);
 try {
   await main(argv);
 } catch (failure) {
-  process.exitCode = reportFailure(failure, argv.includes('--debug'));
+  const words = argv[0] === 'container' ? argv.slice(1) : argv;
+  process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
 } finally {
   discardPreparedServer();
+  client?.discardPreparedContainerServer();
 }

@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { UsageError } from '../base/errors.js';
+import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
+import { group } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
 import { imageCommands, imageFlags } from './image/commands.js';
 import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
@@ -15,12 +17,13 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 };
 
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
-export async function runProgram(argv: readonly string[]): Promise<void> {
-  refuseUnknownFlags(argv, imageFlags);
+export async function runProgram(words: readonly string[]): Promise<void> {
+  const argv = separateWords(words);
+  refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags });
   await yargs(argv)
     .scriptName('tsoverlay')
     .usage(
-      '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, and the images that they come in.',
+      '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, the images that they come in, and containers.',
     )
     .command(mountCommand)
     .command(unmountCommand)
@@ -28,6 +31,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(explainCommand)
     .command(diffCommand)
     .command(fsckCommand)
+    .command([...containerCommands])
+    .command(group('container', 'Commands about containers', containerGroup))
     .command([...imageCommands])
     .completion('completion', 'Print a script that completes commands and options in your shell')
     .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })

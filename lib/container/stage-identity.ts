@@ -24,8 +24,8 @@ import {
 import { loadSeccomp } from '../sys/seccomp.js';
 import { setUmask } from '../sys/thread.js';
 import { DEFAULT_PATH } from './defaults.js';
+import { CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from './failure.js';
 import type { RuntimeSpec, SpecProcess } from './runtime-spec.js';
-import { CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, StageFailure } from './stage-plan.js';
 
 const SIGKILL = 9;
 
@@ -63,7 +63,7 @@ function takeIdentity(process: SpecProcess, seccomp: RuntimeSpec['linux']['secco
   if (noNewPrivileges) filter();
 }
 
-/** Runs the program in the place of this process. Comes back only by throwing a StageFailure. */
+/** Runs the program in the place of this process. Comes back only by throwing a ContainerFailure. */
 export function becomeContainerProgram(
   process: SpecProcess,
   seccomp: RuntimeSpec['linux']['seccomp'],
@@ -96,10 +96,10 @@ function tryPaths({ args, env }: SpecProcess): number {
   return worst;
 }
 
-function programFailure(program: string, status: number): StageFailure {
+function programFailure(program: string, status: number): ContainerFailure {
   const missing = status === -ENOENT || status === -ENOTDIR;
   const inPath = program.includes('/') ? '' : ' in PATH';
-  return new StageFailure(
+  return new ContainerFailure(
     {
       operation: 'run',
       path: program,

@@ -5,7 +5,7 @@
  * becomes the container's program: the end of the channel without a word is the
  * sign that it has.
  */
-import { type ErrorStory, OverlayError } from '../base/errors.js';
+import type { ErrorStory } from '../base/errors.js';
 import type { RuntimeSpec, SpecProcess } from './runtime-spec.js';
 
 /** Descriptors of a stage beside the first three. */
@@ -44,17 +44,3 @@ export type StageWord =
   | { kind: 'terminal' }
   /** `code`: 125 the container could not be made, 126 the program could not be run, 127 there is none. */
   | { kind: 'failed'; story: ErrorStory; code: number };
-
-export const CODE_FAILED = 125;
-export const CODE_NOT_EXECUTABLE = 126;
-export const CODE_NOT_FOUND = 127;
-
-/** A failure with the exit code that Docker has for it. */
-export class StageFailure extends OverlayError {
-  constructor(
-    story: ErrorStory,
-    readonly exitCode = CODE_FAILED,
-  ) {
-    super(story);
-  }
-}

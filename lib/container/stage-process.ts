@@ -14,7 +14,8 @@ import { check, OverlayError } from '../base/errors.js';
 import { makePipe, receiveDescriptor, socketPair } from '../sys/channels.js';
 import { close } from '../sys/files.js';
 import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../sys/namespaces.js';
-import { StageFailure, type StagePlan, type StageWord } from './stage-plan.js';
+import { ContainerFailure } from './failure.js';
+import type { StagePlan, StageWord } from './stage-plan.js';
 
 /** How a program ended; as shells say it, 128 and the signal where one ended it. */
 export type ExitCode = number;
@@ -82,7 +83,7 @@ export class Stage {
   /**
    * Gives the stage its plan; settles when it has become the program. `isolated` is
    * called when its network namespace is there, and waited for before it goes on.
-   * Throws a StageFailure.
+   * Throws a ContainerFailure.
    */
   async run(plan: StagePlan, isolated?: (pid: number) => Promise<void>): Promise<RunningProgram> {
     this.channel.write(`${JSON.stringify(plan)}\n`);
@@ -114,7 +115,7 @@ export class Stage {
   async #answer(word: StageWord, isolated?: (pid: number) => Promise<void>): Promise<void> {
     switch (word.kind) {
       case 'failed':
-        throw new StageFailure(word.story, word.code);
+        throw new ContainerFailure(word.story, word.code);
       case 'terminal':
         // It was sent before the word, so this does not wait.
         this.terminal = check(receiveDescriptor(this.terminalSocket), { operation: 'receive the terminal' });

@@ -29,14 +29,13 @@ import {
   unlockTerminal,
 } from '../sys/terminals.js';
 import { unshareUmask } from '../sys/thread.js';
+import { CODE_FAILED, ContainerFailure } from './failure.js';
 import type { SpecProcess } from './runtime-spec.js';
 import { becomeContainerProgram } from './stage-identity.js';
 import {
-  CODE_FAILED,
   type EnterPlan,
   STAGE_CHANNEL,
   STAGE_TERMINAL,
-  StageFailure,
   type StagePlan,
   type StageWord,
   type StartPlan,
@@ -168,7 +167,7 @@ try {
 } catch (failure) {
   const error = failure instanceof OverlayError ? failure : undefined;
   const { operation = 'start the container', path, errno, reason, remedy } = error ?? {};
-  const code = failure instanceof StageFailure ? failure.exitCode : CODE_FAILED;
+  const code = failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED;
   const story = { operation, path, errno, reason: error === undefined ? String(failure) : reason, remedy };
   say({ kind: 'failed', story, code });
   process.exit(code);

@@ -40,25 +40,10 @@ export async function serveMount(
   let mounted: Mount | undefined;
   try {
     mounted = await starting;
-    process.title = `tsoverlay: ${mounted.target}`;
-    const control = await listenControl(mounted);
-    writeRecord({
-      target: mounted.target,
-      serverPid: process.pid,
-      lowers: [...options.lowers],
-      upper: options.upper ?? null,
-      work: options.work ?? null,
-      driver: mounted.driver,
-      readOnly: options.readOnly === true || options.upper === undefined,
-      dataLowers: [...(options.dataLowers ?? [])],
-      whiteout: options.whiteout ?? 'both',
-      copyUp: options.copyUp ?? 'whole',
-      userxattr: options.userxattr ?? !hasTrustedAttributes(),
-      since: new Date().toISOString(),
-    });
+    const announced = await announceMount(mounted, options);
     onReady(mounted);
     const reason = await mounted.ended;
-    await closeControl(control);
+    await announced.close();
     return reason;
   } catch (failure) {
     await mounted?.unmount({ detach: true });
@@ -68,6 +53,30 @@ export async function serveMount(
     process.off('SIGINT', stop);
     removeServerFiles(process.pid);
   }
+}
+
+/** Enters a mount of this process in the list of mounts and answers its control socket, until it is closed. */
+export async function announceMount(
+  mounted: Mount,
+  options: MountOptions,
+): Promise<{ close(): Promise<void> }> {
+  process.title = `tsoverlay: ${mounted.target}`;
+  const control = await listenControl(mounted);
+  writeRecord({
+    target: mounted.target,
+    serverPid: process.pid,
+    lowers: [...options.lowers],
+    upper: options.upper ?? null,
+    work: options.work ?? null,
+    driver: mounted.driver,
+    readOnly: options.readOnly === true || options.upper === undefined,
+    dataLowers: [...(options.dataLowers ?? [])],
+    whiteout: options.whiteout ?? 'both',
+    copyUp: options.copyUp ?? 'whole',
+    userxattr: options.userxattr ?? !hasTrustedAttributes(),
+    since: new Date().toISOString(),
+  });
+  return { close: () => closeControl(control) };
 }
 
 /** Lets the client that asked for the end hear of it; one that hangs on does not keep the server. */

@@ -3,8 +3,8 @@
  * The commands about images: their words, arguments and options, as Docker's users
  * know them. What they do is loaded when they are run.
  */
-import type { Argv, CommandModule, Options } from 'yargs';
-import { define, flag, optionsOf, several, text } from '../define.js';
+import type { CommandModule, Options } from 'yargs';
+import { define, flag, group, optionsOf, several, text } from '../define.js';
 import type {
   BundleArguments,
   CheckArguments,
@@ -252,20 +252,6 @@ const definitions = {
 /** The same command under another word: `image ls` is `images`. */
 function under(command: CommandModule, words: string): CommandModule {
   return { ...command, command: words };
-}
-
-function group(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
-  return {
-    command: name,
-    describe,
-    builder: (yargs: Argv) => {
-      for (const command of commands) yargs.command(command);
-      return yargs
-        .demandCommand(1, `no command is given; see \`tsoverlay ${name} --help\``)
-        .recommendCommands();
-    },
-    handler: () => undefined,
-  };
 }
 
 const { list, remove, usage, check, prune, ...plain } = definitions;

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay stop`, `kill`, `restart`, `pause`, `unpause`, `wait`, `rename`, `rm` and `container prune`. */
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { ContainerClient } from '../../container/client.js';
+import {
+  type Container,
+  findContainer,
+  readContainers,
+  renameContainer,
+} from '../../container/containers.js';
+import type { ClientMessage } from '../../container/protocol.js';
+import { readState } from '../../container/recovery.js';
+import { signalNumber } from '../../container/signals.js';
+import { Store } from '../../image/store.js';
+import { confirm } from '../confirm.js';
+import { parseFilters, parseMoment } from '../filters.js';
+import { decimalSize } from '../format.js';
+import type {
+  ContainerPruneArguments,
+  KillArguments,
+  NamesArguments,
+  RemoveArguments,
+  RenameArguments,
+  StopArguments,
+} from './arguments.js';
+import { forEachContainer } from './each.js';
+import { discard, stopContainer } from './removal.js';
+import { startQuietly } from './run.js';
+import { treeSize } from './tree-size.js';
+
+function graceOf(container: Container, time: number | undefined): number {
+  const seconds = time ?? container.readConfig().options.stopTimeout;
+  // As with Docker, below zero means to wait for ever; a timer has its end.
+  if (Number.isFinite(seconds)) return seconds < 0 ? 1e6 : seconds;
+  throw new UsageError('--time must be a number of seconds');
+}
+
+/** One that does not run is stopped already. */
+export async function stop({ root, names, time }: StopArguments): Promise<void> {
+  await forEachContainer(root, names, async (container, name) => {
+    await stopContainer(container, name, graceOf(container, time));
+    return undefined;
+  });
+}
+
+async function ask(container: Container, name: string, message: ClientMessage): Promise<undefined> {
+  await readState(container);
+  const client = await ContainerClient.connect(container, name);
+  try {
+    await client.ask(message);
+  } finally {
+    client.close();
+  }
+}
+
+export async function kill({ root, names, signal }: KillArguments): Promise<void> {
+  signalNumber(signal);
+  await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'signal', signal }));
+}
+
+export async function restart({ root, names, time }: StopArguments): Promise<void> {
+  await forEachContainer(root, names, async (container, name) => {
+    await stopContainer(container, name, graceOf(container, time));
+    await startQuietly(container, name);
+    return undefined;
+  });
+}
+
+export async function pause({ root, names }: NamesArguments): Promise<void> {
+  await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'pause' }));
+}
+
+export async function unpause({ root, names }: NamesArguments): Promise<void> {
+  await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'unpause' }));
+}
+
+/** Prints the exit code of each when it has ended. */
+export async function wait({ root, names }: NamesArguments): Promise<void> {
+  await forEachContainer(root, names, async (container, name) => {
+    const { status, exitCode } = await readState(container);
+    if (status !== 'running' && status !== 'paused') return String(exitCode);
+    const client = await ContainerClient.connect(container, name);
+    client.tell({ op: 'wait' });
+    return String(await client.exited());
+  });
+}
+
+export async function rename({ root, source, name }: RenameArguments): Promise<void> {
+  await renameContainer(findContainer(Store.open(root), source), name);
+}
+
+export async function remove({ root, names, force }: RemoveArguments): Promise<void> {
+  await forEachContainer(root, names, async (container, name) => {
+    const { status } = await readState(container);
+    if (status === 'running' || status === 'paused') {
+      if (!force) {
+        throw new OverlayError({
+          operation: 'remove container',
+          path: name,
+          reason: `it is ${status}`,
+          remedy: `stop it first with \`tsoverlay stop ${name}\`, or give --force`,
+        });
+      }
+      await stopContainer(container, name, 0);
+    }
+    // With --rm it is gone by now.
+    if (container.exists) await discard(container);
+    return undefined;
+  });
+}
+
+export async function prune(args: ContainerPruneArguments): Promise<void> {
+  const filters = parseFilters(args.filter, ['until', 'label', 'label!']);
+  if (!args.force && !(await confirm('This removes all containers that are not running. Go on?')))
+    throw new UsageError('nothing was removed', 'answer y, or give --force');
+  const until = Math.min(
+    ...(filters.get('until') ?? []).map((text) => parseMoment(text)),
+    Number.POSITIVE_INFINITY,
+  );
+  let freed = 0;
+  const removed: string[] = [];
+  for (const { container, config } of readContainers(Store.open(args.root))) {
+    const { status } = await readState(container);
+    const has = (label: string): boolean => {
+      const [key, ...value] = label.split('=');
+      const present = config.options.labels[key];
+      return present !== undefined && (value.length === 0 || present === value.join('='));
+    };
+    const goes =
+      (status === 'exited' || status === 'created') &&
+      Date.parse(config.created) < until &&
+      (filters.get('label') ?? []).every(has) &&
+      !(filters.get('label!') ?? []).some(has);
+    if (!goes) continue;
+    freed += treeSize(container.path('upper'));
+    await discard(container);
+    removed.push(container.id);
+  }
+  if (removed.length > 0) process.stdout.write(`Deleted Containers:\n${removed.join('\n')}\n\n`);
+  process.stdout.write(`Total reclaimed space: ${decimalSize(freed)}\n`);
+}

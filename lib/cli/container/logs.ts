@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay logs` */
+import { watch } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { UsageError } from '../../base/errors.js';
+import { type Container, findContainer } from '../../container/containers.js';
+import { type LogEntry, LogReader } from '../../container/log-file.js';
+import { readState } from '../../container/recovery.js';
+import { Store } from '../../image/store.js';
+import { parseMoment } from '../filters.js';
+import type { LogsArguments } from './arguments.js';
+
+/** A follower looks again after so long even where the kernel tells it nothing. */
+const LOOK_AGAIN_MS = 1000;
+
+function print({ log, stream, time }: LogEntry, timestamps: boolean): void {
+  const out = stream === 'stderr' ? process.stderr : process.stdout;
+  out.write(timestamps ? `${time} ${log}` : log);
+}
+
+function tailOf(text: string): number {
+  if (text === 'all') return Number.POSITIVE_INFINITY;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new UsageError(`--tail ${text} is not possible`, 'give a number of lines, or all');
+}
+
+export async function logs(args: LogsArguments): Promise<void> {
+  const container = findContainer(Store.open(args.root), args.name);
+  const since = args.since === undefined ? 0 : parseMoment(args.since);
+  const until = args.until === undefined ? Number.POSITIVE_INFINITY : parseMoment(args.until);
+  const isWanted = ({ time }: LogEntry): boolean => Date.parse(time) >= since && Date.parse(time) <= until;
+  const tail = tailOf(args.tail);
+  const reader = new LogReader(container.path('log'));
+  try {
+    let kept: LogEntry[] = [];
+    for (const entry of reader.read()) {
+      if (!isWanted(entry)) continue;
+      if (tail === Number.POSITIVE_INFINITY) print(entry, args.timestamps);
+      else {
+        kept.push(entry);
+        if (kept.length > 2 * tail + 1000) kept = kept.slice(-tail);
+      }
+    }
+    if (tail > 0) for (const entry of kept.slice(-tail)) print(entry, args.timestamps);
+    if (args.follow)
+      await follow(container, reader, (entry) => isWanted(entry) && print(entry, args.timestamps));
+  } finally {
+    reader.close();
+  }
+}
+
+/** Goes on until the container has ended and all it wrote was shown. */
+async function follow(
+  container: Container,
+  reader: LogReader,
+  show: (entry: LogEntry) => void,
+): Promise<void> {
+  let wake = new AbortController();
+  const watcher = watch(container.path('log'), () => wake.abort());
+  try {
+    for (;;) {
+      wake = new AbortController();
+      const { status } = container.exists ? await readState(container) : { status: 'exited' };
+      for (const entry of reader.read()) show(entry);
+      if (status !== 'running' && status !== 'paused') return;
+      await delay(LOOK_AGAIN_MS, undefined, { signal: wake.signal }).catch(() => undefined);
+    }
+  } finally {
+    watcher.close();
+  }
+}

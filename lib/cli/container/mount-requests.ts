@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/** -v, --mount and --tmpfs, as Docker writes them. All throw UsageError. */
+import { randomBytes } from 'node:crypto';
+import { isAbsolute, resolve } from 'node:path';
+import { nearestName, UsageError } from '../../base/errors.js';
+import type { MountRequest } from '../../container/config.js';
+import { parseSize } from './sizes.js';
+
+const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+function checkTarget(target: string, text: string): string {
+  if (isAbsolute(target) && resolve(target) !== '/') return resolve(target);
+  throw new UsageError(
+    `${text}: the path in the container must begin with / and be more`,
+    'as in -v data:/data',
+  );
+}
+
+function bindOrVolume(source: string, text: string): Pick<MountRequest, 'type' | 'source'> {
+  if (/^[./~]/.test(source)) return { type: 'bind', source: resolve(source) };
+  if (VOLUME_NAME.test(source)) return { type: 'volume', source };
+  throw new UsageError(
+    `${text}: ${source} is neither a path nor the name of a volume`,
+    'a path begins with / or .',
+  );
+}
+
+/** `[SOURCE:]TARGET[:OPTIONS]` */
+export function parseVolume(text: string): MountRequest {
+  const parts = text.split(':');
+  if (parts.length > 3) throw new UsageError(`-v ${text} has too many parts`, 'write SOURCE:TARGET[:ro]');
+  const named = parts.length === 1 ? randomBytes(32).toString('hex') : parts[0];
+  const target = checkTarget(parts.length === 1 ? parts[0] : parts[1], `-v ${text}`);
+  const options = (parts[2] ?? '').split(',').filter((option) => option !== '' && option !== 'rw');
+  // Labels for SELinux, which has its own ways, and what only Docker's desktop knows.
+  const kept = options.filter(
+    (option) => !['ro', 'z', 'Z', 'cached', 'delegated', 'consistent'].includes(option),
+  );
+  const unknown = kept.find((option) => !/^(r?(private|shared|slave)|nosuid|nodev|noexec)$/.test(option));
+  if (unknown !== undefined) throw new UsageError(`-v ${text}: there is no option ${unknown}`, 'as in :ro');
+  return { ...bindOrVolume(named, `-v ${text}`), target, readOnly: options.includes('ro'), options: kept };
+}
+
+const MOUNT_KEYS = ['type', 'source', 'target', 'readonly', 'tmpfs-size', 'tmpfs-mode', 'bind-propagation'];
+const KEY_ALIASES: Record<string, string> = {
+  src: 'source',
+  dst: 'target',
+  destination: 'target',
+  ro: 'readonly',
+};
+
+function mountFields(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of text.split(',')) {
+    const equals = part.indexOf('=');
+    const given = equals < 0 ? part : part.slice(0, equals);
+    const key = KEY_ALIASES[given] ?? given;
+    if (!MOUNT_KEYS.includes(key)) {
+      const near = nearestName(given, [...MOUNT_KEYS, ...Object.keys(KEY_ALIASES)]);
+      throw new UsageError(
+        `--mount ${text}: there is no ${given}`,
+        near === undefined ? `there are ${MOUNT_KEYS.join(', ')}` : `did you mean ${near}?`,
+      );
+    }
+    fields.set(key, equals < 0 ? 'true' : part.slice(equals + 1));
+  }
+  return fields;
+}
+
+function mountSource(type: MountRequest['type'], given: string | undefined, text: string): string {
+  if (type === 'tmpfs') return '';
+  if (type === 'volume') {
+    const name = given ?? randomBytes(32).toString('hex');
+    if (VOLUME_NAME.test(name)) return name;
+    throw new UsageError(`--mount ${text}: ${name} is no name for a volume`, 'a path wants type=bind');
+  }
+  if (given === undefined || given === '') throw new UsageError(`--mount ${text}: source is missing`);
+  return resolve(given);
+}
+
+/** `type=bind,source=…,target=…[,readonly]` */
+export function parseMount(text: string): MountRequest {
+  const fields = mountFields(text);
+  const type = fields.get('type') ?? 'volume';
+  if (type !== 'bind' && type !== 'volume' && type !== 'tmpfs')
+    throw new UsageError(`--mount ${text}: there is no type ${type}`, 'it is bind, volume or tmpfs');
+  const options: string[] = [];
+  const size = fields.get('tmpfs-size');
+  const mode = fields.get('tmpfs-mode');
+  const propagation = fields.get('bind-propagation');
+  if (size !== undefined) options.push(`size=${parseSize('tmpfs-size', size)}`);
+  if (mode !== undefined) options.push(`mode=${mode}`);
+  if (propagation !== undefined) options.push(propagation);
+  return {
+    type,
+    source: mountSource(type, fields.get('source'), text),
+    target: checkTarget(fields.get('target') ?? '', `--mount ${text}`),
+    readOnly: fields.get('readonly') === 'true',
+    options,
+  };
+}
+
+/** `TARGET[:OPTIONS]` */
+export function parseTmpfs(text: string): MountRequest {
+  const [target, options = ''] = text.split(':');
+  const list = options.split(',').filter((option) => option !== '' && option !== 'rw');
+  return {
+    type: 'tmpfs',
+    source: '',
+    target: checkTarget(target, `--tmpfs ${text}`),
+    readOnly: list.includes('ro'),
+    options: list.filter((option) => option !== 'ro'),
+  };
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay ps` and `tsoverlay port`, as Docker's users know them. */
+import { OverlayError, UsageError } from '../../base/errors.js';
+import type { ContainerConfig, ContainerState, PortMapping } from '../../container/config.js';
+import { type Container, findContainer, readContainers } from '../../container/containers.js';
+import { formatPort } from '../../container/ports.js';
+import { readState } from '../../container/recovery.js';
+import { commandLine } from '../../container/runtime-spec.js';
+import { Store } from '../../image/store.js';
+import { type Filters, parseFilters } from '../filters.js';
+import { age, decimalSize } from '../format.js';
+import { type Column, printListing, type Row } from '../listing.js';
+import type { PortArguments, PsArguments } from './arguments.js';
+import { treeSize } from './tree-size.js';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'CONTAINER ID', field: 'ID' },
+  { title: 'IMAGE', field: 'Image' },
+  { title: 'COMMAND', field: 'Command' },
+  { title: 'CREATED', field: 'RunningFor' },
+  { title: 'STATUS', field: 'Status' },
+  { title: 'PORTS', field: 'Ports' },
+  { title: 'NAMES', field: 'Names' },
+  { title: 'SIZE', field: 'Size' },
+];
+
+const LONGEST_COMMAND = 20;
+const SHORT_ID = 12;
+
+export interface Listed {
+  container: Container;
+  config: ContainerConfig;
+  state: ContainerState;
+}
+
+/** `Up 5 minutes`, `Exited (0) 3 seconds ago`. */
+export function describeStatus({ status, startedAt, finishedAt, exitCode }: ContainerState): string {
+  const since = (time: string): string => age(time).replace(/ ago$/, '');
+  switch (status) {
+    case 'running':
+      return `Up ${since(startedAt)}`;
+    case 'paused':
+      return `Up ${since(startedAt)} (Paused)`;
+    case 'exited':
+      return `Exited (${exitCode}) ${age(finishedAt)}`;
+    case 'created':
+      return 'Created';
+  }
+}
+
+function describePorts(ports: readonly PortMapping[]): string {
+  return ports.map(formatPort).join(', ');
+}
+
+function rowFor({ container, config, state }: Listed, whole: boolean, size: boolean): Row {
+  const command = commandLine({ ...config.options, image: config.image.config }).join(' ');
+  const short = command.length > LONGEST_COMMAND ? `${command.slice(0, LONGEST_COMMAND - 1)}…` : command;
+  return {
+    ID: whole ? config.id : config.id.slice(0, SHORT_ID),
+    Image: config.image.name,
+    Command: `"${whole ? command : short}"`,
+    RunningFor: age(config.created),
+    CreatedAt: config.created,
+    Status: describeStatus(state),
+    State: state.status,
+    Ports: describePorts(state.ports),
+    Names: config.name,
+    Labels: Object.entries(config.options.labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(','),
+    Networks: config.options.network,
+    Mounts: config.options.mounts.map(({ source }) => source).join(','),
+    Size: size ? decimalSize(treeSize(container.path('upper'))) : '',
+  };
+}
+
+const FILTERS = [
+  'name',
+  'id',
+  'status',
+  'label',
+  'exited',
+  'ancestor',
+  'before',
+  'since',
+  'publish',
+  'network',
+  'volume',
+];
+
+type Test = (listed: Listed, value: string) => boolean;
+
+function tests(created: (name: string) => string): Record<string, Test> {
+  return {
+    name: ({ config }, value) => new RegExp(value).test(config.name),
+    id: ({ config }, value) => config.id.startsWith(value),
+    status: ({ state }, value) => state.status === value,
+    label: ({ config }, value) => {
+      const [key, ...wanted] = value.split('=');
+      const label = config.options.labels[key];
+      return label !== undefined && (wanted.length === 0 || label === wanted.join('='));
+    },
+    exited: ({ state }, value) => state.status === 'exited' && state.exitCode === Number(value),
+    ancestor: ({ config }, value) =>
+      config.image.name === value ||
+      config.image.name === `${value}:latest` ||
+      config.image.id.replace('sha256:', '').startsWith(value.replace('sha256:', '')),
+    before: ({ config }, value) => config.created < created(value),
+    since: ({ config }, value) => config.created > created(value),
+    publish: ({ config }, value) =>
+      config.options.ports.some(({ hostPort }) => String(hostPort) === value.split('/')[0]),
+    network: ({ config }, value) => config.options.network === value,
+    volume: ({ config }, value) =>
+      config.options.mounts.some(({ source, target }) => source === value || target === value),
+  };
+}
+
+/** The values of one filter are alternatives, but labels must all be there; different filters must all hold. */
+function passes(listed: Listed, filters: Filters, test: Record<string, Test>): boolean {
+  return [...filters].every(([key, values]) => {
+    const holds = (value: string): boolean => test[key](listed, value);
+    return key === 'label' ? values.every(holds) : values.some(holds);
+  });
+}
+
+export async function ps(args: PsArguments): Promise<void> {
+  const store = Store.open(args.root);
+  const filters = parseFilters(args.filter, FILTERS);
+  const known = readContainers(store);
+  const listed: Listed[] = [];
+  for (const { container, config } of known) {
+    listed.push({ container, config, state: await readState(container) });
+  }
+  const test = tests((name) => findContainer(store, name).readConfig().created);
+  const last = args.latest ? 1 : args.last;
+  if (last !== undefined && !(last > 0)) throw new UsageError('--last must be a number above 0');
+  const wantsAll = args.all || last !== undefined || filters.has('status') || filters.has('exited');
+  const rows = listed
+    .filter(({ state }) => wantsAll || state.status === 'running' || state.status === 'paused')
+    .filter((one) => passes(one, filters, test))
+    .sort((a, b) => (a.config.created < b.config.created ? 1 : -1))
+    .slice(0, last)
+    .map((one) => rowFor(one, args['no-trunc'], args.size || args.format?.includes('.Size') === true));
+  const columns = args.size ? COLUMNS : COLUMNS.filter(({ field }) => field !== 'Size');
+  printListing(rows, columns, 'ID', args);
+}
+
+export async function port({ root, name, port: wanted }: PortArguments): Promise<void> {
+  const { ports } = await readState(findContainer(Store.open(root), name));
+  const place = ({ hostAddress, hostPort }: PortMapping): string => `${hostAddress || '0.0.0.0'}:${hostPort}`;
+  if (wanted === undefined) {
+    for (const one of ports) process.stdout.write(`${one.containerPort}/${one.protocol} -> ${place(one)}\n`);
+    return;
+  }
+  const [number, protocol = 'tcp'] = wanted.split('/');
+  const found = ports.filter((one) => String(one.containerPort) === number && one.protocol === protocol);
+  if (found.length === 0) {
+    throw new OverlayError({
+      operation: 'find port',
+      path: wanted,
+      reason: `${name} publishes no such port`,
+      remedy: `see \`tsoverlay port ${name}\``,
+    });
+  }
+  for (const one of found) process.stdout.write(`${place(one)}\n`);
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay create`, `run` and `start`. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { ContainerClient } from '../../container/client.js';
+import type { ContainerConfig } from '../../container/config.js';
+import { type Container, createContainer, findContainer } from '../../container/containers.js';
+import type { StreamName } from '../../container/frames.js';
+import { checkPorts } from '../../container/ports.js';
+import { settleState } from '../../container/recovery.js';
+import { commandLine } from '../../container/runtime-spec.js';
+import { findImage, type Image, listImages } from '../../image/images.js';
+import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { pullImage } from '../../image/pull.js';
+import { familiarName, fullName, parseReference } from '../../image/reference.js';
+import { readRegistryConfig } from '../../image/registry-config.js';
+import { Store } from '../../image/store.js';
+import { StoreLock } from '../../image/store-lock.js';
+import { transferProgress } from '../image/progress.js';
+import { interruptible } from '../interruption.js';
+import type { CreateArguments, RunArguments, StartArguments } from './arguments.js';
+import { containerOptions } from './container-options.js';
+import { discard } from './removal.js';
+import { type Joining, join, parseKeys, terminalSize, writeOutput } from './terminal.js';
+
+function wordsOf(args: { '--'?: string[] }): [first: string, ...rest: string[]] {
+  const words = args['--'] ?? [];
+  if (words.length === 0) throw new UsageError('no image is given', 'as in `tsoverlay run debian:12 ls`');
+  return words as [string, ...string[]];
+}
+
+const PULL_WAYS = ['missing', 'always', 'never'];
+
+/** The image, which is pulled if it is not there and may be. */
+async function imageFor(store: Store, name: string, args: CreateArguments): Promise<Image> {
+  if (!PULL_WAYS.includes(args.pull))
+    throw new UsageError(`--pull ${args.pull} is not possible`, `it is ${PULL_WAYS.join(', ')}`);
+  if (args.pull !== 'always') {
+    const isThere = listImages(store).length > 0 && hasImage(store, name);
+    if (isThere || args.pull === 'never') return findImage(store, name).image;
+  }
+  const reference = parseReference(name);
+  if (!args.quiet)
+    process.stderr.write(
+      `Unable to find image '${familiarName(reference)}' locally, pulling ${fullName(reference)}\n`,
+    );
+  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
+  const progress = transferProgress(args.quiet);
+  await interruptible((signal) =>
+    pullImage(store, reference, { platform, registries: readRegistryConfig(), progress, signal }),
+  );
+  return findImage(store, name).image;
+}
+
+function hasImage(store: Store, name: string): boolean {
+  try {
+    findImage(store, name);
+    return true;
+  } catch (failure) {
+    if (failure instanceof OverlayError && failure.operation === 'find image') return false;
+    throw failure;
+  }
+}
+
+/** Makes the container; the image's layers cannot go meanwhile. */
+async function make(args: CreateArguments): Promise<{ container: Container; config: ContainerConfig }> {
+  const [name, ...command] = wordsOf(args);
+  const store = Store.open(args.root);
+  const { cidfile } = args;
+  if (cidfile !== undefined && existsSync(cidfile)) {
+    throw new OverlayError({
+      operation: 'write',
+      path: cidfile,
+      reason: 'it is there already',
+      remedy: 'remove it',
+    });
+  }
+  await imageFor(store, name, args);
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const { image } = findImage(store, name);
+  const runConfig = image.config.config ?? {};
+  const options = containerOptions(args, runConfig, command);
+  commandLine({ ...options, image: runConfig });
+  await checkPorts(options.ports);
+  if (options.network.startsWith('container:')) {
+    options.network = `container:${findContainer(store, options.network.slice('container:'.length)).id}`;
+  }
+  const container = await createContainer(store, {
+    name: args.name,
+    image: { name, id: image.id, layers: image.config.rootfs.diff_ids, config: runConfig },
+    options,
+  });
+  if (cidfile !== undefined) writeFileSync(cidfile, container.id);
+  return { container, config: container.readConfig() };
+}
+
+export async function create(args: CreateArguments): Promise<void> {
+  const { container } = await make(args);
+  process.stdout.write(`${container.id}\n`);
+}
+
+/** Starts a container and joins it, until it has ended or its user has left it. */
+async function startJoined(container: Container, name: string, joining: Joining): Promise<void> {
+  let client: ContainerClient | undefined;
+  const take = (stream: StreamName, bytes: Buffer): boolean =>
+    writeOutput(stream, bytes, () => client?.goOn());
+  client = await ContainerClient.start(container, name, take, joining.terminal ? terminalSize() : undefined);
+  const end = await join(client, joining);
+  client.close();
+  if (end.kind === 'exited') process.exitCode = end.code;
+}
+
+/** Signals are the terminal's own to send, where there is one. */
+function joiningFor(
+  { terminal, interactive }: Pick<ContainerConfig['options'], 'terminal' | 'interactive'>,
+  keys: string,
+  signals: boolean,
+): Joining {
+  if (terminal && interactive && !process.stdin.isTTY)
+    throw new UsageError('the input is no terminal', 'leave -t out, or run it in one');
+  return { terminal, input: interactive, detachKeys: parseKeys(keys), signals: signals && !terminal };
+}
+
+export async function run(args: RunArguments): Promise<void> {
+  if (args.detach && args.rm && args.restart !== 'no')
+    throw new UsageError('--restart does not go with --rm');
+  const joining = args.detach
+    ? undefined
+    : joiningFor(
+        { terminal: args.tty, interactive: args.interactive },
+        args['detach-keys'],
+        args['sig-proxy'],
+      );
+  const { container, config } = await make(args);
+  try {
+    if (joining === undefined) {
+      const client = await ContainerClient.start(container, config.name);
+      client.close();
+      process.stdout.write(`${container.id}\n`);
+    } else await startJoined(container, config.name, joining);
+  } catch (failure) {
+    // What could not be started is of no use to anybody.
+    if (container.exists && container.readWrittenState().startedAt === '') await discard(container);
+    throw failure;
+  }
+}
+
+export async function start(args: StartArguments): Promise<void> {
+  const store = Store.open(args.root);
+  if ((args.attach || args.interactive) && args.names.length > 1)
+    throw new UsageError('only one container can be attached to', 'start one, or leave --attach out');
+  for (const name of args.names) {
+    const container = findContainer(store, name);
+    const config = container.readConfig();
+    if (args.attach || args.interactive) {
+      const { terminal } = config.options;
+      const interactive = args.interactive && config.options.interactive;
+      await startJoined(container, name, joiningFor({ terminal, interactive }, args['detach-keys'], true));
+      continue;
+    }
+    await startQuietly(container, name);
+    process.stdout.write(`${name}\n`);
+  }
+}
+
+/** One that runs already is as it should be. */
+export async function startQuietly(container: Container, name: string): Promise<void> {
+  {
+    using lock = container.tryLock();
+    if (lock === undefined) return;
+    await settleState(container);
+  }
+  const client = await ContainerClient.start(container, name);
+  client.close();
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Entry of a container's server (server.ts). The serving thread and the stage take
+ * as long to start as everything else here, so they go first.
+ */
+import { prepareServingThread } from '../mount/serving-worker.js';
+import { Stage } from './stage-process.js';
+
+prepareServingThread();
+const stage = new Stage();
+const { serveContainer } = await import('./serve-container.js');
+await serveContainer(stage);
