@@ -48,6 +48,8 @@ export async function runProgram(words: readonly string[]): Promise<void> {
       'camel-case-expansion': false,
       'boolean-negation': false,
       'populate--': true,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
     })
     .exitProcess(false)
     .fail((message, failure) => {

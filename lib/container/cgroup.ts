@@ -5,7 +5,7 @@
  * controller has a hierarchy of its own.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import type { SpecResources } from './runtime-spec.js';
@@ -79,7 +79,7 @@ export class Cgroup {
     try {
       if (isVersion2()) enableControllers();
       const directories = this.#directories();
-      for (const directory of directories) mkdirSync(directory, { recursive: true });
+      for (const directory of directories) makeGroup(directory);
       this.#limit(resources);
       return directories.length > 0;
     } catch (cause) {
@@ -166,7 +166,28 @@ export class Cgroup {
           await delay(REMOVE_WAIT_MS);
         }
       }
+      removeEmpty(dirname(directory));
     }
+  }
+}
+
+/** The last container's end may take the parent away at this moment: then it is made again. */
+function makeGroup(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'ENOENT') throw failure;
+    mkdirSync(directory, { recursive: true });
+  }
+}
+
+/** Takes the parent away with its last group. */
+function removeEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code !== 'EBUSY' && code !== 'ENOTEMPTY' && code !== 'ENOENT') throw failure;
   }
 }
 

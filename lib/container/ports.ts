@@ -48,9 +48,28 @@ export async function publishPorts(
   }
 }
 
-/** Throws an OverlayError if one of the ports cannot be had now. */
-export async function checkPorts(mappings: readonly PortMapping[]): Promise<void> {
+/** Throws an OverlayError if one of the ports cannot be had now. `ownerOf` names the container that has one. */
+export async function checkPorts(
+  mappings: readonly PortMapping[],
+  ownerOf: (mapping: PortMapping) => string | undefined,
+): Promise<void> {
+  for (const mapping of mappings) {
+    const owner = ownerOf(mapping);
+    if (owner === undefined) continue;
+    throw new OverlayError({
+      operation: 'publish port',
+      path: `${mapping.hostPort}/${mapping.protocol}`,
+      reason: `container ${owner} has it`,
+      remedy: `choose another with -p, or stop it with \`tsoverlay stop ${owner}\``,
+    });
+  }
   for (const one of await publishPorts(mappings, () => '')) one.close();
+}
+
+/** Whether both want the same port of the same address. */
+export function portsClash(a: PortMapping, b: PortMapping): boolean {
+  const sameAddress = a.hostAddress === b.hostAddress || a.hostAddress === '' || b.hostAddress === '';
+  return sameAddress && a.hostPort !== 0 && a.hostPort === b.hostPort && a.protocol === b.protocol;
 }
 
 function publishTcp(mapping: PortMapping, address: () => string): Promise<Published> {

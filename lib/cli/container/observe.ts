@@ -17,13 +17,13 @@ const TICKS = 100;
 const PAGE = 4096;
 const INTERVAL_MS = 1000;
 
-/** Undefined for a process that has ended meanwhile. */
+/** Undefined for a process that has ended meanwhile, or is nobody's to look at. */
 function readProcess<T>(pid: number, read: (directory: string) => T): T | undefined {
   try {
     return read(`/proc/${pid}`);
   } catch (failure) {
     const { code } = failure as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return undefined;
     throw failure;
   }
 }

@@ -3,11 +3,16 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/client.js';
-import type { ContainerConfig } from '../../container/config.js';
-import { type Container, createContainer, findContainer } from '../../container/containers.js';
+import type { ContainerConfig, PortMapping } from '../../container/config.js';
+import {
+  type Container,
+  createContainer,
+  findContainer,
+  readContainers,
+} from '../../container/containers.js';
 import type { StreamName } from '../../container/frames.js';
-import { checkPorts } from '../../container/ports.js';
-import { settleState } from '../../container/recovery.js';
+import { checkPorts, portsClash } from '../../container/ports.js';
+import { readState, settleState } from '../../container/recovery.js';
 import { commandLine } from '../../container/runtime-spec.js';
 import { findImage, type Image, listImages } from '../../image/images.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
@@ -62,6 +67,16 @@ function hasImage(store: Store, name: string): boolean {
   }
 }
 
+/** The running containers and their published ports. */
+async function publishing(store: Store): Promise<{ name: string; ports: PortMapping[] }[]> {
+  const found: { name: string; ports: PortMapping[] }[] = [];
+  for (const { container, config } of readContainers(store)) {
+    const { status, ports } = await readState(container);
+    if (status === 'running' || status === 'paused') found.push({ name: config.name, ports });
+  }
+  return found;
+}
+
 /** Makes the container; the image's layers cannot go meanwhile. */
 async function make(args: CreateArguments): Promise<{ container: Container; config: ContainerConfig }> {
   const [name, ...command] = wordsOf(args);
@@ -81,7 +96,11 @@ async function make(args: CreateArguments): Promise<{ container: Container; conf
   const runConfig = image.config.config ?? {};
   const options = containerOptions(args, runConfig, command);
   commandLine({ ...options, image: runConfig });
-  await checkPorts(options.ports);
+  const running = options.ports.length === 0 ? [] : await publishing(store);
+  await checkPorts(
+    options.ports,
+    (wanted) => running.find(({ ports }) => ports.some((port) => portsClash(port, wanted)))?.name,
+  );
   if (options.network.startsWith('container:')) {
     options.network = `container:${findContainer(store, options.network.slice('container:'.length)).id}`;
   }
