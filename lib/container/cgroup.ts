@@ -5,10 +5,12 @@
  * controller has a hierarchy of its own.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { constants } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import type { SpecResources } from './runtime-spec.js';
+import { sendSignal } from './signals.js';
 
 const ROOT = '/sys/fs/cgroup';
 /** Beneath the root of each hierarchy. */
@@ -125,6 +127,14 @@ export class Cgroup {
     while (!isDone()) await delay(1);
   }
 
+  /** Ends all that runs in them, frozen or not. */
+  kill(): void {
+    if (isVersion2()) writeFileSync(join(this.#directory('memory'), 'cgroup.kill'), '1');
+    else for (const pid of this.processes()) sendSignal(pid, constants.signals.SIGKILL);
+    const state = join(this.#directory('freezer'), 'freezer.state');
+    if (existsSync(state)) writeFileSync(state, 'THAWED');
+  }
+
   /** As this process sees their numbers. */
   processes(): number[] {
     const file = this.processFiles.find((path) => existsSync(path));
@@ -166,8 +176,10 @@ export class Cgroup {
           await delay(REMOVE_WAIT_MS);
         }
       }
-      removeEmpty(dirname(directory));
     }
+    // An OCI runtime makes groups in hierarchies that we leave alone.
+    const hierarchies = isVersion2() ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name));
+    for (const hierarchy of hierarchies) removeEmpty(join(hierarchy, CGROUP_PARENT));
   }
 }
 

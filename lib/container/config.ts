@@ -2,7 +2,9 @@
 /** What a container is: what was asked for when it was made, which does not change, and how it fares, which does. */
 import type { Digest } from '../image/digest.js';
 import type { RunConfig } from '../image/manifest.js';
+import type { RuntimeName } from './runtime.js';
 import type { SpecLimit } from './runtime-spec.js';
+import type { StorageName } from './storage/storage-driver.js';
 
 export interface MountRequest {
   type: 'bind' | 'volume' | 'tmpfs';
@@ -69,6 +71,17 @@ export interface ContainerOptions {
   /** Seconds that a stop waits. */
   stopTimeout: number;
   autoRemove: boolean;
+  storage: StorageName;
+  runtime: RuntimeName;
+}
+
+export interface ContainerImage {
+  /** As it was asked for. */
+  name: string;
+  id: Digest;
+  /** Bottom first. The store keeps them as long as the container is there. */
+  layers: Digest[];
+  config: RunConfig;
 }
 
 export interface ContainerConfig {
@@ -77,14 +90,7 @@ export interface ContainerConfig {
   name: string;
   /** ISO 8601. */
   created: string;
-  image: {
-    /** As it was asked for. */
-    name: string;
-    id: Digest;
-    /** Bottom first. The store keeps them as long as the container is there. */
-    layers: Digest[];
-    config: RunConfig;
-  };
+  image: ContainerImage;
   options: ContainerOptions;
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** /etc/hosts, /etc/hostname and /etc/resolv.conf: files of the container's directory, shown in its /etc. */
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { hasTrustedAttributes } from '../sys/privilege.js';
 import { type Attachment, readNetwork } from './bridge.js';
 import type { ContainerConfig } from './config.js';
 import type { Container } from './containers.js';
 import type { SpecMount } from './defaults.js';
 import { specMount } from './defaults.js';
+import { USER_NETWORK_RESOLVER } from './user-network.js';
 
 const LOCAL_HOSTS = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -57,6 +59,9 @@ function composeResolv({ options }: ContainerConfig, ownNetwork: boolean): strin
     return [...options.nameServers.map((server) => `nameserver ${server}`), ...rest, ''].join('\n');
   }
   if (!ownNetwork) return host;
+  // The user's own network leads to the host's servers, wherever they are.
+  if (!hasTrustedAttributes())
+    return `nameserver ${USER_NETWORK_RESOLVER}\n${host.replaceAll(/^\s*nameserver\s.*\n?/gm, '')}`;
   const isReachable = (line: string): boolean => !/^\s*nameserver\s+(127\.|::1)/.test(line);
   const source =
     host.split('\n').every(isReachable) || !existsSync(RESOLVED) ? host : readFileSync(RESOLVED, 'utf8');

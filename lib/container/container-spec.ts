@@ -6,7 +6,6 @@ import { OverlayError, UsageError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
 import { openUnion } from '../overlay/open.js';
 import { CAPABILITY_NAMES } from '../sys/credentials.js';
-import { hasTrustedAttributes } from '../sys/privilege.js';
 import { type Account, findAccount } from './accounts.js';
 import type { ContainerConfig, MountRequest } from './config.js';
 import { hostnameOf } from './container-files.js';
@@ -17,19 +16,9 @@ import { type RuntimeSpec, runtimeSpec, type SpecResources } from './runtime-spe
 const CPU_PERIOD_US = 100_000;
 const DEFAULT_SHM = 64 << 20;
 
-/** The image's layers, top first, with the container's own on top. */
-export function containerLayers(container: Container, { image }: ContainerConfig): LayerSet {
-  return {
-    lowers: image.layers.map((layer) => container.store.diffPath(layer)).reverse(),
-    upper: container.path('upper'),
-    work: container.path('work'),
-    userxattr: !hasTrustedAttributes(),
-  };
-}
-
-/** Who `user` is in the container as it is now. */
-export function accountIn(container: Container, config: ContainerConfig, user: string): Account {
-  const union = openUnion({ ...containerLayers(container, config), readOnly: true });
+/** Who `user` is in what a container has now. */
+export function accountIn(view: LayerSet, user: string): Account {
+  const union = openUnion(view);
   try {
     return findAccount(union, user);
   } finally {
@@ -89,7 +78,14 @@ function mountFor(container: Container, request: MountRequest): SpecMount {
       remedy: 'make it first',
     });
   }
-  return { destination, type: 'bind', source: path, options: ['rbind', 'rprivate', ...options, ...access] };
+  // A device that is made in it opens nothing: the container may make some, and its own /dev is a mount apart.
+  const devices = options.includes('dev') ? [] : ['nodev'];
+  return {
+    destination,
+    type: 'bind',
+    source: path,
+    options: ['rbind', 'rprivate', ...devices, ...options, ...access],
+  };
 }
 
 const INIT_PROGRAMS = [
@@ -118,6 +114,8 @@ function findInit(): string {
 }
 
 export interface SpecSetting {
+  /** What the container has now. */
+  view: LayerSet;
   /** Of the container's own files. */
   files: SpecMount[];
   cgroupsPath: string | undefined;
@@ -129,7 +127,7 @@ export interface SpecSetting {
 export function specForContainer(
   container: Container,
   config: ContainerConfig,
-  { files, cgroupsPath, networkPath }: SpecSetting,
+  { view, files, cgroupsPath, networkPath }: SpecSetting,
 ): RuntimeSpec {
   const { options, image } = config;
   const mounts = [...files, ...options.mounts.map((request) => mountFor(container, request))];
@@ -141,7 +139,7 @@ export function specForContainer(
   const spec = runtimeSpec(
     {
       image: image.config,
-      account: accountIn(container, config, options.user ?? image.config.User ?? ''),
+      account: accountIn(view, options.user ?? image.config.User ?? ''),
       hostname: hostnameOf(config),
       command: options.command,
       entrypoint: options.entrypoint,

@@ -28,6 +28,7 @@ import { StoreLock } from '../image/store-lock.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../sys/files.js';
 import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
 import { randomName } from './random-name.js';
+import { storageDriver } from './storage/storage-driver.js';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const LONGEST_NAME = 128;
@@ -190,16 +191,20 @@ export async function createContainer(
 ): Promise<Container> {
   const all = join(store.root, 'containers');
   if (!existsSync(all)) mkdirSync(all, { recursive: true, mode: 0o700 });
-  using _names = await StoreLock.take(store.root, 'containers');
-  const name = wanted.name ?? randomName(new Set(readContainers(store).map(({ config }) => config.name)));
-  checkName(store, name);
+  // Before the work, which may be long, and again when it is done.
+  if (wanted.name !== undefined) checkName(store, wanted.name);
   const id = randomBytes(32).toString('hex');
-  const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
   try {
     using staging = Staging.make(store);
     const temporary = join(staging.path, 'container');
     mkdirSync(temporary);
     for (const part of ['upper', 'work', 'rootfs']) mkdirSync(join(temporary, part), { mode: 0o755 });
+    const storage = await storageDriver(wanted.options.storage);
+    await storage.create({ store, directory: temporary, image: wanted.image });
+    using _names = await StoreLock.take(store.root, 'containers');
+    const name = wanted.name ?? randomName(new Set(readContainers(store).map(({ config }) => config.name)));
+    checkName(store, name);
+    const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
     writeFileSync(join(temporary, 'container.json'), encode(config));
     writeFileSync(join(temporary, 'state.json'), encode(NEW_STATE));
     writeFileSync(join(temporary, 'log'), '', { mode: 0o600 });
@@ -219,7 +224,10 @@ export async function renameContainer(container: Container, name: string): Promi
 }
 
 /** Takes a container away with all its changes. The caller has its lock, and nothing of it is mounted. */
-export function removeContainer(container: Container): void {
+export async function removeContainer(container: Container, config: ContainerConfig): Promise<void> {
   using staging = Staging.make(container.store);
-  renameSync(container.directory, join(staging.path, 'container'));
+  const directory = join(staging.path, 'container');
+  renameSync(container.directory, directory);
+  const storage = await storageDriver(config.options.storage);
+  await storage.remove({ store: container.store, directory, image: config.image });
 }

@@ -6,9 +6,9 @@ import { accountIn, capabilitiesFor } from './container-spec.js';
 import type { LogStream } from './log-file.js';
 import { ProgramStreams } from './program-streams.js';
 import type { ExecRequest } from './protocol.js';
+import type { ExitCode } from './runtime.js';
 import { runtimeSpec } from './runtime-spec.js';
 import type { ContainerServer } from './server.js';
-import { type ExitCode, Stage } from './stage-process.js';
 
 /** A program that it left in the background may hold its streams; nobody waits for that. */
 const LAST_WORDS_MS = 200;
@@ -24,13 +24,13 @@ export async function execute(
   request: ExecRequest,
   take: (stream: LogStream, bytes: Buffer) => void,
 ): Promise<Execution> {
-  const { container, config, pid } = server;
+  const { config, pid } = server;
   const { image, options } = config;
   const privileged = request.privileged || options.privileged;
   const spec = runtimeSpec(
     {
       image: image.config,
-      account: accountIn(container, config, request.user ?? options.user ?? image.config.User ?? ''),
+      account: accountIn(server.view, request.user ?? options.user ?? image.config.User ?? ''),
       hostname: hostnameOf(config),
       command: request.args,
       entrypoint: [],
@@ -45,8 +45,7 @@ export async function execute(
     },
     '/',
   );
-  const running = await new Stage(pid).run({
-    kind: 'enter',
+  const running = await server.runtime.enter({
     process: spec.process,
     seccomp: spec.linux.seccomp,
     member: pid,

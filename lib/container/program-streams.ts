@@ -7,7 +7,7 @@ import { setStatusFlags } from '../sys/channels.js';
 import { O_NONBLOCK, O_RDWR } from '../sys/files.js';
 import { setTerminalSize, type TerminalSize } from '../sys/terminals.js';
 import type { LogStream } from './log-file.js';
-import type { RunningProgram } from './stage-process.js';
+import type { StreamDescriptors } from './runtime.js';
 
 const RETRY_MS = 5;
 /** What a program did not read after so much more has come is not kept: the sender waits. */
@@ -22,7 +22,7 @@ export class ProgramStreams {
   /** Settles when nothing more can come. */
   readonly ended: Promise<void>;
 
-  constructor(streams: RunningProgram['streams'], take: (stream: LogStream, bytes: Buffer) => void) {
+  constructor(streams: StreamDescriptors, take: (stream: LogStream, bytes: Buffer) => void) {
     if ('terminal' in streams) {
       this.#terminal = streams.terminal;
       this.#sources = [new ReadStream(streams.terminal)];

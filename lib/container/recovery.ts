@@ -12,12 +12,15 @@ import { release } from './bridge.js';
 import { Cgroup } from './cgroup.js';
 import type { ContainerState } from './config.js';
 import type { Container } from './containers.js';
+import { runtimeFor } from './runtime.js';
 
 /** What a program that the kernel killed ends with. */
 const CODE_KILLED = 137;
 
-/** Takes away what a container has outside its directory. The caller has its lock, and nothing of it runs. */
+/** Takes away what a container has outside its directory. The caller has its lock, and its server is gone. */
 export async function cleanUp(container: Container): Promise<void> {
+  // What an OCI runtime started is not tied to the server.
+  await (await runtimeFor(container.readConfig().options.runtime, container)).forget();
   const rootfs = fromText(container.path('rootfs'));
   for (const { target } of listMounts()) {
     if (target !== rootfs) continue;
@@ -27,7 +30,10 @@ export async function cleanUp(container: Container): Promise<void> {
       check(status, { operation: 'unmount', path: container.path('rootfs') });
   }
   const cgroup = new Cgroup(container.id);
-  if (cgroup.exists) await cgroup.remove();
+  if (cgroup.exists) {
+    cgroup.kill();
+    await cgroup.remove();
+  }
   await release(container.store, container.id);
 }
 

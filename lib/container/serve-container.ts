@@ -11,8 +11,9 @@ import { Container, removeContainer } from './containers.js';
 import { FrameChannel } from './frames.js';
 import { type ClientMessage, type ServerMessage, socketPath } from './protocol.js';
 import { settleState } from './recovery.js';
+import type { ExitCode } from './runtime.js';
 import { ContainerServer } from './server.js';
-import type { ExitCode, Stage } from './stage-process.js';
+import type { Stage } from './stage-process.js';
 
 /** Where the one who starts this process is heard. */
 const CHANNEL = 3;
@@ -99,7 +100,7 @@ async function runLocked(
   const code = await server.ended();
   listener.close();
   rmSync(socketPath(container.id), { force: true });
-  if (config.options.autoRemove) removeContainer(container);
+  if (config.options.autoRemove) await removeContainer(container, config);
   return code;
 }
 

@@ -13,27 +13,26 @@ import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { AsyncRollback } from '../base/rollback.js';
-import { mount } from '../mount/mount.js';
-import { removeServerFiles } from '../mount/registry.js';
-import { announceMount } from '../mount/server.js';
+import type { LayerSet } from '../overlay/open.js';
 import { MS_NODEV } from '../sys/mounts.js';
 import { namespacePath } from '../sys/namespaces.js';
 import type { TerminalSize } from '../sys/terminals.js';
-import { type Attachment, connect, lease, release } from './bridge.js';
 import { Cgroup } from './cgroup.js';
-import type { ContainerConfig, ContainerState, PortMapping } from './config.js';
-import { composeHosts, hostnameOf, prepareFiles, writeInPlace } from './container-files.js';
-import { containerLayers, resourcesFor, specForContainer } from './container-spec.js';
+import type { ContainerConfig, ContainerState } from './config.js';
+import { composeHosts, prepareFiles, writeInPlace } from './container-files.js';
+import { resourcesFor, specForContainer } from './container-spec.js';
 import { type Container, findContainer } from './containers.js';
 import type { SpecMount } from './defaults.js';
 import { LogWriter } from './log-file.js';
+import { type ContainerNetwork, joinNetwork } from './network.js';
 import { Outlet } from './outlet.js';
-import { publishPorts } from './ports.js';
 import { ProgramStreams } from './program-streams.js';
 import { readState } from './recovery.js';
 import { isRestarted, restartDelay } from './restart.js';
+import { type ExitCode, type RunningProgram, type Runtime, runtimeFor } from './runtime.js';
 import { sendSignal, signalNumber } from './signals.js';
-import { type ExitCode, type RunningProgram, Stage } from './stage-process.js';
+import type { Stage } from './stage-process.js';
+import { type ContainerPlace, type StorageDriver, storageDriver } from './storage/storage-driver.js';
 
 const DEFAULT_STOP_SIGNAL = 'SIGTERM';
 /** How long what was written last may take to come through after the program has ended. */
@@ -46,7 +45,9 @@ export class ContainerServer {
   #program: RunningProgram | undefined;
   #streams: ProgramStreams | undefined;
   #cgroup: Cgroup | undefined;
-  #attachment: Attachment | undefined;
+  #network: ContainerNetwork | undefined;
+  #storage: StorageDriver | undefined;
+  #runtime: Runtime | undefined;
   #files: SpecMount[] = [];
   #log: LogWriter | undefined;
   #interrupt = new AbortController();
@@ -70,6 +71,20 @@ export class ContainerServer {
     return this.#streams;
   }
 
+  get runtime(): Runtime {
+    return this.#runtime!;
+  }
+
+  /** What the container has now. */
+  get view(): LayerSet {
+    return this.#storage!.view(this.#place);
+  }
+
+  get #place(): ContainerPlace {
+    const { store, directory } = this.container;
+    return { store, directory, image: this.config.image };
+  }
+
   get cgroupFiles(): string[] {
     return this.#cgroup?.processFiles ?? [];
   }
@@ -84,9 +99,8 @@ export class ContainerServer {
     this.#change({ serverPid: process.pid, error: '', stopped: false, restarts: 0 });
     try {
       await this.#prepare();
-      await this.#launch(this.prepared ?? new Stage(), size);
+      await this.#launch(size);
     } catch (failure) {
-      this.prepared?.discard();
       await this.#giveBack();
       const exitCode = (failure as { exitCode?: number }).exitCode ?? 125;
       this.#change({
@@ -108,21 +122,18 @@ export class ContainerServer {
   }
 
   async #prepare(): Promise<void> {
-    const { options } = this.config;
-    const published = await publishPorts(options.ports, () => this.#attachment?.address ?? '127.0.0.1');
-    this.#resources.push(() => {
-      for (const one of published) one.close();
-    });
+    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, this.prepared);
+    this.#resources.push(() => this.#runtime!.forget());
     this.#log = new LogWriter(this.container.path('log'));
     this.#resources.push(() => this.#log!.close());
     this.#makeCgroup();
     // The mount takes as long as the network: side by side.
     const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
-    this.#files = prepareFiles(this.container, this.config, this.#attachment);
-    if (this.#attachment !== undefined) this.#followNetwork();
-    const ports: PortMapping[] = published.map(({ mapping }) => mapping);
-    const { address = '', gateway = '' } = this.#attachment ?? {};
+    const { attachment, ports } = this.#network!;
+    this.#files = prepareFiles(this.container, this.config, attachment);
+    if (attachment !== undefined) this.#followNetwork();
+    const { address = '', gateway = '' } = attachment ?? {};
     this.#change({ ports, address, gateway });
   }
 
@@ -134,24 +145,13 @@ export class ContainerServer {
 
   async #mount(): Promise<void> {
     const flags = this.config.options.privileged ? 0 : MS_NODEV;
-    const layers = containerLayers(this.container, this.config);
-    const source = this.config.image.name;
-    const options = { ...layers, flags, source, onFault: reportFault };
-    const mounted = await mount(this.container.path('rootfs'), options);
-    this.#resources.push(() => unmount(mounted));
-    const announced = await announceMount(mounted, options);
-    this.#resources.push(async () => {
-      await announced.close();
-      removeServerFiles(process.pid);
-    });
+    this.#storage = await storageDriver(this.config.options.storage);
+    this.#resources.push(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
   }
 
   async #joinNetwork(): Promise<void> {
-    if (this.config.options.network !== 'bridge') return;
-    const { store, id } = this.container;
-    this.#resources.push(() => release(store, id));
-    const names = [...new Set([this.config.name, hostnameOf(this.config), id.slice(0, 12)])];
-    this.#attachment = await lease(store, id, names);
+    this.#network = await joinNetwork(this.container, this.config);
+    this.#resources.push(() => this.#network!.release());
   }
 
   /** Whoever comes to the bridge or leaves it is found in the container's /etc/hosts, or no more. */
@@ -184,27 +184,20 @@ export class ContainerServer {
     });
   }
 
-  async #launch(stage: Stage, size: TerminalSize | undefined): Promise<void> {
-    const { options, id } = { ...this.config, ...this.container };
-    const attachment = this.#attachment;
+  async #launch(size: TerminalSize | undefined): Promise<void> {
     const spec = specForContainer(this.container, this.config, {
+      view: this.view,
       files: this.#files,
       cgroupsPath: this.#cgroup?.specPath,
       networkPath: await this.#networkPath(),
     });
-    const program = await stage.run(
-      {
-        kind: 'start',
-        spec,
-        rootfs: this.container.path('rootfs'),
-        cgroupFiles: this.cgroupFiles,
-        hasInput: options.interactive,
-        waitsForNetwork: attachment !== undefined,
-      },
-      async (pid) => {
-        if (attachment !== undefined) await connect(pid, id, attachment);
-      },
-    );
+    const program = await this.runtime.start({
+      spec,
+      rootfs: this.container.path('rootfs'),
+      cgroupFiles: this.cgroupFiles,
+      hasInput: this.config.options.interactive,
+      connect: this.#network!.connect,
+    });
     this.#program = program;
     const streams = new ProgramStreams(program.streams, (stream, bytes) => {
       this.#log!.write(stream, bytes);
@@ -235,7 +228,7 @@ export class ContainerServer {
         await delay(restartDelay(restarts, Date.now() - began), undefined, {
           signal: this.#interrupt.signal,
         });
-        await this.#launch(new Stage(), undefined);
+        await this.#launch(undefined);
       } catch (failure) {
         if (!this.#interrupt.signal.aborted) this.#change({ error: (failure as Error).message });
         return await this.#conclude(exitCode);
@@ -337,16 +330,6 @@ export class ContainerServer {
     if (this.#state.status !== 'paused') return;
     await this.#cgroup!.freeze(false);
     this.#change({ status: 'running' });
-  }
-}
-
-/** Programs that a person left in the root file system keep the mount; it goes from the tree all the same. */
-async function unmount(mounted: Awaited<ReturnType<typeof mount>>): Promise<void> {
-  try {
-    await mounted.unmount();
-  } catch (failure) {
-    if (!(failure instanceof OverlayError) || failure.code !== 'EBUSY') throw failure;
-    await mounted.unmount({ detach: true });
   }
 }
 

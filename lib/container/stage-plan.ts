@@ -6,33 +6,20 @@
  * sign that it has.
  */
 import type { ErrorStory } from '../base/errors.js';
-import type { RuntimeSpec, SpecProcess } from './runtime-spec.js';
+import type { Entry, Launch } from './runtime.js';
 
 /** Descriptors of a stage beside the first three. */
 export const STAGE_CHANNEL = 3;
 export const STAGE_TERMINAL = 4;
 
-export interface StartPlan {
+export interface StartPlan extends Omit<Launch, 'connect'> {
   kind: 'start';
-  spec: RuntimeSpec;
-  /** Where the root file system is mounted; absolute. */
-  rootfs: string;
-  /** Files that the stage writes its process id to, to be in the container's cgroups. */
-  cgroupFiles: string[];
-  /** Without input the program reads nothing from /dev/null. */
-  hasInput: boolean;
   /** The stage says when it has its network namespace, and waits until that is set up. */
   waitsForNetwork: boolean;
 }
 
-export interface EnterPlan {
+export interface EnterPlan extends Entry {
   kind: 'enter';
-  process: SpecProcess;
-  seccomp: RuntimeSpec['linux']['seccomp'];
-  /** A process of the container, as the server sees its number. */
-  member: number;
-  cgroupFiles: string[];
-  hasInput: boolean;
 }
 
 export type StagePlan = StartPlan | EnterPlan;

@@ -11,21 +11,13 @@ import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { check, OverlayError } from '../base/errors.js';
-import { makePipe, receiveDescriptor, socketPair } from '../sys/channels.js';
+import { receiveDescriptor, socketPair } from '../sys/channels.js';
 import { close } from '../sys/files.js';
 import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../sys/namespaces.js';
 import { ContainerFailure } from './failure.js';
+import { ProgramEnds } from './program-ends.js';
+import type { ExitCode, RunningProgram } from './runtime.js';
 import type { StagePlan, StageWord } from './stage-plan.js';
-
-/** How a program ended; as shells say it, 128 and the signal where one ended it. */
-export type ExitCode = number;
-
-export interface RunningProgram {
-  pid: number;
-  /** Descriptors that are the owner's to close: the terminal's master, or the ends of pipes. */
-  streams: { terminal: number } | { input: number; output: number; errors: number };
-  exited: Promise<ExitCode>;
-}
 
 const SIGNAL_BASE = 128;
 
@@ -33,28 +25,22 @@ const SIGNAL_BASE = 128;
 export class Stage {
   private readonly child: ChildProcess;
   private readonly channel: Duplex;
-  private readonly ends: { input: number; output: number; errors: number };
+  private readonly ends = new ProgramEnds();
   private readonly terminalSocket: number;
   private terminal: number | undefined;
   readonly exited: Promise<ExitCode>;
 
   /** In a new pid namespace, or in that of a process. */
   constructor(member?: number) {
-    const story = { operation: 'start a stage' };
-    const pipe = (): [number, number] => {
-      const pair = makePipe();
-      return typeof pair === 'number' ? [check(pair, story), 0] : pair;
-    };
-    const [input, output, errors] = [pipe(), pipe(), pipe()];
     const pair = socketPair();
-    if (typeof pair === 'number') throw new OverlayError({ ...story, errno: pair });
+    if (typeof pair === 'number') throw new OverlayError({ operation: 'start a stage', errno: pair });
     const [ours, theirs] = pair;
     this.terminalSocket = ours;
-    this.ends = { input: input[1], output: output[0], errors: errors[0] };
     try {
-      this.child = this.#spawn(member, [input[0], output[1], errors[1], 'pipe', theirs]);
+      this.child = this.#spawn(member, [...this.ends.theirs, 'pipe', theirs]);
     } finally {
-      for (const fd of [input[0], output[1], errors[1], theirs]) close(fd);
+      this.ends.closeTheirs();
+      close(theirs);
     }
     this.channel = this.child.stdio[3] as Duplex;
     this.exited = new Promise((resolve) => {
@@ -96,8 +82,8 @@ export class Stage {
     this.channel.destroy();
     close(this.terminalSocket);
     const { terminal, pid, exited } = this;
-    if (terminal === undefined) return { pid, exited, streams: this.ends };
-    this.#closePipes();
+    if (terminal === undefined) return { pid, exited, streams: this.ends.ours };
+    this.ends.closeOurs();
     return { pid, exited, streams: { terminal } };
   }
 
@@ -127,15 +113,11 @@ export class Stage {
     }
   }
 
-  #closePipes(): void {
-    for (const fd of Object.values(this.ends)) close(fd);
-  }
-
   /** Ends a stage that has become nothing yet. */
   discard(): void {
     this.child.kill('SIGKILL');
     this.channel.destroy();
-    this.#closePipes();
+    this.ends.closeOurs();
     close(this.terminalSocket);
     if (this.terminal !== undefined) close(this.terminal);
   }

@@ -107,22 +107,28 @@ export async function commitUpper(
   layers: LayerSet,
   notes: ImageNotes,
 ): Promise<CreatedImage> {
-  using _lock = await StoreLock.take(store.root, 'collection', true);
   const union = openUnion({ ...layers, readOnly: true });
   try {
-    const layer = await storeLayer(
-      store,
-      Readable.from(packUpper(union), { objectMode: false }),
-      'the new layer',
-      {
-        compress: true,
-        below: async () => layers.lowers,
-      },
-    );
-    return await keepImage(store, base, layer, 'gzip', notes);
+    return await commitLayer(store, base, packUpper(union), notes);
   } finally {
     union.close();
   }
+}
+
+/** A layer's archive becomes the topmost layer of a new image. */
+export async function commitLayer(
+  store: Store,
+  base: Image | undefined,
+  archive: Iterable<Buffer>,
+  notes: ImageNotes,
+): Promise<CreatedImage> {
+  using _lock = await StoreLock.take(store.root, 'collection', true);
+  const below = (base?.config.rootfs.diff_ids ?? []).map((diffId) => store.diffPath(diffId)).reverse();
+  const layer = await storeLayer(store, Readable.from(archive, { objectMode: false }), 'the new layer', {
+    compress: true,
+    below: async () => below,
+  });
+  return await keepImage(store, base, layer, 'gzip', notes);
 }
 
 /** A directory becomes an image of one layer. */

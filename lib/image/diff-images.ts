@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What differs between the merged views of two images, as `docker diff` says it. */
+/** What differs between two views, as `docker diff` says it. */
 import { type ByteString, joinPath, toText } from '../base/bytes.js';
 import { check, OverlayError } from '../base/errors.js';
 import { getAttributes } from '../overlay/attributes.js';
@@ -16,8 +16,12 @@ import { S_IFLNK, Stat } from '../sys/stat.js';
 
 const CHUNK = 1 << 20;
 
-export function diffImages(before: Union, after: Union): Change[] {
-  const comparison = new Comparison(before, after);
+/**
+ * Files count as the same when all that they are is the same; with `times`, when
+ * size and time of the last change are: where one view began as a copy of the other.
+ */
+export function diffImages(before: Union, after: Union, data: 'content' | 'times' = 'content'): Change[] {
+  const comparison = new Comparison(before, after, data);
   comparison.directories(before.root, after.root, '/');
   return comparison.changes.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
@@ -32,6 +36,7 @@ class Comparison {
   constructor(
     private readonly before: Union,
     private readonly after: Union,
+    private readonly data: 'content' | 'times',
   ) {}
 
   #add(kind: ChangeKind, path: ByteString): void {
@@ -81,7 +86,10 @@ class Comparison {
     if (a.deviceMajor !== b.deviceMajor || a.deviceMinor !== b.deviceMinor) return false;
     if (!this.#haveSameXattrs(older, newer)) return false;
     if (a.type === S_IFLNK) return readTarget(this.before, older) === readTarget(this.after, newer);
-    return !a.isRegular || (a.size === b.size && this.#haveSameData(older, newer, a.size, path));
+    if (!a.isRegular) return true;
+    if (a.size !== b.size) return false;
+    if (this.data === 'content') return this.#haveSameData(older, newer, a.size, path);
+    return a.modifySeconds === b.modifySeconds && a.modifyNanoseconds === b.modifyNanoseconds;
   }
 
   #haveSameXattrs(older: OverlayNode, newer: OverlayNode): boolean {

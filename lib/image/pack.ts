@@ -12,15 +12,16 @@ import { ENOENT, EOPNOTSUPP } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { getAttributes } from '../overlay/attributes.js';
 import { readData } from '../overlay/data.js';
+import type { Change } from '../overlay/diff.js';
 import { hiddenBy, isFileOfFormat } from '../overlay/file-whiteouts.js';
 import { completeListing } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
 import type { DirectoryNode, OverlayNode } from '../overlay/node.js';
 import type { RealDirectory } from '../overlay/real.js';
-import { settle } from '../overlay/references.js';
+import { release, settle } from '../overlay/references.js';
 import { isOpaque } from '../overlay/resolve.js';
 import type { Union } from '../overlay/union.js';
-import { readTarget } from '../overlay/walk.js';
+import { readTarget, walk } from '../overlay/walk.js';
 import { getAttribute, listAttributes } from '../overlay/xattr.js';
 import { listDirectory } from '../sys/entries.js';
 import { close } from '../sys/files.js';
@@ -88,6 +89,22 @@ class Packer {
       yield* this.#node(node, whole);
       if (node.isDirectory()) yield* this.#upperDirectory(directory, node, name, whole);
       settle(this.union, node);
+    }
+  }
+
+  /** Changes of the view, sorted by path: nodes as they are, whiteouts for what is gone. */
+  *changes(changes: readonly Change[]): Generator<Buffer> {
+    for (const { kind, path } of changes) {
+      const whole = path.slice(1);
+      if (kind === 'D') {
+        const at = whole.lastIndexOf('/') + 1;
+        yield fileEntry(whole.slice(0, at) + WHITEOUT_PREFIX + whole.slice(at), Buffer.alloc(0));
+        continue;
+      }
+      const node = walk(this.union, path, false);
+      if (typeof node === 'number') throw this.#failed('look up', path, node);
+      yield* this.#node(node, whole);
+      release(this.union, node);
     }
   }
 
@@ -231,4 +248,9 @@ export function packView(union: Union): Generator<Buffer> {
  */
 export function packUpper(union: Union): Generator<Buffer> {
   return gathered(new Packer(union).upper(union.root, ''));
+}
+
+/** The changes of a view that has no upper, as a layer; sorted by path. */
+export function packChanges(union: Union, changes: readonly Change[]): Generator<Buffer> {
+  return gathered(new Packer(union).changes(changes));
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Descriptors between processes: pipes, sockets, and what is handed over through them (unix(7), SCM_RIGHTS). */
+import { fromText } from '../base/bytes.js';
+import { ENAMETOOLONG } from '../base/errno.js';
 import { addressOf, raw, result } from './libc.js';
+import { ownedArgument } from './names.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -27,6 +30,28 @@ export function makePipe(): [number, number] | number {
   const pair = Buffer.alloc(8);
   const status = result(raw.pipe2(pair, O_CLOEXEC));
   return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
+}
+
+const SIZEOF_SUN_PATH = 108;
+const SOCK_CLOEXEC = 0o2000000;
+
+/** A socket that listens at a path (unix(7)); or a negated errno. */
+export function listenAt(path: string): number {
+  const name = ownedArgument(fromText(path));
+  if (name.length > SIZEOF_SUN_PATH) return -ENAMETOOLONG;
+  const socket = result(raw.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (socket < 0) return socket;
+  const address = Buffer.concat([Buffer.of(AF_UNIX, 0), name]);
+  let status = result(raw.bind(socket, address, address.length));
+  if (status >= 0) status = result(raw.listen(socket, 1));
+  if (status >= 0) return socket;
+  raw.close(socket);
+  return status;
+}
+
+/** Waits for who connects; answers a socket or a negated errno. */
+export function acceptFrom(socket: number): number {
+  return result(raw.accept4(socket, null, null, SOCK_CLOEXEC));
 }
 
 /** Waits for one message and answers the descriptor that comes with it, -1 where none does, or a negated errno. */

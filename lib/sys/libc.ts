@@ -101,6 +101,10 @@ export const raw = {
   sigprocmask: declare('int sigprocmask(int how, const void *set, void *old)'),
   execve: declare('int execve(const void *path, const void *arguments, const void *environment)'),
   dup2: declare('int dup2(int from, int to)'),
+  waitpid: declare('int waitpid(int pid, void *status, int options)'),
+  bind: declare('int bind(int socket, const void *address, uint size)'),
+  listen: declare('int listen(int socket, int backlog)'),
+  accept4: declare('int accept4(int socket, void *address, void *size, int flags)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   sendmsg: declare('int64 sendmsg(int socket, const void *message, int flags)'),
 };

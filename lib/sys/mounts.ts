@@ -78,6 +78,15 @@ export function statFileSystem(fd: number): FileSystemSize | number {
   };
 }
 
+export const BTRFS_MAGIC = 0x9123683e;
+
+/** What a file system is (statfs(2), f_type); or a negated errno. */
+export function fileSystemType(fd: number): number {
+  const out = Buffer.alloc(120);
+  const status = result(raw.statfs(fd, out));
+  return status < 0 ? status : out.readUInt32LE(0);
+}
+
 const ST_NOATIME = 1024;
 const ST_NODIRATIME = 2048;
 const ST_RELATIME = 4096;

@@ -48,6 +48,8 @@ export interface CreateArguments extends WordsArgument {
   tty: boolean;
   rm: boolean;
   cidfile: string | undefined;
+  'storage-driver': string | undefined;
+  runtime: string;
   quiet: boolean;
 }
 

@@ -78,6 +78,8 @@ const CREATE = {
   'stop-timeout': { ...number('Seconds that a stop waits before it kills'), default: 10 },
   rm: on('Remove it when it has ended'),
   cidfile: text('Write its id to this file'),
+  'storage-driver': text('tsoverlay, overlay, btrfs, vfs; default TSOVERLAY_STORAGE_DRIVER or tsoverlay'),
+  runtime: { ...text('What starts it: builtin, runc, crun'), default: 'builtin' },
   quiet: flag('Show no progress of a pull', 'q'),
 } satisfies Record<string, Options>;
 

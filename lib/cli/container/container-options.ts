@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/config.js';
 import { capabilitiesFor } from '../../container/container-spec.js';
+import { parseRuntimeName } from '../../container/runtime.js';
 import type { SpecLimit } from '../../container/runtime-spec.js';
 import { signalNumber } from '../../container/signals.js';
+import { parseStorageName } from '../../container/storage/storage-driver.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { LIMITS } from '../../sys/programs.js';
 import type { CreateArguments } from './arguments.js';
@@ -146,6 +148,7 @@ function networkFrom(text: string): string {
 }
 
 const SMALLEST_MEMORY = 6 << 20;
+const DEFAULT_STORAGE = process.env.TSOVERLAY_STORAGE_DRIVER || 'tsoverlay';
 
 /** Everything that was asked for, checked as far as it can be without the container. */
 export function containerOptions(
@@ -200,5 +203,7 @@ export function containerOptions(
     stopSignal: args['stop-signal'],
     stopTimeout: args['stop-timeout'],
     autoRemove: args.rm,
+    storage: parseStorageName(args['storage-driver'] ?? DEFAULT_STORAGE),
+    runtime: parseRuntimeName(args.runtime),
   };
 }

@@ -15,7 +15,7 @@ export async function discard(container: Container): Promise<void> {
     using lock = container.tryLock();
     if (lock !== undefined) {
       await settleState(container);
-      removeContainer(container);
+      await removeContainer(container, container.readConfig());
       return;
     }
     if (tries >= LOCK_TRIES) {

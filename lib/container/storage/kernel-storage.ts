@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/** The kernel's overlayfs (Documentation/filesystems/overlayfs.rst) in the place of our server; the upper is the same. */
+import { join, relative } from 'node:path';
+import { fromText } from '../../base/bytes.js';
+import { EINVAL, ENODEV, EPERM } from '../../base/errno.js';
+import { OverlayError } from '../../base/errors.js';
+import { mountFileSystem } from '../../sys/mounts.js';
+import type { ContainerPlace, StorageDriver } from './storage-driver.js';
+import { takeAway } from './take-away.js';
+import { changesInUpper, packChangesInUpper, readableLayers, writableLayers } from './upper-storage.js';
+
+/** mount(2) takes a page of options. */
+const LONGEST_OPTIONS = 4095;
+
+const escapeOption = (path: string): string => path.replace(/[\\,:]/g, '\\$&');
+
+/** Options with paths as seen from the store, so that many layers fit. */
+function mountOptions(place: ContainerPlace): string {
+  const { lowers, upper, work, userxattr } = writableLayers(place);
+  const short = (path: string): string => escapeOption(relative(place.store.root, path));
+  return [
+    `lowerdir=${lowers.map(short).join(':')}`,
+    `upperdir=${short(upper)}`,
+    `workdir=${short(work)}`,
+    userxattr === true ? 'userxattr' : 'redirect_dir=on',
+    'index=off',
+    'metacopy=off',
+  ].join(',');
+}
+
+function refusal(place: ContainerPlace, errno: number): OverlayError {
+  const reasons = new Map([
+    [-ENODEV, 'the kernel has no overlayfs'],
+    [-EPERM, 'this user may not mount it'],
+    [-EINVAL, 'the file system of the store cannot hold the upper of a kernel overlayfs'],
+  ]);
+  return new OverlayError({
+    operation: 'mount kernel overlayfs at',
+    path: join(place.directory, 'rootfs'),
+    errno,
+    reason: reasons.get(errno),
+    remedy: 'leave out --storage-driver overlay',
+  });
+}
+
+export const kernelStorage: StorageDriver = {
+  async create(place) {
+    if (mountOptions(place).length <= LONGEST_OPTIONS) return;
+    throw new OverlayError({
+      operation: 'use storage driver',
+      path: 'overlay',
+      reason: `the kernel takes fewer layers at once than the ${place.image.layers.length} of this image`,
+      remedy: 'leave out --storage-driver overlay',
+    });
+  },
+
+  async mount(place, { flags }) {
+    const target = join(place.directory, 'rootfs');
+    const present = process.cwd();
+    process.chdir(place.store.root);
+    let status: number;
+    try {
+      status = mountFileSystem(
+        fromText(place.image.name),
+        fromText(target),
+        'overlay',
+        flags,
+        mountOptions(place),
+      );
+    } finally {
+      process.chdir(present);
+    }
+    if (status < 0) throw refusal(place, status);
+    return async () => takeAway(target);
+  },
+
+  view: readableLayers,
+  changes: changesInUpper,
+  pack: packChangesInUpper,
+
+  async remove() {
+    // All of it lies in the container's directory.
+  },
+};

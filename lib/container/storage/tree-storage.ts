@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What the drivers share that keep a whole tree: it lies in `rootfs`, which is bound
+ * onto itself while the container runs, so that its mount can have flags of its own.
+ */
+import { join } from 'node:path';
+import { type ByteString, fromText } from '../../base/bytes.js';
+import { check } from '../../base/errors.js';
+import { diffImages } from '../../image/diff-images.js';
+import { packChanges, packView } from '../../image/pack.js';
+import { TarReader } from '../../image/tar-reader.js';
+import { LayerUnpacker } from '../../image/unpack.js';
+import { getAttributes } from '../../overlay/attributes.js';
+import type { Change } from '../../overlay/diff.js';
+import { Marks } from '../../overlay/marks.js';
+import { type LayerSet, openUnion } from '../../overlay/open.js';
+import type { Union } from '../../overlay/union.js';
+import { changeMode, changeOwner, changeTimes } from '../../sys/entries.js';
+import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
+import { MS_BIND, MS_REMOUNT, mountFileSystem } from '../../sys/mounts.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { Stat } from '../../sys/stat.js';
+import type { ContainerPlace, MountWish } from './storage-driver.js';
+import { takeAway } from './take-away.js';
+import { imagePaths } from './upper-storage.js';
+
+export const treePath = ({ directory }: ContainerPlace): string => join(directory, 'rootfs');
+
+export function treeView(place: ContainerPlace): LayerSet {
+  return { lowers: [treePath(place)], userxattr: !hasTrustedAttributes(), whiteout: 'overlay' };
+}
+
+function imageView(place: ContainerPlace): LayerSet {
+  return { lowers: imagePaths(place), userxattr: !hasTrustedAttributes() };
+}
+
+/** Fills an empty directory with what the image shows. */
+export function fillTree(place: ContainerPlace, tree: string): void {
+  using root = new Fd(
+    check(openPath(fromText(tree), O_RDONLY | O_DIRECTORY), { operation: 'open', path: tree }),
+  );
+  const unpacker = new LayerUnpacker(root.number, place.image.name, new Marks(!hasTrustedAttributes()));
+  const union = openUnion(imageView(place));
+  try {
+    const reader = new TarReader(unpacker, place.image.name);
+    for (const piece of packView(union)) reader.write(piece);
+    reader.finish();
+    unpacker.finish();
+    copyRootAttributes(union, root.number, tree);
+  } finally {
+    unpacker.close();
+    union.close();
+  }
+}
+
+function copyRootAttributes(union: Union, root: number, path: string): void {
+  const story = { operation: 'make the root directory', path };
+  const stat = new Stat();
+  check(getAttributes(union, union.root, stat), story);
+  check(changeOwner(root, '.', stat.uid, stat.gid), story);
+  check(changeMode(root, '.', stat.mode & 0o7777), story);
+  const { modifySeconds, modifyNanoseconds } = stat;
+  const times = { accessSeconds: modifySeconds, accessNanoseconds: modifyNanoseconds };
+  check(changeTimes(root, '.', { ...times, modifySeconds, modifyNanoseconds }), story);
+}
+
+export async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<() => Promise<void>> {
+  const tree = treePath(place);
+  const story = { operation: 'mount', path: tree };
+  check(mountFileSystem(fromText(tree), fromText(tree), '', MS_BIND, ''), story);
+  const status = mountFileSystem('none', fromText(tree), '', MS_BIND | MS_REMOUNT | flags, '');
+  if (status < 0) takeAway(tree);
+  check(status, story);
+  return async () => takeAway(tree);
+}
+
+function withBoth<T>(place: ContainerPlace, work: (before: Union, after: Union) => T): T {
+  const before = openUnion(imageView(place));
+  try {
+    const after = openUnion(treeView(place));
+    try {
+      return work(before, after);
+    } finally {
+      after.close();
+    }
+  } finally {
+    before.close();
+  }
+}
+
+/** As an upper would have it: what leads to a change was changed too. */
+function withParents(changes: readonly Change[]): Change[] {
+  const known = new Map<ByteString, Change>(changes.map((change) => [change.path, change]));
+  for (const { path } of changes) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const parent = path.slice(0, end);
+      if (!known.has(parent)) known.set(parent, { kind: 'C', path: parent });
+    }
+  }
+  return [...known.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+export function changesInTree(place: ContainerPlace): Change[] {
+  return withBoth(place, (before, after) => withParents(diffImages(before, after, 'times')));
+}
+
+export function* packChangesInTree(place: ContainerPlace): Generator<Buffer> {
+  const changes = changesInTree(place);
+  const union = openUnion(treeView(place));
+  try {
+    yield* packChanges(union, changes);
+  } finally {
+    union.close();
+  }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/** What the drivers share whose changes lie in an upper, in overlayfs's format. */
+import { join } from 'node:path';
+import { packUpper } from '../../image/pack.js';
+import { type Change, diffViews } from '../../overlay/diff.js';
+import { type LayerSet, openUnion } from '../../overlay/open.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
+import type { ContainerPlace } from './storage-driver.js';
+
+/** The image's layers, top first. */
+export function imagePaths({ store, image }: ContainerPlace): string[] {
+  return image.layers.map((layer) => store.diffPath(layer)).reverse();
+}
+
+/** What is mounted. */
+export function writableLayers(place: ContainerPlace): LayerSet & { upper: string; work: string } {
+  return {
+    lowers: imagePaths(place),
+    upper: join(place.directory, 'upper'),
+    work: join(place.directory, 'work'),
+    userxattr: !hasTrustedAttributes(),
+  };
+}
+
+/** The same to be read beside a mount. */
+export function readableLayers(place: ContainerPlace): LayerSet & { upper: string } {
+  const { lowers, upper, userxattr } = writableLayers(place);
+  return { lowers, upper, userxattr, readOnly: true };
+}
+
+export function changesInUpper(place: ContainerPlace): Change[] {
+  const layers = readableLayers(place);
+  const merged = openUnion(layers);
+  try {
+    const lower =
+      layers.lowers.length === 0 ? undefined : openUnion({ ...layers, upper: undefined, readOnly: true });
+    try {
+      return diffViews(merged, lower, layers.upper);
+    } finally {
+      lower?.close();
+    }
+  } finally {
+    merged.close();
+  }
+}
+
+export function* packChangesInUpper(place: ContainerPlace): Generator<Buffer> {
+  const union = openUnion(readableLayers(place));
+  try {
+    yield* packUpper(union);
+  } finally {
+    union.close();
+  }
+}
