@@ -32,8 +32,8 @@ function diffDirectory(path: string): Change[] {
     throw new OverlayError({
       operation: 'diff',
       path,
-      reason: 'it is neither a mount nor a directory',
-      remedy: 'give the target of a mount, or an upper directory',
+      reason: 'it is neither a container nor a mount nor a directory',
+      remedy: 'give a container, the target of a mount, or an upper directory',
     });
   }
   const union = openUnion({ lowers: [upper] });
@@ -50,7 +50,10 @@ async function findChanges({ target: path, other, root }: DiffArguments): Promis
   const records = readRecords();
   const record =
     records.find((known) => known.target === target) ?? records.find((known) => known.upper === target);
-  return record === undefined ? diffDirectory(path) : diffMount(record);
+  if (record !== undefined) return diffMount(record);
+  const contents = await import('./container/contents.js');
+  const container = contents.containerNamed(root, path);
+  return container === undefined ? diffDirectory(path) : contents.changesOf(container);
 }
 
 export async function diff(args: DiffArguments): Promise<void> {

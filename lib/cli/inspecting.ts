@@ -65,16 +65,18 @@ export const fsckCommand: CommandModule<unknown, FsckArguments> = {
 
 export const diffCommand: CommandModule<unknown, DiffArguments> = {
   command: 'diff <target> [other]',
-  describe: 'What an upper changes, or what differs from one image to another: A added, C changed, D deleted',
+  describe:
+    'What a container or an upper changes, or what differs from one image to another: A added, C changed, D deleted',
   builder: ((yargs: Argv) =>
     yargs
       .positional('target', {
         type: 'string',
         demandOption: true,
-        describe: 'A mount, an upper directory, or an image',
+        describe: 'A container, a mount, an upper directory, or an image',
       })
       .positional('other', { type: 'string', describe: 'An image, to be compared with the first' })
-      .option('root', { type: 'string', nargs: 1, describe: 'The store of the images' })
+      .option('root', { type: 'string', nargs: 1, describe: 'The store of the containers and images' })
+      .example('$0 diff web', 'What a container has changed')
       .option('json', asJson)
       .example('$0 diff /mnt', 'Everything that was changed through the mount')
       .example('$0 diff nginx:1.26 nginx:1.27', 'What differs from the first to the second')) as never,

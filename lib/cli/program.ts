@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The commands, put together with yargs. */
 import { readFileSync } from 'node:fs';
-import yargs from 'yargs';
+import yargs, { type CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
 import { group } from './define.js';
@@ -15,6 +15,12 @@ import { unmountCommand } from './unmount.js';
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
+
+/** Commands that take containers as they take images and mounts. */
+const aboutBoth = [
+  ...imageCommands.filter(({ command }) => /^(commit|export|inspect) /.test(String(command))),
+  diffCommand as CommandModule,
+];
 
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
 export async function runProgram(words: readonly string[]): Promise<void> {
@@ -32,7 +38,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .command(diffCommand)
     .command(fsckCommand)
     .command([...containerCommands])
-    .command(group('container', 'Commands about containers', containerGroup))
+    .command(group('container', 'Commands about containers', [...containerGroup, ...aboutBoth]))
     .command([...imageCommands])
     .completion('completion', 'Print a script that completes commands and options in your shell')
     .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })

@@ -222,12 +222,3 @@ export async function renameContainer(container: Container, name: string): Promi
   checkName(container.store, name);
   container.writeConfig({ ...config, name });
 }
-
-/** Takes a container away with all its changes. The caller has its lock, and nothing of it is mounted. */
-export async function removeContainer(container: Container, config: ContainerConfig): Promise<void> {
-  using staging = Staging.make(container.store);
-  const directory = join(staging.path, 'container');
-  renameSync(container.directory, directory);
-  const storage = await storageDriver(config.options.storage);
-  await storage.remove({ store: container.store, directory, image: config.image });
-}

@@ -7,10 +7,11 @@ import { OverlayError } from '../base/errors.js';
 import { Store } from '../image/store.js';
 import { prepareRuntimeDirectory, removeServerFiles } from '../mount/registry.js';
 import { ClientSession, failureMessage } from './client-session.js';
-import { Container, removeContainer } from './containers.js';
+import { Container } from './containers.js';
 import { FrameChannel } from './frames.js';
 import { type ClientMessage, type ServerMessage, socketPath } from './protocol.js';
 import { settleState } from './recovery.js';
+import { removeContainer } from './removal.js';
 import type { ExitCode } from './runtime.js';
 import { ContainerServer } from './server.js';
 import type { Stage } from './stage-process.js';
@@ -100,7 +101,7 @@ async function runLocked(
   const code = await server.ended();
   listener.close();
   rmSync(socketPath(container.id), { force: true });
-  if (config.options.autoRemove) await removeContainer(container, config);
+  if (config.options.autoRemove) await removeContainer(container);
   return code;
 }
 

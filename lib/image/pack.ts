@@ -44,7 +44,7 @@ const TYPES = new Map<number, TarType>([
 ]);
 
 /** Attributes that mean something on another machine. */
-function travels(name: ByteString): boolean {
+export function travels(name: ByteString): boolean {
   return (
     name === 'security.capability' ||
     name.startsWith('user.') ||
@@ -222,7 +222,7 @@ class Packer {
 }
 
 /** Puts small pieces together: each one is a turn of the event loop and of a thread for who compresses it. */
-function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
+export function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
   let waiting: Buffer[] = [];
   let size = 0;
   for (const piece of pieces) {

@@ -4,8 +4,8 @@
  * long as the maker lives. What a killed maker left is told by its lock being free.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fromText } from '../base/bytes.js';
 import { EAGAIN, ENOENT } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
@@ -21,6 +21,7 @@ import {
   syncFile,
   syncFileSystem,
 } from '../sys/files.js';
+import { removeTree } from '../sys/tree-walk.js';
 
 interface Rooted {
   readonly root: string;
@@ -45,9 +46,15 @@ export class Staging implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
+    removeStaged(this.path);
     this.owned.close();
   }
+}
+
+function removeStaged(path: string): void {
+  const story = { operation: 'remove', path };
+  using above = new Fd(check(openPath(fromText(dirname(path)), O_RDONLY | O_DIRECTORY), story));
+  check(removeTree(above.number, fromText(basename(path))), story);
 }
 
 /** What makers that are gone have left in `staging/`: paths. */
@@ -82,7 +89,7 @@ export function sweepStagings({ root }: Rooted): void {
     // The lock is held while it goes, so that nobody can begin to use it.
     const fd = tryLock(path);
     if (fd === undefined) continue;
-    rmSync(path, { recursive: true, force: true });
+    removeStaged(path);
     fd.close();
   }
 }

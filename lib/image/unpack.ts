@@ -23,9 +23,10 @@ import {
   makeLink,
   makeNode,
   makeSymlink,
+  unlink,
 } from '../sys/entries.js';
 import { close, O_CREAT, O_EXCL, O_WRONLY, openAt, truncate, writeFully } from '../sys/files.js';
-import { S_IFBLK, S_IFCHR, S_IFIFO } from '../sys/stat.js';
+import { S_IFBLK, S_IFCHR, S_IFIFO, Stat, statAt } from '../sys/stat.js';
 import { setUmask } from '../sys/thread.js';
 import { setXattr } from '../sys/xattrs.js';
 import { checkName, ParentDirectories } from './layer-names.js';
@@ -65,11 +66,18 @@ const SPECIAL: Partial<Record<TarType, number>> = {
 /** Attributes that a file system may lack without the file losing anything that it needs here. */
 const DISPENSABLE = /^security\.(selinux|ima|evm|apparmor|smack)/i;
 
+/**
+ * `layer`: whiteouts and marks mean something, and nothing is there before.
+ * `copy`: every name stands for itself, and files that are there make way.
+ */
+export type UnpackWay = 'layer' | 'copy';
+
 export class LayerUnpacker implements TarSink {
   readonly #parents: ParentDirectories;
   readonly #directoryTimes: DirectoryTime[] = [];
   readonly #whiteouts: Whiteout[] = [];
   readonly #unpacked: Unpacked = { size: 0, entries: 0 };
+  readonly #stat = new Stat();
   #entry!: TarEntry;
   /** The file that takes data; -1 between files. */
   #file = -1;
@@ -83,6 +91,7 @@ export class LayerUnpacker implements TarSink {
     private readonly layer: string,
     private readonly marks: Marks,
     private readonly limits: UnpackLimits = DEFAULT_LIMITS,
+    private readonly way: UnpackWay = 'layer',
   ) {
     this.#parents = new ParentDirectories(root);
   }
@@ -121,7 +130,7 @@ export class LayerUnpacker implements TarSink {
     }
     const name = named[named.length - 1];
     const parents = named.slice(0, -1);
-    const whiteout = readWhiteout(parents, name);
+    const whiteout = this.way === 'copy' ? undefined : readWhiteout(parents, name);
     if (typeof whiteout === 'string') this.#refuse(whiteout);
     if (whiteout === null) return;
     const parent = this.#check(this.#parents.open(parents), 'its directory');
@@ -130,9 +139,22 @@ export class LayerUnpacker implements TarSink {
       this.#whiteouts.push(whiteout);
       return;
     }
+    if (this.way === 'copy') this.#clear(entry, parent, name);
     const isMade = this.#create(entry, parent, name);
     if (!isMade || entry.type === 'file' || entry.type === 'hard link') return;
     this.#setAttributes(parent, name);
+  }
+
+  /** Takes a file of that name away; a directory is kept for a directory. */
+  #clear({ type }: TarEntry, parent: number, name: ByteString): void {
+    const status = statAt(parent, name, this.#stat);
+    if (status === -ENOENT) return;
+    this.#check(status);
+    const isDirectory = type === 'directory';
+    if (isDirectory && this.#stat.isDirectory) return;
+    if (isDirectory) this.#refuse('a directory cannot take the place of a file');
+    if (this.#stat.isDirectory) this.#refuse('a file cannot take the place of a directory');
+    this.#check(unlink(parent, name));
   }
 
   /** Answers false for what this user cannot have. */

@@ -144,6 +144,9 @@ export interface StatsArguments extends RootArgument {
 export interface CopyArguments extends RootArgument {
   source: string;
   destination: string;
+  archive: boolean;
+  'follow-link': boolean;
+  quiet: boolean;
 }
 
 export interface ContainerPruneArguments extends RootArgument {

@@ -8,6 +8,7 @@ import { define, flag, optionsOf, several, text } from '../define.js';
 import type {
   AttachArguments,
   ContainerPruneArguments,
+  CopyArguments,
   ExecArguments,
   KillArguments,
   LogsArguments,
@@ -226,6 +227,23 @@ const definitions = {
       },
     },
     async (args) => (await import('./ps.js')).ps(args),
+  ),
+  cp: define<CopyArguments>(
+    {
+      command: 'cp <source> <destination>',
+      describe: 'Copy files out of a container or into one: CONTAINER:PATH on one side, - for an archive',
+      options: {
+        ...ROOT,
+        archive: flag('Owners stay as they are', 'a'),
+        'follow-link': flag('Copy what a symlink leads to', 'L'),
+        quiet: flag('Say nothing', 'q'),
+      },
+      examples: [
+        ['cp web:/etc/nginx/nginx.conf .', 'Out of a container'],
+        ['cp site/. web:/var/www/html', 'What a directory holds into a container'],
+      ],
+    },
+    async (args) => (await import('./copy.js')).copy(args),
   ),
   port: define<PortArguments>(
     { command: 'port <name> [port]', describe: 'Which ports are published, and where', options: ROOT },

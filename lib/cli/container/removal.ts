@@ -3,8 +3,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/client.js';
-import { type Container, removeContainer } from '../../container/containers.js';
+import type { Container } from '../../container/containers.js';
 import { settleState } from '../../container/recovery.js';
+import { removeContainer } from '../../container/removal.js';
 
 const LOCK_TRIES = 500;
 const LOCK_WAIT_MS = 10;
@@ -15,7 +16,7 @@ export async function discard(container: Container): Promise<void> {
     using lock = container.tryLock();
     if (lock !== undefined) {
       await settleState(container);
-      await removeContainer(container, container.readConfig());
+      await removeContainer(container);
       return;
     }
     if (tries >= LOCK_TRIES) {

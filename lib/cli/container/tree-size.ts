@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: MIT
 /** What a writable layer takes. */
-import { lstatSync, readdirSync } from 'node:fs';
+import { fromText } from '../../base/bytes.js';
+import { check } from '../../base/errors.js';
+import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
+import { Stat, statAt } from '../../sys/stat.js';
+import { visitTree } from '../../sys/tree-walk.js';
 
 /** Bytes of the files below a directory; one with several names counts once. */
 export function treeSize(path: string): number {
+  const story = { operation: 'measure', path };
+  using top = new Fd(check(openPath(fromText(path), O_RDONLY | O_DIRECTORY), story));
   const seen = new Set<string>();
+  const stat = new Stat();
   let size = 0;
-  for (const entry of readdirSync(path, {
-    recursive: true,
-    withFileTypes: true,
-    encoding: 'buffer',
-  } as never)) {
-    const { name, parentPath } = entry as unknown as { name: Buffer; parentPath: Buffer | string };
-    const full = Buffer.concat([Buffer.from(parentPath as string), Buffer.from('/'), name]);
-    const stat = lstatSync(full, { throwIfNoEntry: false });
-    if (stat === undefined || !stat.isFile() || seen.has(`${stat.dev}:${stat.ino}`)) continue;
-    if (stat.nlink > 1) seen.add(`${stat.dev}:${stat.ino}`);
-    size += stat.size;
-  }
+  const status = visitTree(top.number, '.', {
+    file(dir, name) {
+      // A running container may have removed it.
+      if (statAt(dir, name, stat) < 0 || !stat.isRegular) return 0;
+      const key = `${stat.fileSystem}:${stat.inode}`;
+      if (stat.linkCount > 1 && seen.has(key)) return 0;
+      seen.add(key);
+      size += stat.size;
+      return 0;
+    },
+    directory: () => 0,
+  });
+  check(status, story);
   return size;
 }

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError, UsageError } from '../../base/errors.js';
+import { layersOfMount } from '../../container/layers-in-use.js';
 import {
   type CreatedImage,
   commitUpper,
@@ -25,6 +26,7 @@ import { layersOf, type MountRecordFile, readRecords } from '../../mount/registr
 import type { LayerSet } from '../../overlay/open.js';
 import { openUnion } from '../../overlay/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { commitContainer, containerNamed, exportContainer } from '../container/contents.js';
 import { realTarget } from '../targets.js';
 import type {
   CommitArguments,
@@ -34,7 +36,7 @@ import type {
   SaveArguments,
 } from './arguments.js';
 import { configChange } from './config-changes.js';
-import { layersOfMount } from './in-use.js';
+
 import { limitsFrom } from './limits.js';
 
 /** Whether `-` was given, which yargs hands over as an empty text. */
@@ -138,10 +140,15 @@ function printCreated({ id }: CreatedImage): void {
   process.stdout.write(`${id}\n`);
 }
 
-/** A mount's merged view, or an image's. */
+/** A mount's merged view, a container's, or an image's. */
 export async function exportView({ root, source, output }: ExportArguments): Promise<void> {
   const target = realTarget(source);
   const record = readRecords().find((known) => known.target === target);
+  const container = record === undefined ? containerNamed(root, source) : undefined;
+  if (container !== undefined) {
+    await exportContainer(container, (archive) => writeOut(archive, output));
+    return;
+  }
   settleMount('export', record);
   const store = record === undefined ? Store.open(root) : undefined;
   using _lock = store === undefined ? undefined : await lockContent(store);
@@ -166,6 +173,12 @@ export async function commit(args: CommitArguments): Promise<void> {
   const path = realTarget(args.source);
   const record = readRecords().find(({ target, upper }) => target === path || upper === path);
   settleMount('commit', record);
+  const notes = { ...notesFrom(args, args.reference, `commit ${args.source}`), author: args.author };
+  const container = record === undefined ? containerNamed(args.root, args.source) : undefined;
+  if (container !== undefined) {
+    printCreated(await commitContainer(container, notes, args.pause));
+    return;
+  }
   const base =
     args.image === undefined ? baseOf(store, record, args.source) : findImage(store, args.image).image;
   const upper = record?.upper ?? path;
@@ -173,11 +186,10 @@ export async function commit(args: CommitArguments): Promise<void> {
     throw new OverlayError({
       operation: 'commit',
       path: args.source,
-      reason: 'it is neither a mount nor an upper directory',
+      reason: 'it is neither a container nor a mount nor an upper directory',
     });
   }
   const layers = { ...imageLayers(store, base), upper };
-  const notes = { ...notesFrom(args, args.reference, `commit ${args.source}`), author: args.author };
   printCreated(await commitUpper(store, base, layers, notes));
 }
 

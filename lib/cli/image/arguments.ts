@@ -36,6 +36,7 @@ export interface ListArguments extends RootArgument {
 
 export interface InspectArguments extends RootArgument {
   names: string[];
+  type: string | undefined;
   format: string | undefined;
 }
 
@@ -92,6 +93,8 @@ export interface CommitArguments extends RootArgument {
   reference: string | undefined;
   image: string | undefined;
   author: string | undefined;
+  /** Hold a running container where it is meanwhile. */
+  pause: boolean;
   message: string | undefined;
   change: string[];
 }

@@ -95,8 +95,12 @@ const definitions = {
   inspect: define<InspectArguments>(
     {
       command: 'inspect <names..>',
-      describe: 'Everything about images, as JSON',
-      options: { ...ROOT, format: { ...FORMAT.format, alias: 'f' } },
+      describe: 'Everything about containers or images, as JSON',
+      options: {
+        ...ROOT,
+        type: text('container or image; default whichever has the name'),
+        format: { ...FORMAT.format, alias: 'f' },
+      },
     },
     async (args) => (await import('./inspect.js')).inspect(args),
   ),
@@ -172,7 +176,7 @@ const definitions = {
   export: define<ExportArguments>(
     {
       command: 'export <source>',
-      describe: 'Write the merged view of a mount or an image as a tar archive',
+      describe: 'Write all files of a container, a mount or an image as a tar archive',
       options: { ...ROOT, output: text('A file; default standard output', 'o') },
     },
     async (args) => (await import('./archives.js')).exportView(args),
@@ -180,14 +184,23 @@ const definitions = {
   commit: define<CommitArguments>(
     {
       command: 'commit <source> [reference]',
-      describe: 'Make an image of what was changed in a mount, or of an upper directory',
+      describe: 'Make an image of what was changed in a container, a mount, or an upper directory',
       options: {
         ...ROOT,
         image: text('The image below an upper that is not mounted'),
         author: text('Who made it', 'a'),
+        pause: {
+          type: 'boolean',
+          default: true,
+          alias: 'p',
+          describe: 'Hold a running container where it is meanwhile',
+        },
         ...NOTES,
       },
-      examples: [['commit /mnt my-nginx:patched', 'The upper becomes a layer on top of the mounted image']],
+      examples: [
+        ['commit web my-nginx:patched', 'What the container web has changed becomes a layer of a new image'],
+        ['commit /mnt my-nginx:patched', 'The upper becomes a layer on top of the mounted image'],
+      ],
     },
     async (args) => (await import('./archives.js')).commit(args),
   ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay inspect` and `tsoverlay history`, in the shapes that Docker's users know. */
+import { UsageError } from '../../base/errors.js';
 import { layerSize } from '../../image/collect.js';
 import { chainIds, type Digest } from '../../image/digest.js';
 import { findImage, type Image } from '../../image/images.js';
@@ -40,9 +41,27 @@ function describe(store: Store, image: Image): Record<string, unknown> {
   };
 }
 
-export function inspect(args: InspectArguments): void {
+const KINDS = [undefined, 'container', 'image'];
+
+/** A container where there is one of that name, else an image. */
+async function describeNamed(store: Store, name: string, type: string | undefined): Promise<object> {
+  const { findContainer, lookUpContainer } = await import('../../container/containers.js');
+  const container =
+    type === 'container'
+      ? findContainer(store, name)
+      : type === 'image'
+        ? undefined
+        : lookUpContainer(store, name);
+  if (container === undefined) return describe(store, findImage(store, name).image);
+  return (await import('../container/inspect.js')).describeContainer(container);
+}
+
+export async function inspect(args: InspectArguments): Promise<void> {
+  if (!KINDS.includes(args.type))
+    throw new UsageError(`--type ${args.type} is not possible`, 'it is container or image');
   const store = Store.open(args.root);
-  const described = args.names.map((name) => describe(store, findImage(store, name).image));
+  const described: object[] = [];
+  for (const name of args.names) described.push(await describeNamed(store, name, args.type));
   if (args.format === undefined || args.format === 'json') {
     process.stdout.write(`${JSON.stringify(described, null, 4)}\n`);
     return;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay tag`, `rmi` and `image prune`. */
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { type Collected, collect } from '../../image/collect.js';
+import { readContainers } from '../../container/containers.js';
+import { collectUnused, mountedLayers } from '../../container/layers-in-use.js';
+import type { Collected } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
 import { findImage, forgetImage, type Image, listImages, tagImage, untag } from '../../image/images.js';
 import { familiarName, parseName } from '../../image/reference.js';
@@ -10,7 +14,6 @@ import { confirm } from '../confirm.js';
 import { parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';
 import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
-import { layersInUse, mountedLayers } from './in-use.js';
 import { createdAt } from './list.js';
 
 export async function tag({ root, source, name }: TagArguments): Promise<void> {
@@ -39,7 +42,7 @@ export async function remove({ root, names, force }: RemoveArguments): Promise<v
       failures.push(failure);
     }
   }
-  report(collect(store, () => layersInUse(store)));
+  report(await collectUnused(store));
   if (failures.length === 1) throw failures[0];
   for (const failure of failures) process.stderr.write(`tsoverlay: ${failure.message}\n`);
   if (failures.length > 0) process.exitCode = 1;
@@ -53,7 +56,10 @@ async function removeOne(
 ): Promise<void> {
   const { image, name } = findImage(store, text);
   const goes = name === undefined || image.names.length === 1;
-  if (goes) refuseUsed(image, text, mounted);
+  if (goes) {
+    if (!force) refuseContained(store, image, text);
+    refuseMounted(store, image, text, mounted);
+  }
   if (name === undefined && image.names.length > 1 && !force) {
     throw new OverlayError({
       operation: 'remove image',
@@ -70,9 +76,34 @@ async function removeOne(
   } else await untag(store, name);
 }
 
+/** The names of the containers that were made of an image. */
+function containersOf(store: Store, image: Image): string[] {
+  return readContainers(store)
+    .filter(({ config }) => config.image.id === image.id)
+    .map(({ config }) => config.name);
+}
+
+/** With --force the containers keep the layers, which go with the last of them. */
+function refuseContained(store: Store, image: Image, text: string): void {
+  const names = containersOf(store, image);
+  if (names.length === 0) return;
+  throw new OverlayError({
+    operation: 'remove image',
+    path: text,
+    reason: `container ${names.join(', ')} was made of it`,
+    remedy: `remove it first with \`tsoverlay rm ${names[0]}\`, or give --force`,
+  });
+}
+
 /** Not even --force takes the layers of a mount away: the programs in it would lose their files. */
-function refuseUsed(image: Image, text: string, mounted: ReadonlyMap<Digest, string[]>): void {
-  const targets = mountsOf(image, mounted);
+function refuseMounted(
+  store: Store,
+  image: Image,
+  text: string,
+  mounted: ReadonlyMap<Digest, string[]>,
+): void {
+  const ofContainers = join(realpathSync(store.root), 'containers');
+  const targets = mountsOf(image, mounted).filter((target) => !target.startsWith(`${ofContainers}/`));
   if (targets.length === 0) return;
   throw new OverlayError({
     operation: 'remove image',
@@ -107,12 +138,13 @@ export async function prune(args: PruneArguments): Promise<void> {
   const goes = (image: Image): boolean =>
     (args.all || image.names.length === 0) &&
     mountsOf(image, mounted).length === 0 &&
+    containersOf(store, image).length === 0 &&
     (until === Number.POSITIVE_INFINITY || createdAt(image) < until) &&
     (filters.get('label') ?? []).every((label) => hasLabel(image, label)) &&
     !(filters.get('label!') ?? []).some((label) => hasLabel(image, label));
   const removed = listImages(store).filter(goes);
   for (const image of removed) await forgetImage(store, image.manifestDigest);
-  const collected = collect(store, () => layersInUse(store));
+  const collected = await collectUnused(store);
   printPruned(removed, collected);
 }
 

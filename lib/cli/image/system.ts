@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay system df` and `tsoverlay system check`. */
+import { layersInUse, mountedLayers } from '../../container/layers-in-use.js';
 import { checkStore } from '../../image/check-store.js';
 import { blobSize, layerSize, listBlobs, reachableFrom } from '../../image/collect.js';
 import { listImages } from '../../image/images.js';
@@ -8,7 +9,6 @@ import { Store } from '../../image/store.js';
 import { decimalSize } from '../format.js';
 import { printListing } from '../listing.js';
 import type { CheckArguments, UsageArguments } from './arguments.js';
-import { layersInUse, mountedLayers } from './in-use.js';
 
 export function usage(args: UsageArguments): void {
   const store = Store.open(args.root);

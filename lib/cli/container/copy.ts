@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay cp` */
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { fromText, toText } from '../../base/bytes.js';
+import { UsageError } from '../../base/errors.js';
+import { findContainer } from '../../container/containers.js';
+import { openDestination, openSource, Root, unpackInto } from '../../container/copy-files.js';
+import type { NewOwner } from '../../image/pack-tree.js';
+import { Store } from '../../image/store.js';
+import { decimalSize } from '../format.js';
+import type { CopyArguments } from './arguments.js';
+import { withRoot } from './live.js';
+
+/** Whether `-` was given, which yargs hands over as an empty text. */
+const isStandard = (path: string): boolean => path === '-' || path === '';
+
+/** `CONTAINER:PATH`; a path of this machine begins with / or . or has no colon. */
+function containerPath(text: string): { name: string; path: string } | undefined {
+  if (/^[/.]/.test(text)) return undefined;
+  const colon = text.indexOf(':');
+  return colon <= 0 ? undefined : { name: text.slice(0, colon), path: text.slice(colon + 1) };
+}
+
+/** A path of this machine, with the slash or the dot at its end that says what is meant. */
+function localPath(text: string): string {
+  const end = /(\/\.?|^\.)$/.exec(text)?.[0] ?? '';
+  const whole = resolve(text);
+  return end === '.' ? `${whole}/.` : `${whole}${end}`;
+}
+
+/** A copy of what holds its own destination would never end. */
+function holds(source: string, directory: string): boolean {
+  const path = resolve(source);
+  return (
+    existsSync(path) && `${realpathSync(directory)}/`.startsWith(`${realpathSync(path)}/`.replace('//', '/'))
+  );
+}
+
+/** Without -a everything belongs to root in a container, and to the user outside. */
+function ownerOf({ archive }: CopyArguments, inContainer: boolean): NewOwner | undefined {
+  if (archive) return undefined;
+  return inContainer ? { uid: 0, gid: 0 } : { uid: process.getuid!(), gid: process.getgid!() };
+}
+
+interface Side {
+  root: Root;
+  path: string;
+}
+
+/** Between two root file systems; either may be that of this machine. */
+async function copyBetween(from: Side, to: Side, args: CopyArguments, intoContainer: boolean): Promise<void> {
+  using destination = openDestination(to.root, fromText(to.path));
+  const source = openSource(from.root, fromText(from.path), (found) => destination.nameFor(found), {
+    follow: args['follow-link'],
+    owner: ownerOf(args, intoContainer),
+  });
+  const size = await unpackInto(destination.directory, source.archive, args.source);
+  if (args.quiet || !process.stderr.isTTY) return;
+  process.stderr.write(`Successfully copied ${decimalSize(size)} to ${args.destination}\n`);
+}
+
+async function copyOut(args: CopyArguments, root: Root, path: string): Promise<void> {
+  if (!isStandard(args.destination)) {
+    using here = new Root('/', 'this machine');
+    await copyBetween({ root, path }, { root: here, path: localPath(args.destination) }, args, false);
+    return;
+  }
+  if (process.stdout.isTTY)
+    throw new UsageError('an archive is nothing for a terminal', 'redirect it, or give a destination');
+  const source = openSource(root, fromText(path), ({ name }) => (name === '' ? '.' : name), {
+    follow: args['follow-link'],
+    owner: undefined,
+  });
+  await pipeline(Readable.from(source.archive, { objectMode: false }), process.stdout);
+}
+
+async function copyIn(args: CopyArguments, root: Root, path: string): Promise<void> {
+  if (!isStandard(args.source)) {
+    using here = new Root('/', 'this machine');
+    await copyBetween({ root: here, path: localPath(args.source) }, { root, path }, args, true);
+    return;
+  }
+  using destination = openDestination(root, fromText(path));
+  if (destination.nameFor({ isDirectory: true, contents: true, name: '' }) !== '.')
+    throw new UsageError(`${args.destination} is no directory`, 'an archive is unpacked into one');
+  await unpackInto(destination.directory, process.stdin, 'standard input');
+}
+
+export async function copy(args: CopyArguments): Promise<void> {
+  const from = containerPath(args.source);
+  const to = containerPath(args.destination);
+  if ((from === undefined) === (to === undefined)) {
+    throw new UsageError(
+      from === undefined ? 'neither path is of a container' : 'both paths are of containers',
+      'write CONTAINER:PATH for one of them',
+    );
+  }
+  const { name, path } = (from ?? to)!;
+  const container = findContainer(Store.open(args.root), name);
+  if (from === undefined && !isStandard(args.source) && holds(args.source, container.directory)) {
+    throw new UsageError(
+      `${args.source} holds the files of ${name}`,
+      'copy what lies beside the store one by one',
+    );
+  }
+  await withRoot(container, async (rootPath) => {
+    using root = new Root(rootPath, name);
+    const inside = toText(fromText(path));
+    await (from === undefined ? copyIn(args, root, inside) : copyOut(args, root, inside));
+  });
+}

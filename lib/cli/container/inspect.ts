@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
+import type { ContainerConfig, ContainerState, MountRequest, PortMapping } from '../../container/config.js';
+import { hostnameOf } from '../../container/container-files.js';
+import { volumePath } from '../../container/container-spec.js';
+import type { Container } from '../../container/containers.js';
+import { readState } from '../../container/recovery.js';
+import { commandLine } from '../../container/runtime-spec.js';
+import { writableLayers } from '../../container/storage/upper-storage.js';
+
+const NEVER = '0001-01-01T00:00:00Z';
+const NANO = 1e9;
+
+function portTable(ports: readonly PortMapping[]): Record<string, { HostIp: string; HostPort: string }[]> {
+  const found: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { containerPort, protocol, hostAddress, hostPort } of ports) {
+    const key = `${containerPort}/${protocol}`;
+    found[key] = [...(found[key] ?? []), { HostIp: hostAddress || '0.0.0.0', HostPort: String(hostPort) }];
+  }
+  return found;
+}
+
+function describeMount(
+  container: Container,
+  { type, source, target, readOnly, options }: MountRequest,
+): object {
+  return {
+    Type: type,
+    ...(type === 'volume' ? { Name: source } : {}),
+    Source: type === 'volume' ? volumePath(container, source) : source,
+    Destination: target,
+    Mode: options.join(','),
+    RW: !readOnly,
+  };
+}
+
+function describeState(state: ContainerState): object {
+  const isAlive = state.status === 'running' || state.status === 'paused';
+  return {
+    Status: state.status,
+    Running: isAlive,
+    Paused: state.status === 'paused',
+    Restarting: false,
+    Dead: false,
+    Pid: state.pid,
+    ExitCode: state.exitCode,
+    Error: state.error,
+    StartedAt: state.startedAt || NEVER,
+    FinishedAt: state.finishedAt || NEVER,
+  };
+}
+
+function describeHost({ options }: ContainerConfig): object {
+  return {
+    NetworkMode: options.network,
+    PortBindings: portTable(options.ports),
+    RestartPolicy: { Name: options.restart.name, MaximumRetryCount: options.restart.retries },
+    AutoRemove: options.autoRemove,
+    CapAdd: options.capAdd,
+    CapDrop: options.capDrop,
+    Dns: options.nameServers,
+    ExtraHosts: options.extraHosts,
+    Privileged: options.privileged,
+    ReadonlyRootfs: options.readOnly,
+    ShmSize: options.sharedMemory ?? 64 << 20,
+    Memory: options.memory ?? 0,
+    NanoCpus: (options.cpus ?? 0) * NANO,
+    PidsLimit: options.processes ?? null,
+    Ulimits: options.limits.map(({ type, soft, hard }) => ({
+      Name: type.replace('RLIMIT_', '').toLowerCase(),
+      Soft: soft,
+      Hard: hard,
+    })),
+    Init: options.init,
+    Runtime: options.runtime,
+  };
+}
+
+function describeStorage(container: Container, config: ContainerConfig): object {
+  const { store, directory } = container;
+  const merged = container.path('rootfs');
+  if (config.options.storage === 'vfs' || config.options.storage === 'btrfs')
+    return { Name: config.options.storage, Data: { MergedDir: merged } };
+  const { lowers, upper, work } = writableLayers({ store, directory, image: config.image });
+  return {
+    Name: config.options.storage,
+    Data: { LowerDir: lowers.join(':'), UpperDir: upper, WorkDir: work, MergedDir: merged },
+  };
+}
+
+export async function describeContainer(container: Container): Promise<Record<string, unknown>> {
+  const config = container.readConfig();
+  const state = await readState(container);
+  const { options, image } = config;
+  const [path, ...args] = commandLine({ ...options, image: image.config });
+  return {
+    Id: config.id,
+    Created: config.created,
+    Path: path,
+    Args: args,
+    State: describeState(state),
+    Image: image.id,
+    ResolvConfPath: container.path('resolv.conf'),
+    HostnamePath: container.path('hostname'),
+    HostsPath: container.path('hosts'),
+    LogPath: container.path('log'),
+    Name: `/${config.name}`,
+    RestartCount: state.restarts,
+    Driver: options.storage,
+    Platform: 'linux',
+    HostConfig: describeHost(config),
+    GraphDriver: describeStorage(container, config),
+    Mounts: options.mounts.map((request) => describeMount(container, request)),
+    Config: {
+      ...image.config,
+      Hostname: hostnameOf(config),
+      User: options.user ?? image.config.User ?? '',
+      Tty: options.terminal,
+      OpenStdin: options.interactive,
+      Env: [...(image.config.Env ?? []), ...options.env],
+      Cmd: options.command ?? image.config.Cmd ?? null,
+      Image: image.name,
+      WorkingDir: options.cwd ?? image.config.WorkingDir ?? '',
+      Entrypoint: options.entrypoint ?? image.config.Entrypoint ?? null,
+      Labels: options.labels,
+      StopSignal: options.stopSignal ?? image.config.StopSignal ?? 'SIGTERM',
+      StopTimeout: options.stopTimeout,
+    },
+    NetworkSettings: {
+      Ports: portTable(state.ports),
+      IPAddress: state.address,
+      Gateway: state.gateway,
+    },
+  };
+}
