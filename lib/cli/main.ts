@@ -47,6 +47,10 @@ async function main(argv: readonly string[]): Promise<void> {
   // Options before the command's name, or without one, are a mount's.
   const words =
     argv.some((word) => word.startsWith('-o')) && !COMMANDS.has(argv[0]) ? ['mount', ...argv] : argv;
+  if (process.getuid!() !== 0) {
+    const { needsUserNamespace, enterUserNamespace } = await import('./user-namespace.js');
+    if (needsUserNamespace(words)) enterUserNamespace(argv);
+  }
   if (wantsServer(words)) prepareServer();
   if (startsContainer(words)) {
     client = await import('../container/client.js');

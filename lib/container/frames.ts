@@ -41,6 +41,8 @@ export class FrameChannel {
       this.#closed = true;
       this.#handlers?.closed();
     };
+    // It may have ended before anybody listened.
+    if (this.socket.destroyed || this.socket.readableEnded) setImmediate(close);
     // What a broken connection says is said by its end.
     this.socket.on('error', () => this.socket.destroy());
     this.socket.on('close', close);

@@ -6,6 +6,7 @@
  */
 import { OverlayError } from '../base/errors.js';
 import type { RunConfig } from '../image/manifest.js';
+import { hasTrustedAttributes } from '../sys/privilege.js';
 import type { SeccompProfile } from '../sys/seccomp.js';
 import type { Account } from './accounts.js';
 import {
@@ -16,6 +17,7 @@ import {
   MOUNTS,
   READ_ONLY_PATHS,
   type SpecMount,
+  specMount,
 } from './defaults.js';
 import { seccompProfile } from './seccomp-profile.js';
 
@@ -140,9 +142,12 @@ function capabilitySets(capabilities: readonly string[], uid: number): SpecProce
 }
 
 /** The usual mounts and those asked for; one for the same place takes the place of the usual one. */
-function mountsFor({ mounts = [], privileged, sharedMemory }: SpecOptions): SpecMount[] {
+function mountsFor({ mounts = [], privileged, sharedMemory, network }: SpecOptions): SpecMount[] {
   const asked = new Set(mounts.map(({ destination }) => destination));
   const usual = MOUNTS.filter(({ destination }) => !asked.has(destination)).map((mount) => {
+    // A sysfs belongs to a network; that of another user can be shown, but not mounted.
+    if (mount.destination === '/sys' && network === 'host' && !hasTrustedAttributes())
+      return specMount('/sys', 'bind', 'rbind,rprivate,nosuid,noexec,nodev,ro', '/sys');
     if (privileged === true && mount.destination === '/dev')
       return { ...mount, type: 'bind', source: '/dev', options: ['rbind', 'rprivate', 'nosuid'] };
     if (privileged === true) return { ...mount, options: mount.options.filter((option) => option !== 'ro') };

@@ -5,11 +5,11 @@
  * reads its plan; from then on it makes system calls one after the other, as nothing
  * else runs in it. Everything it needs is loaded before the root changes.
  */
-import { readSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { fromText } from '../base/bytes.js';
 import { check, OverlayError } from '../base/errors.js';
-import { sendDescriptor } from '../sys/channels.js';
-import { Fd, O_RDONLY, openPath } from '../sys/files.js';
+import { sendDescriptor, socketPair } from '../sys/channels.js';
+import { close, Fd, O_RDONLY, openPath } from '../sys/files.js';
 import {
   enterNamespace,
   enterNamespaceAt,
@@ -34,19 +34,37 @@ import type { SpecProcess } from './runtime-spec.js';
 import { becomeContainerProgram } from './stage-identity.js';
 import {
   type EnterPlan,
-  STAGE_CHANNEL,
-  STAGE_TERMINAL,
+  STAGE_HANDOVER,
+  STAGE_HELLO,
+  type StageHello,
   type StagePlan,
   type StageWord,
   type StartPlan,
 } from './stage-plan.js';
 import { StageRoot } from './stage-root.js';
 
+/** Closed when the program runs, as nobody else has it. */
+const channel = makeChannel();
+
+function makeChannel(): number {
+  const story = { operation: 'speak to the server' };
+  const pair = socketPair(true);
+  if (typeof pair === 'number') throw new OverlayError({ ...story, errno: pair });
+  const [own, theirs] = pair;
+  check(sendDescriptor(STAGE_HANDOVER, theirs), story);
+  close(theirs);
+  // This /proc is still that of the namespace that we come from.
+  const pid = Number(readlinkSync('/proc/self'));
+  writeSync(STAGE_HELLO, `${JSON.stringify({ pid } satisfies StageHello)}\n`);
+  closeSync(STAGE_HELLO);
+  return own;
+}
+
 function readWord(): string {
   const byte = Buffer.alloc(65536);
   let line = '';
   for (;;) {
-    const count = readSync(STAGE_CHANNEL, byte, 0, byte.length, null);
+    const count = readSync(channel, byte, 0, byte.length, null);
     // The server is gone, or has thought better of it.
     if (count === 0) process.exit(CODE_FAILED);
     line += byte.toString('utf8', 0, count);
@@ -55,7 +73,7 @@ function readWord(): string {
 }
 
 function say(word: StageWord): void {
-  writeSync(STAGE_CHANNEL, `${JSON.stringify(word)}\n`);
+  writeSync(channel, `${JSON.stringify(word)}\n`);
 }
 
 function joinCgroups(files: readonly string[]): void {
@@ -84,7 +102,7 @@ function takeNewTerminal({ user }: SpecProcess, open: Opener): number {
   const number = check(terminalNumber(master.number), story);
   using slave = new Fd(check(open(`/dev/pts/${number}`, TERMINAL_FLAGS), story));
   check(changeOwner(slave.number, user.uid, user.gid), story);
-  check(sendDescriptor(STAGE_TERMINAL, master.number), story);
+  check(sendDescriptor(STAGE_HANDOVER, master.number), story);
   say({ kind: 'terminal' });
   check(startSession(), story);
   check(takeTerminal(slave.number), story);
@@ -143,7 +161,10 @@ function start(plan: StartPlan): never {
 /** The member is looked up before the container's own /proc is all there is. */
 function enter({ process: program, seccomp, member, cgroupFiles, hasInput }: EnterPlan): never {
   joinCgroups(cgroupFiles);
-  const names = ['ipc', 'uts', 'network', 'cgroup', 'mount'] as const;
+  // What the container shares with us is not ours to enter.
+  const isItsOwn = (name: NamespaceName): boolean =>
+    readlinkSync(namespacePath(member, name)) !== readlinkSync(namespacePath('self', name));
+  const names = (['ipc', 'uts', 'network', 'cgroup', 'mount'] as const).filter(isItsOwn);
   const opened = names.map((name) => ({
     name,
     fd: check(openNamespace(namespacePath(member, name)), { operation: 'enter the container' }),

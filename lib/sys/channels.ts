@@ -7,6 +7,7 @@ import { ownedArgument } from './names.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -16,10 +17,10 @@ const SIZEOF_CMSG = 24;
 /** Of a cmsghdr with one descriptor, without the padding. */
 const CMSG_LENGTH = 20;
 
-/** Two connected sockets, which programs started meanwhile inherit; or a negated errno. */
-export function socketPair(): [number, number] | number {
+/** Two connected sockets, which programs started meanwhile inherit unless they are `closing`; or a negated errno. */
+export function socketPair(closing = false): [number, number] | number {
   const pair = Buffer.alloc(8);
-  const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM | (closing ? SOCK_CLOEXEC : 0), 0, pair));
   return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
 }
 
@@ -33,7 +34,6 @@ export function makePipe(): [number, number] | number {
 }
 
 const SIZEOF_SUN_PATH = 108;
-const SOCK_CLOEXEC = 0o2000000;
 
 /** A socket that listens at a path (unix(7)); or a negated errno. */
 export function listenAt(path: string): number {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Who a process is and what it may do, for one that is about to become another program. All answer >= 0 or a negated errno. */
+import { readFileSync } from 'node:fs';
 import { raw, result } from './libc.js';
 
 /** By number (linux/capability.h). */
@@ -72,10 +73,15 @@ export function becomeUser(uid: number, gid: number, additionalGids: readonly nu
   const groups = Buffer.alloc(4 * additionalGids.length);
   for (const [index, id] of additionalGids.entries()) groups.writeUInt32LE(id, 4 * index);
   let status = result(raw.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
-  if (status >= 0) status = result(raw.setgroups(additionalGids.length, groups));
+  if (status >= 0 && maySetGroups()) status = result(raw.setgroups(additionalGids.length, groups));
   if (status >= 0) status = result(raw.setresgid(gid, gid, gid));
   if (status >= 0) status = result(raw.setresuid(uid, uid, uid));
   return status;
+}
+
+/** A user namespace without ranges of ids leaves everybody's groups as they are (user_namespaces(7)). */
+function maySetGroups(): boolean {
+  return readFileSync('/proc/self/setgroups', 'latin1').trim() !== 'deny';
 }
 
 const SYS_KEYCTL = process.arch === 'arm64' ? 219 : 250;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A container's files while a command works with them, whether it runs or not. */
 import { OverlayError } from '../../base/errors.js';
+import { Cgroup } from '../../container/cgroup.js';
 import { ContainerClient } from '../../container/client.js';
 import type { ContainerConfig } from '../../container/config.js';
 import type { Container } from '../../container/containers.js';
@@ -42,14 +43,16 @@ export async function whileStill<T>(
   work: (stored: Stored) => T | Promise<T>,
 ): Promise<T> {
   const stored = await storedContainer(container);
-  const { status } = await readState(container);
+  const { status, pid } = await readState(container);
   if (status !== 'running' && status !== 'paused') return await work(stored);
   const { name } = stored.config;
-  const client = pause && status === 'running' ? await ContainerClient.connect(container, name) : undefined;
+  // Without a cgroup nothing can be held.
+  const isHeld = pause && status === 'running' && new Cgroup(container.id).exists;
+  const client = isHeld ? await ContainerClient.connect(container, name) : undefined;
   try {
     await client?.ask({ op: 'pause' });
     try {
-      syncBelow(container.path('rootfs'));
+      syncBelow(`/proc/${pid}/root`);
       return await work(stored);
     } finally {
       await client?.ask({ op: 'unpause' });

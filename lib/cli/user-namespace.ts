@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Images and containers of an ordinary user: their files belong to many users, so the
+ * commands about them run as root of a user namespace, with the ranges of ids that
+ * /etc/subuid and /etc/subgid give (newuidmap(1), user_namespaces(7)). All containers
+ * of a user share one, which lives as long as any of them: a command enters that of
+ * a running container, or a new one, by becoming unshare(1) or nsenter(1).
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { OverlayError } from '../base/errors.js';
+import { defaultRoot } from '../image/store.js';
+import { isAlive, prepareRuntimeDirectory } from '../mount/registry.js';
+import { hasTrustedAttributes } from '../sys/privilege.js';
+import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.js';
+
+/** Commands that read or write files of images. */
+const COMMANDS = new Set(
+  `pull load save import export commit bundle rmi layers diff image system run create start restart rm cp container`.split(
+    ' ',
+  ),
+);
+
+const MARK = 'TSOVERLAY_USER_NAMESPACE';
+
+/** Whether the command must be run in a user namespace, and is not yet. */
+export function needsUserNamespace(words: readonly string[]): boolean {
+  return process.getuid!() !== 0 && COMMANDS.has(words[0]) && !words.includes('--help');
+}
+
+/** Whether this process is root because needsUserNamespace said so. */
+export function isInUserNamespace(): boolean {
+  return process.env[MARK] !== undefined && !hasTrustedAttributes();
+}
+
+function hasRanges(file: string): boolean {
+  const { username, uid } = userInfo();
+  try {
+    const lines = readFileSync(file, 'utf8').split('\n');
+    return lines.some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw failure;
+  }
+}
+
+/** The server of a container that runs: all of them are in the user's namespace. */
+function runningServer(root: string): number | undefined {
+  let ids: string[];
+  try {
+    ids = readdirSync(join(root, 'containers'));
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw failure;
+  }
+  for (const id of ids) {
+    try {
+      const state = JSON.parse(readFileSync(join(root, 'containers', id, 'state.json'), 'utf8'));
+      const { serverPid } = state as { serverPid: number };
+      if (serverPid > 0 && isAlive(serverPid)) return serverPid;
+    } catch (failure) {
+      // One that is just being removed, or was damaged: that is for the command to say.
+      if (!(failure instanceof SyntaxError) && (failure as NodeJS.ErrnoException).code !== 'ENOENT')
+        throw failure;
+    }
+  }
+  return undefined;
+}
+
+/** The store that a command line names. */
+function rootOf(words: readonly string[]): string {
+  const at = words.findIndex((word) => word === '--root' || word.startsWith('--root='));
+  if (at < 0) return defaultRoot();
+  return words[at].startsWith('--root=')
+    ? words[at].slice('--root='.length)
+    : (words[at + 1] ?? defaultRoot());
+}
+
+/** Runs the same command line again in the user's namespace; comes back only by throwing an OverlayError. */
+export function enterUserNamespace(words: readonly string[]): never {
+  const server = runningServer(rootOf(words));
+  const ranges = hasRanges('/etc/subuid') && hasRanges('/etc/subgid') ? ['--map-auto'] : [];
+  const own = ['unshare', '--mount', '--propagation', 'slave'];
+  const args =
+    server === undefined
+      ? [...own, '--user', '--map-root-user', ...ranges]
+      : ['nsenter', `--user=/proc/${server}/ns/user`, ...own];
+  const env = {
+    ...process.env,
+    [MARK]: '1',
+    // What root has elsewhere is the user's here.
+    TSOVERLAY_ROOT: defaultRoot(),
+    TSOVERLAY_RUNTIME_DIR: prepareRuntimeDirectory(),
+  };
+  const command = [...args, '--', process.execPath, ...process.execArgv, process.argv[1], ...words];
+  closeOthersOnExec();
+  resetSignals();
+  const status = becomeProgram('/usr/bin/env', ['env', ...command], toStrings(env));
+  throw new OverlayError({
+    operation: 'make a user namespace',
+    path: args[0],
+    errno: status,
+    remedy: 'install util-linux',
+  });
+}
+
+function toStrings(env: NodeJS.ProcessEnv): string[] {
+  return Object.entries(env).map(([key, value]) => `${key}=${value ?? ''}`);
+}
