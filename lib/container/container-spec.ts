@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { OverlayError, UsageError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
 import { openUnion } from '../overlay/open.js';
-import { CAPABILITY_NAMES } from '../sys/credentials.js';
+import { availableCapabilities, CAPABILITY_NAMES } from '../sys/credentials.js';
 import { type Account, findAccount } from './accounts.js';
 import type { ContainerConfig, MountRequest } from './config.js';
 import { hostnameOf } from './container-files.js';
@@ -38,10 +38,10 @@ export function capabilitiesFor({
   capDrop,
   privileged,
 }: Pick<ContainerConfig['options'], 'capAdd' | 'capDrop' | 'privileged'>): string[] {
-  if (privileged) return [...CAPABILITY_NAMES];
+  if (privileged) return availableCapabilities();
   const isAll = (name: string): boolean => name.toUpperCase() === 'ALL';
   const dropped = capDrop.filter((name) => !isAll(name)).map(capabilityName);
-  const start = capAdd.some(isAll) ? CAPABILITY_NAMES : capDrop.some(isAll) ? [] : CAPABILITIES;
+  const start = capAdd.some(isAll) ? availableCapabilities() : capDrop.some(isAll) ? [] : CAPABILITIES;
   const added = capAdd.filter((name) => !isAll(name)).map(capabilityName);
   return [...new Set([...start, ...added])].filter((name) => !dropped.includes(name));
 }

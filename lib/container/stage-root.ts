@@ -19,6 +19,7 @@ import {
   O_EXCL,
   O_PATH,
   O_RDONLY,
+  openBeneath,
   openInRoot,
   openPath,
 } from '../sys/files.js';
@@ -109,6 +110,7 @@ export class StageRoot {
       this.bind(source, destination, flags);
       return;
     }
+    if (type === 'proc' || type === 'sysfs') this.#refuseLinks(destination);
     using place = this.#place(destination, true);
     // Devices in /dev are bound from the host one by one, so none that is made there needs to work.
     const extra = destination === '/dev' ? MS_NODEV : 0;
@@ -117,6 +119,20 @@ export class StageRoot {
       path: destination,
     });
     for (const change of propagation) this.#change(destination, change);
+  }
+
+  /** What is masked and read-only in them is so by its path (runc's checkProcMount). */
+  #refuseLinks(path: string): void {
+    const found = openBeneath(this.fd.number, fromText(path.slice(1)), O_PATH);
+    if (found >= 0) close(found);
+    if (found >= 0 || found === -ENOENT) return;
+    throw new OverlayError({
+      operation: 'mount at',
+      path,
+      errno: found,
+      reason: 'the image has a symlink there',
+      remedy: 'use an image that has a directory',
+    });
   }
 
   /** Shows a file or directory of the host. */

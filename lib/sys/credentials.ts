@@ -20,6 +20,13 @@ const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_RAISE = 2;
 const VERSION_3 = 0x20080522;
 
+/** Those that this process can give to others at all (capabilities(7), bounding set). */
+export function availableCapabilities(): string[] {
+  const line = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))!;
+  const mask = BigInt(`0x${line[1]}`);
+  return CAPABILITY_NAMES.filter((_, number) => ((mask >> BigInt(number)) & 1n) === 1n);
+}
+
 /** Bits of capabilities, as capset(2) takes them. */
 export function capabilityMask(names: readonly string[]): bigint {
   return names.reduce((mask, name) => mask | (1n << BigInt(CAPABILITY_NAMES.indexOf(name))), 0n);

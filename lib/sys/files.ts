@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Descriptors and what is done with an open file. All answer a value >= 0 or a negated errno. */
 import type { ByteString } from '../base/bytes.js';
-import { EINTR } from '../base/errno.js';
+import { EAGAIN, EINTR } from '../base/errno.js';
 import { type Pointer, raw, result } from './libc.js';
 import { ownedArgument, pathArgument } from './names.js';
 
@@ -29,6 +29,8 @@ const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
 const RESOLVE_IN_ROOT = 0x10;
+/** A `..` is looked up again where anything was mounted or moved meanwhile, anywhere (openat2(2), EAGAIN). */
+const RESOLVE_TRIES = 1000;
 const SYS_OPENAT2 = 437;
 const SIZEOF_OPEN_HOW = 24;
 
@@ -60,7 +62,12 @@ function openResolved(dir: number, path: ByteString, flags: number, mode: number
   how.writeUInt32LE(flags | O_CLOEXEC, 0);
   how.writeUInt32LE(mode, 8);
   how.writeUInt32LE(resolve, 16);
-  return result(raw.syscall4(SYS_OPENAT2, dir, ownedArgument(path), how, SIZEOF_OPEN_HOW));
+  const name = ownedArgument(path);
+  let status = -EAGAIN;
+  for (let tries = 0; status === -EAGAIN && tries < RESOLVE_TRIES; tries++) {
+    status = result(raw.syscall4(SYS_OPENAT2, dir, name, how, SIZEOF_OPEN_HOW));
+  }
+  return status;
 }
 
 /** Opens again what an O_PATH descriptor stands for, in a mode that can read or write. */
