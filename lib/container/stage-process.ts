@@ -54,6 +54,8 @@ export class Stage {
   private readonly hello: Promise<StageHello | undefined>;
   private channel: Duplex | undefined;
   private terminal: number | undefined;
+  private connecting: Promise<void> | undefined;
+  private failure: unknown;
   readonly exited: Promise<ExitCode>;
 
   /** In a new pid namespace, or in that of a process. */
@@ -103,9 +105,12 @@ export class Stage {
       const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
       this.channel = new Socket({ fd });
       this.channel.write(`${JSON.stringify(plan)}\n`);
-      for await (const word of words(this.channel)) await this.#answer(word, pid, isolated);
+      for await (const word of words(this.channel)) this.#answer(word, pid, isolated);
+      await this.connecting;
+      if (this.failure !== undefined) throw this.failure;
       return this.#running(pid);
     } catch (failure) {
+      await this.connecting;
       this.discard();
       throw failure;
     }
@@ -120,7 +125,7 @@ export class Stage {
     return { pid, exited, streams: { terminal } };
   }
 
-  async #answer(word: StageWord, pid: number, isolated?: (pid: number) => Promise<void>): Promise<void> {
+  #answer(word: StageWord, pid: number, isolated?: (pid: number) => Promise<void>): void {
     switch (word.kind) {
       case 'failed':
         throw new ContainerFailure(word.story, word.code);
@@ -129,9 +134,19 @@ export class Stage {
         this.terminal = check(receiveDescriptor(this.handover), { operation: 'receive the terminal' });
         break;
       case 'isolated':
-        await isolated?.(pid);
-        this.channel!.write('go on\n');
+        this.connecting = this.#connect(pid, isolated);
         break;
+    }
+  }
+
+  /** Beside what the stage does meanwhile: its own failure is heard first. */
+  async #connect(pid: number, isolated?: (pid: number) => Promise<void>): Promise<void> {
+    try {
+      await isolated?.(pid);
+      this.channel!.write('go on\n');
+    } catch (failure) {
+      this.failure = failure;
+      this.child.kill('SIGKILL');
     }
   }
 
