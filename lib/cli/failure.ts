@@ -6,6 +6,7 @@ import { CODE_FAILED, ContainerFailure } from '../container/failure.js';
 
 /** Prints it and answers the exit code; `runsProgram`: that of a program comes from the same command. */
 export function reportFailure(failure: unknown, debug: boolean, runsProgram = false): number {
+  if (isSuppressed(failure)) return reportFailure(failure.suppressed, debug, runsProgram);
   const error = failure instanceof Error ? failure : new Error(String(failure));
   process.stderr.write(`tsoverlay: ${error.message.replaceAll('\n', ' ')}\n`);
   if (debug) process.stderr.write(`${error.stack}\n${describeCause(error.cause)}`);
@@ -14,6 +15,11 @@ export function reportFailure(failure: unknown, debug: boolean, runsProgram = fa
   }
   if (runsProgram) return failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED;
   return failure instanceof UsageError ? 2 : 1;
+}
+
+/** What undoing a change added to its failure is the failure's consequence (`using`, SuppressedError). */
+function isSuppressed(failure: unknown): failure is { suppressed: unknown } {
+  return failure instanceof Error && failure.name === 'SuppressedError' && 'suppressed' in failure;
 }
 
 function describeCause(cause: unknown): string {

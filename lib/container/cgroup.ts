@@ -129,6 +129,7 @@ export class Cgroup {
 
   /** Ends all that runs in them, frozen or not. */
   kill(): void {
+    if (!this.exists) return;
     if (isVersion2()) writeFileSync(join(this.#directory('memory'), 'cgroup.kill'), '1');
     else for (const pid of this.processes()) sendSignal(pid, constants.signals.SIGKILL);
     const state = join(this.#directory('freezer'), 'freezer.state');

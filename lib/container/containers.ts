@@ -56,6 +56,16 @@ export class Container {
     return this.#read('container.json') as ContainerConfig;
   }
 
+  /** Undefined where it is damaged, or the container is gone. */
+  tryReadConfig(): ContainerConfig | undefined {
+    try {
+      return this.readConfig();
+    } catch (failure) {
+      if (failure instanceof OverlayError) return undefined;
+      throw failure;
+    }
+  }
+
   writeConfig(config: ContainerConfig): void {
     writeFileWhole(this.store, join(this.directory, 'container.json'), encode(config));
   }
@@ -121,7 +131,15 @@ interface Known {
   config: ContainerConfig;
 }
 
-/** Those whose configuration can be read; one that is being removed is not listed. */
+/** Those whose configuration can be read. */
+export function readWholeContainers(store: Store): Known[] {
+  return listContainers(store).flatMap((container) => {
+    const config = container.tryReadConfig();
+    return config === undefined ? [] : [{ container, config }];
+  });
+}
+
+/** All of them; one that is being removed is not listed. Throws an OverlayError for one that is damaged. */
 export function readContainers(store: Store): Known[] {
   return listContainers(store).flatMap((container) => {
     try {
@@ -135,12 +153,11 @@ export function readContainers(store: Store): Known[] {
 
 /** Finds a container by name, by id or the beginning of one; undefined where there is none. */
 export function lookUpContainer(store: Store, text: string): Container | undefined {
-  const known = readContainers(store);
-  const named = known.find(({ config }) => config.name === text || config.id === text);
+  const named = readWholeContainers(store).find(({ config }) => config.name === text);
   if (named !== undefined) return named.container;
   if (!/^[0-9a-f]+$/.test(text)) return undefined;
-  const matches = known.filter(({ config }) => config.id.startsWith(text));
-  if (matches.length <= 1) return matches[0]?.container;
+  const matches = listContainers(store).filter(({ id }) => id.startsWith(text));
+  if (matches.length <= 1) return matches[0];
   throw new OverlayError({
     operation: 'find container',
     path: text,
@@ -156,7 +173,7 @@ export function findContainer(store: Store, text: string): Container {
 }
 
 function unknownContainer(store: Store, text: string): OverlayError {
-  const names = readContainers(store).map(({ config }) => config.name);
+  const names = readWholeContainers(store).map(({ config }) => config.name);
   const near = names.length === 0 ? undefined : nearestName(text, names);
   return new OverlayError({
     operation: 'find container',
@@ -174,7 +191,7 @@ function checkName(store: Store, name: string): void {
       'a name has letters, digits, _, . and -, and begins with a letter or a digit',
     );
   }
-  const owner = readContainers(store).find(({ config }) => config.name === name);
+  const owner = readWholeContainers(store).find(({ config }) => config.name === name);
   if (owner === undefined) return;
   throw new OverlayError({
     operation: 'name container',
@@ -202,7 +219,8 @@ export async function createContainer(
     const storage = await storageDriver(wanted.options.storage);
     await storage.create({ store, directory: temporary, image: wanted.image });
     using _names = await StoreLock.take(store.root, 'containers');
-    const name = wanted.name ?? randomName(new Set(readContainers(store).map(({ config }) => config.name)));
+    const name =
+      wanted.name ?? randomName(new Set(readWholeContainers(store).map(({ config }) => config.name)));
     checkName(store, name);
     const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
     writeFileSync(join(temporary, 'container.json'), encode(config));

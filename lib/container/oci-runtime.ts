@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { check, OverlayError } from '../base/errors.js';
@@ -128,6 +128,7 @@ export class OciRuntime implements Runtime {
         if (!/does not exist|No such file/.test((failure as Error).message)) throw failure;
       },
     );
+    removeEmptyDirectory(join(runtimeDirectory(), this.name));
   }
 
   /** Lets the runtime start a program, and takes it in. */
@@ -188,6 +189,16 @@ export class OciRuntime implements Runtime {
       remedy: `install ${this.name}, or leave out --runtime`,
       cause,
     });
+  }
+}
+
+/** The runtime makes it again when it is asked for the next container. */
+function removeEmptyDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw failure;
   }
 }
 

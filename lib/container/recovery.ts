@@ -4,14 +4,17 @@
  * has ended, as the kernel kills its first process with the server. Whoever finds
  * that out first takes away what the server could not.
  */
+import { rmSync } from 'node:fs';
 import { fromText } from '../base/bytes.js';
 import { EINVAL, ENOENT } from '../base/errno.js';
 import { check } from '../base/errors.js';
+import { sweepServerFiles } from '../mount/registry.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../sys/mounts.js';
 import { release } from './bridge.js';
 import { Cgroup } from './cgroup.js';
 import type { ContainerState } from './config.js';
 import type { Container } from './containers.js';
+import { socketPath } from './protocol.js';
 import { runtimeFor } from './runtime.js';
 
 /** What a program that the kernel killed ends with. */
@@ -19,8 +22,12 @@ const CODE_KILLED = 137;
 
 /** Takes away what a container has outside its directory. The caller has its lock, and its server is gone. */
 export async function cleanUp(container: Container): Promise<void> {
-  // What an OCI runtime started is not tied to the server.
-  await (await runtimeFor(container.readConfig().options.runtime, container)).forget();
+  const cgroup = new Cgroup(container.id);
+  cgroup.kill();
+  // What an OCI runtime started is not tied to the server, and it keeps something of it.
+  const runtime = container.tryReadConfig()?.options.runtime;
+  if (runtime !== undefined) await (await runtimeFor(runtime, container)).forget();
+  await cgroup.remove();
   const rootfs = fromText(container.path('rootfs'));
   for (const { target } of listMounts()) {
     if (target !== rootfs) continue;
@@ -29,12 +36,9 @@ export async function cleanUp(container: Container): Promise<void> {
     if (status !== -EINVAL && status !== -ENOENT)
       check(status, { operation: 'unmount', path: container.path('rootfs') });
   }
-  const cgroup = new Cgroup(container.id);
-  if (cgroup.exists) {
-    cgroup.kill();
-    await cgroup.remove();
-  }
   await release(container.store, container.id);
+  rmSync(socketPath(container.id), { force: true });
+  sweepServerFiles();
 }
 
 /** Whether a server has, or had, something to do with it. */

@@ -2,32 +2,20 @@
 /** Taking a container away. */
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { OverlayError } from '../base/errors.js';
 import { listImages } from '../image/images.js';
 import { Staging } from '../image/staging.js';
-import type { ContainerConfig } from './config.js';
 import type { Container } from './containers.js';
 import { collectUnused } from './layers-in-use.js';
 import { storageDriver } from './storage/storage-driver.js';
 
-/** Undefined where it is damaged: then what can be removed without it is removed. */
-function readConfig(container: Container): ContainerConfig | undefined {
-  try {
-    return container.readConfig();
-  } catch (failure) {
-    if (failure instanceof OverlayError && container.exists) return undefined;
-    throw failure;
-  }
-}
-
 /**
  * Takes a container away with all its changes; with the last container of an image
  * that was removed, its layers go too. The caller has its lock, and nothing of it is
- * mounted.
+ * mounted. Of one that is damaged what can be removed without its configuration is.
  */
 export async function removeContainer(container: Container): Promise<void> {
   const { store } = container;
-  const config = readConfig(container);
+  const config = container.tryReadConfig();
   {
     using staging = Staging.make(store);
     const directory = join(staging.path, 'container');

@@ -5,7 +5,7 @@ import { createServer, type Server, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { Store } from '../image/store.js';
-import { prepareRuntimeDirectory, removeServerFiles } from '../mount/registry.js';
+import { prepareRuntimeDirectory, removeServerFiles, sweepServerFiles } from '../mount/registry.js';
 import { ClientSession, failureMessage } from './client-session.js';
 import { Container } from './containers.js';
 import { FrameChannel } from './frames.js';
@@ -29,7 +29,8 @@ export async function serveContainer(stage: Stage): Promise<void> {
   const request = await firstMessage(channel);
   if (request === undefined) {
     stage.discard();
-    return;
+    removeServerFiles(process.pid);
+    process.exit();
   }
   try {
     await run(request, stage, channel);
@@ -40,6 +41,7 @@ export async function serveContainer(stage: Stage): Promise<void> {
     process.exitCode = 1;
   }
   removeServerFiles(process.pid);
+  sweepServerFiles();
   // Threads and sockets of clients that hang on are nobody's business any more.
   process.exit();
 }

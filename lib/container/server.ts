@@ -122,11 +122,11 @@ export class ContainerServer {
   }
 
   async #prepare(): Promise<void> {
-    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, this.prepared);
-    this.#resources.push(() => this.#runtime!.forget());
     this.#log = new LogWriter(this.container.path('log'));
     this.#resources.push(() => this.#log!.close());
     this.#makeCgroup();
+    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, this.prepared);
+    this.#resources.push(() => this.#runtime!.forget());
     // The mount takes as long as the network: side by side.
     const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;

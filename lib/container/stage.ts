@@ -48,7 +48,7 @@ const channel = makeChannel();
 
 function makeChannel(): number {
   const story = { operation: 'speak to the server' };
-  const pair = socketPair(true);
+  const pair = socketPair();
   if (typeof pair === 'number') throw new OverlayError({ ...story, errno: pair });
   const [own, theirs] = pair;
   check(sendDescriptor(STAGE_HANDOVER, theirs), story);

@@ -160,6 +160,30 @@ function parseRecord(path: string): MountRecordFile | undefined {
   }
 }
 
+/** Removes what servers have left that were killed before anybody knew of them. */
+export function sweepServerFiles(): void {
+  for (const name of listRuntimeDirectory()) {
+    const [, starting, pid] = /^(starting-)?(\d+)\.(?:json|sock|log)$/.exec(name) ?? [];
+    if (pid === undefined || hasProcess(pid)) continue;
+    if (starting === undefined) removeServerFiles(Number(pid));
+    else rmSync(join(runtimeDirectory(), name), { force: true });
+  }
+}
+
+/** One that has ended and was not waited for yet is none. */
+function hasProcess(pid: string): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch (failure) {
+    if (
+      (failure as NodeJS.ErrnoException).code === 'ENOENT' ||
+      (failure as NodeJS.ErrnoException).code === 'ESRCH'
+    )
+      return false;
+    throw failure;
+  }
+}
+
 /** Whether the process is a server of ours, not another that was given its number. */
 export function isAlive(pid: number): boolean {
   try {

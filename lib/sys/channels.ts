@@ -17,10 +17,10 @@ const SIZEOF_CMSG = 24;
 /** Of a cmsghdr with one descriptor, without the padding. */
 const CMSG_LENGTH = 20;
 
-/** Two connected sockets, which programs started meanwhile inherit unless they are `closing`; or a negated errno. */
-export function socketPair(closing = false): [number, number] | number {
+/** Two connected sockets, neither of which programs inherit unless it is passed to them; or a negated errno. */
+export function socketPair(): [number, number] | number {
   const pair = Buffer.alloc(8);
-  const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM | (closing ? SOCK_CLOEXEC : 0), 0, pair));
+  const status = result(raw.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
   return status < 0 ? status : [pair.readInt32LE(0), pair.readInt32LE(4)];
 }
 

@@ -46,3 +46,27 @@ export function startSession(): number {
 export function takeTerminal(slave: number): number {
   return result(raw.ioctlFd(slave, TIOCSCTTY, 0));
 }
+
+/** More than any struct termios has. */
+const SIZEOF_TERMIOS = 128;
+const TCSADRAIN = 1;
+
+/**
+ * Lets every byte pass as it is, in both directions (termios(3), cfmakeraw; the raw mode of
+ * Node changes line ends on their way out). Answers what the terminal was like before, or
+ * a negated errno.
+ */
+export function makeRaw(fd: number): Buffer | number {
+  const before = Buffer.alloc(SIZEOF_TERMIOS);
+  const status = result(raw.tcgetattr(fd, before));
+  if (status < 0) return status;
+  const now = Buffer.from(before);
+  raw.cfmakeraw(now);
+  const set = result(raw.tcsetattr(fd, TCSADRAIN, now));
+  return set < 0 ? set : before;
+}
+
+/** Makes a terminal again what it was before. */
+export function restoreTerminal(fd: number, before: Buffer): number {
+  return result(raw.tcsetattr(fd, TCSADRAIN, before));
+}

@@ -17,9 +17,12 @@ export function containerNamed(root: string | undefined, name: string): Containe
   return name.includes('/') ? undefined : lookUpContainer(Store.open(root), name);
 }
 
+/** Places for what every container is given, made where an image lacks them. */
+const PLACES = new Set(['/dev', '/proc', '/sys', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf']);
+
 export async function changesOf(container: Container): Promise<Change[]> {
   const { storage, place } = await storedContainer(container);
-  return storage.changes(place);
+  return storage.changes(place).filter(({ kind, path }) => kind !== 'A' || !PLACES.has(path));
 }
 
 /** The merged view as an archive. */

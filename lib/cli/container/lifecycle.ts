@@ -91,7 +91,8 @@ export async function rename({ root, source, name }: RenameArguments): Promise<v
 
 export async function remove({ root, names, force }: RemoveArguments): Promise<void> {
   await forEachContainer(root, names, async (container, name) => {
-    const { status } = await readState(container);
+    // A damaged one is in no state; where it can be removed, it does not run.
+    const { status } = force ? { status: 'running' } : await readState(container);
     if (status === 'running' || status === 'paused') {
       if (!force) {
         throw new OverlayError({

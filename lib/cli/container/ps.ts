@@ -2,7 +2,7 @@
 /** `tsoverlay ps` and `tsoverlay port`, as Docker's users know them. */
 import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerConfig, ContainerState, PortMapping } from '../../container/config.js';
-import { type Container, findContainer, readContainers } from '../../container/containers.js';
+import { type Container, findContainer, listContainers } from '../../container/containers.js';
 import { formatPort } from '../../container/ports.js';
 import { readState } from '../../container/recovery.js';
 import { commandLine } from '../../container/runtime-spec.js';
@@ -123,14 +123,27 @@ function passes(listed: Listed, filters: Filters, test: Record<string, Test>): b
   });
 }
 
+/** One that is damaged is named, and does not keep the others from being listed. */
+async function listAll(store: Store): Promise<Listed[]> {
+  const listed: Listed[] = [];
+  for (const container of listContainers(store)) {
+    try {
+      listed.push({ container, config: container.readConfig(), state: await readState(container) });
+    } catch (failure) {
+      if (!(failure instanceof OverlayError)) throw failure;
+      // It was removed meanwhile.
+      if (!container.exists) continue;
+      process.stderr.write(`tsoverlay: ${failure.message}\n`);
+      process.exitCode = 1;
+    }
+  }
+  return listed;
+}
+
 export async function ps(args: PsArguments): Promise<void> {
   const store = Store.open(args.root);
   const filters = parseFilters(args.filter, FILTERS);
-  const known = readContainers(store);
-  const listed: Listed[] = [];
-  for (const { container, config } of known) {
-    listed.push({ container, config, state: await readState(container) });
-  }
+  const listed = await listAll(store);
   const test = tests((name) => findContainer(store, name).readConfig().created);
   const last = args.latest ? 1 : args.last;
   if (last !== undefined && !(last > 0)) throw new UsageError('--last must be a number above 0');

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/client.js';
 import type { Container } from '../../container/containers.js';
-import { settleState } from '../../container/recovery.js';
+import { cleanUp } from '../../container/recovery.js';
 import { removeContainer } from '../../container/removal.js';
 
 const LOCK_TRIES = 500;
@@ -15,7 +15,7 @@ export async function discard(container: Container): Promise<void> {
   for (let tries = 0; ; tries++) {
     using lock = container.tryLock();
     if (lock !== undefined) {
-      await settleState(container);
+      await cleanUp(container);
       await removeContainer(container);
       return;
     }

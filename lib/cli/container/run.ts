@@ -8,7 +8,7 @@ import {
   type Container,
   createContainer,
   findContainer,
-  readContainers,
+  readWholeContainers,
 } from '../../container/containers.js';
 import type { StreamName } from '../../container/frames.js';
 import { checkPorts, portsClash } from '../../container/ports.js';
@@ -70,7 +70,7 @@ function hasImage(store: Store, name: string): boolean {
 /** The running containers and their published ports. */
 async function publishing(store: Store): Promise<{ name: string; ports: PortMapping[] }[]> {
   const found: { name: string; ports: PortMapping[] }[] = [];
-  for (const { container, config } of readContainers(store)) {
+  for (const { container, config } of readWholeContainers(store)) {
     const { status, ports } = await readState(container);
     if (status === 'running' || status === 'paused') found.push({ name: config.name, ports });
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** A person's terminal and pipes, joined to a program in a container. */
-import { UsageError } from '../../base/errors.js';
+import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerClient } from '../../container/client.js';
 import type { StreamName } from '../../container/frames.js';
-import type { TerminalSize } from '../../sys/terminals.js';
+import { makeRaw, restoreTerminal, type TerminalSize } from '../../sys/terminals.js';
 
 /** As Docker has it: ^P ^Q. */
 export const DETACH_KEYS = 'ctrl-p,ctrl-q';
@@ -83,8 +83,10 @@ class JoinScope implements Disposable {
     const { stdin } = process;
     const raw = this.joining.terminal && stdin.isTTY;
     if (raw) {
-      stdin.setRawMode(true);
-      this.#undo.push(() => stdin.setRawMode(false));
+      const before = makeRaw(stdin.fd);
+      if (typeof before === 'number')
+        throw new OverlayError({ operation: 'set up the terminal', errno: before });
+      this.#undo.push(() => restoreTerminal(stdin.fd, before));
     }
     this.#on(stdin, 'data', (bytes: Buffer) => {
       const sent = raw ? this.#withoutDetachKeys(bytes) : bytes;

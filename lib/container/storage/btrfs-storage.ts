@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Snapshots (btrfs-subvolume(8)). The tree of an image is made once, as a read-only
+ * Snapshots (btrfs-subvolume(8)). The tree of an image is made once, as a
  * subvolume in the store's `btrfs` directory under the chain ID of its layers, and
  * each container gets a snapshot of it. A tree that no container and no image has
  * any more goes with the layers that nothing uses (sweepImageTrees).
@@ -49,7 +49,6 @@ async function imageTree(place: ContainerPlace): Promise<string> {
   const fresh = join(staging.path, 'tree');
   await subvolume('create', fresh);
   fillTree(place, fresh);
-  await runTool('btrfs', ['property', 'set', fresh, 'ro', 'true']);
   renameSync(fresh, tree);
   return tree;
 }

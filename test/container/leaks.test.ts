@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/** What is there after many runs that went well and many that did not is what was there before. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { boxCli, census, leftSince, PROGRAM } from '../support/containers.js';
+import { run, scratch, shell } from '../support/ground.js';
+import type { Cli } from '../support/images.js';
+
+const RUNS = Number(process.env.CONTAINER_RUNS ?? 200);
+const AT_ONCE = 4;
+const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
+
+/** mulberry32 */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let value = Math.imul(state ^ (state >>> 15), state | 1);
+    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
+    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Runs that end in every way, and the exit code that each must have. */
+const KINDS: [args: string[], status: number | null][] = [
+  [['box', 'true'], 0],
+  [['--network', 'none', 'box', 'sh', '-c', 'echo x > /x; exit 3'], 3],
+  [['--init', 'box', 'sh', '-c', 'sleep 100 & exit 0'], 0],
+  [['box', 'nosuch'], 127],
+  [['-w', '/etc/passwd', 'box', 'true'], 125],
+  [['-v', '/no/such/place:/x', 'box', 'true'], 125],
+  [['-p', '127.0.0.1:1:1', '-p', '127.0.0.1:1:2', 'box', 'true'], 125],
+  [['-u', 'nobody-here', 'box', 'true'], 125],
+  [['--storage-driver', 'vfs', '--network', 'host', 'box', 'sh', '-c', 'rm -rf /bin/vi'], 0],
+  [['--storage-driver', 'overlay', '--network', 'none', 'box', 'touch', '/y'], 0],
+  [['--runtime', 'runc', '--network', 'none', 'box', 'sh', '-c', 'exit 9'], 9],
+  [['--runtime', 'runc', 'box', 'nosuch'], 127],
+];
+
+/** Starts a run, and ends the command by a signal after a while. */
+async function interrupted(cli: Cli, afterMs: number): Promise<void> {
+  const child = spawn(
+    PROGRAM,
+    ['run', '--rm', 'box', 'sh', '-c', 'trap "exit 1" TERM; while :; do sleep 0.05; done'],
+    {
+      env: { ...process.env, ...cli.environment },
+      stdio: 'ignore',
+    },
+  );
+  const exited = new Promise((resolve) => child.on('exit', resolve));
+  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  child.kill('SIGTERM');
+  await exited;
+}
+
+t.test(
+  `${RUNS} runs leave nothing: no mount, namespace, device, process, group or file`,
+  { timeout: 900_000 },
+  async (t) => {
+    t.comment(`seed ${SEED}`);
+    const cli = await boxCli(t);
+    const next = random(SEED);
+    const before = census(cli);
+    let left = RUNS;
+    const worker = async (): Promise<void> => {
+      while (left-- > 0) {
+        if (next() < 0.1) {
+          await interrupted(cli, next() * 1000);
+          continue;
+        }
+        const [args, status] = KINDS[Math.floor(next() * KINDS.length)];
+        const outcome = await cli.run('run', '--rm', ...args);
+        t.equal(outcome.status, status, `${args.join(' ')}: ${outcome.stderr}`);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    // One that was told to end before it knew its container left it to itself.
+    const ids = (await cli.ok('ps', '-aq')).split('\n').filter(Boolean);
+    if (ids.length > 0) await cli.ok('rm', '-f', ...ids);
+    t.strictSame(await leftSince(before, cli), []);
+  },
+);
+
+t.test(
+  'servers killed at any moment of a start: the container is there whole or not at all, and nothing else',
+  async (t) => {
+    const cli = await boxCli(t);
+    const next = random(SEED);
+    const before = census(cli);
+    for (let round = 0; round < 12; round++) {
+      const name = `c${round}`;
+      const starting = cli.run('run', '-d', '--name', name, 'box', 'sleep', '1000');
+      await new Promise((resolve) => setTimeout(resolve, 100 + next() * 500));
+      shell(
+        "for p in $(pgrep -f 'container/server-main.js|tsoverlay: '); do grep -qz TSOVERLAY_ROOT=$0 /proc/$p/environ && kill -9 $p; done; true".replace(
+          '$0',
+          cli.root,
+        ),
+      );
+      const { status, stderr } = await starting;
+      if (status !== 0) t.match(stderr, /^tsoverlay: .+\n$/, 'one line says what happened');
+      t.match(
+        await cli.ok('ps', '-a', '--format', '{{.Names}} {{.State}}'),
+        status === 0 ? /c\d+ (running|exited)/ : /^$|c\d+ (created|exited)/,
+      );
+      for (const id of (await cli.ok('ps', '-aq')).split('\n').filter(Boolean)) await cli.ok('rm', '-f', id);
+    }
+    t.strictSame(await leftSince(before, cli), []);
+  },
+);
+
+t.test('a full disk is said, the container ends, and it goes on when there is room', async (t) => {
+  const base = scratch(t);
+  shell(`mkdir small; mount -t tmpfs -o size=24m tsoverlay-test small`, base);
+  t.teardown(() => run('umount', '-l', join(base, 'small')));
+  const cli = await boxCli(t, join(base, 'small'));
+  const script = 'dd if=/dev/zero of=/big bs=100000 count=1000; echo wrote $?; echo still alive';
+  const full = await cli.run('run', '--name', 'full', 'box', 'sh', '-c', script);
+  t.match(full, { status: 0, stderr: /No space left on device/, stdout: /wrote 1\nstill alive\n/ });
+  t.match(await cli.run('create', 'box', 'true'), {
+    status: 125,
+    stderr: /no space is left on the device; free some/,
+  });
+  await cli.ok('rm', 'full');
+  t.equal(await cli.ok('run', '--rm', 'box', 'echo', 'again'), 'again\n');
+});

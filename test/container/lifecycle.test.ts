@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+/** The life of a container: states, signals, logs, restarts, and what is true after a crash. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { boxCli, census, leftSince } from '../support/containers.js';
+import { ended, until } from '../support/ground.js';
+import type { Cli } from '../support/images.js';
+
+const COUNT =
+  'i=0; trap "echo bye; exit 3" TERM; while :; do i=$((i+1)); echo line $i; echo err $i >&2; sleep 0.05; done';
+
+async function state(
+  cli: Cli,
+  name: string,
+): Promise<{ Status: string; ExitCode: number; Pid: number; Error: string }> {
+  return JSON.parse(await cli.ok('inspect', '-f', '{{json .State}}', name));
+}
+
+async function serverOf(cli: Cli, name: string): Promise<number> {
+  const id = (await cli.ok('inspect', '-f', '{{.Id}}', name)).trim();
+  return JSON.parse(readFileSync(join(cli.root, 'containers', id, 'state.json'), 'utf8')).serverPid;
+}
+
+t.test(
+  'created, running, paused, running, exited, running again with what was written, removed',
+  async (t) => {
+    const cli = await boxCli(t);
+    const before = census(cli);
+    const id = (
+      await cli.ok(
+        'create',
+        '--name',
+        'one',
+        '-l',
+        'k=v',
+        'box',
+        'sh',
+        '-c',
+        `echo start >> /kept; cat /kept; ${COUNT}`,
+      )
+    ).trim();
+    t.match(id, /^[0-9a-f]{64}$/);
+    t.match(await state(cli, 'one'), { Status: 'created', Pid: 0 });
+    t.match(await cli.run('rm', '-f', 'onne'), {
+      status: 1,
+      stderr: /find container onne: there is no such container; did you mean one\?/,
+    });
+    t.equal(await cli.ok('start', 'one'), 'one\n');
+    t.match(await state(cli, 'one'), { Status: 'running' });
+    t.match(await cli.ok('ps'), /one$/m);
+    t.match(
+      await cli.ok('ps', '--format', '{{.Names}} {{.State}} {{.Labels}}', '-f', 'label=k'),
+      'one running k=v',
+    );
+    t.equal(await cli.ok('ps', '-q', '-f', 'status=exited'), '');
+    await cli.ok('pause', 'one');
+    const stopped = (await cli.ok('logs', 'one')).length;
+    t.match(await cli.ok('ps'), /\(Paused\)/);
+    t.match(await cli.run('exec', 'one', 'true'), { status: 125, stderr: /it is paused; let it go on with/ });
+    t.equal((await cli.ok('logs', 'one')).length, stopped, 'nothing is written while it is paused');
+    await cli.ok('unpause', 'one');
+    await until(
+      () => readFileSync(join(cli.root, 'containers', id, 'log')).length > stopped,
+      'more to be written',
+    );
+    t.equal(await cli.ok('stop', 'one'), 'one\n');
+    t.match(await state(cli, 'one'), { Status: 'exited', ExitCode: 3, Pid: 0 });
+    t.equal(await cli.ok('wait', 'one'), '3\n');
+    const first = await cli.run('logs', 'one');
+    t.match(first.stdout, /^start\nline 1\nline 2\n[\s\S]*\nbye\n$/);
+    t.match(first.stderr, /^err 1\nerr 2\n/);
+    t.equal((await cli.run('logs', '--tail', '1', 'one')).stdout, 'bye\n');
+    t.match((await cli.run('logs', '-t', '--tail', '1', 'one')).stdout, /^\d{4}-\d\d-\d\dT[\d:.]+Z bye\n$/);
+    await cli.ok('start', 'one');
+    await cli.ok('kill', '-s', 'TERM', 'one');
+    t.equal(await cli.ok('wait', 'one'), '3\n');
+    t.match(
+      (await cli.run('logs', 'one')).stdout,
+      /bye\nstart\nstart\nline 1\n/,
+      'the file and the log go on',
+    );
+    t.match(await cli.run('start', '-a', 'nothing'), { status: 1 });
+    await cli.ok('rename', 'one', 'uno');
+    t.match(await cli.ok('inspect', '-f', '{{.Name}} {{.RestartCount}}', 'uno'), '/uno 0');
+    await cli.ok('rm', 'uno');
+    t.strictSame(await leftSince(before, cli), []);
+  },
+);
+
+t.test('two containers of one image change the same file and see only their own', async (t) => {
+  const cli = await boxCli(t);
+  const script = 'echo $0 > /etc/shared; sleep 0.3; cat /etc/shared /etc/passwd | head -2; sleep 100';
+  await cli.ok('run', '-d', '--name', 'a', 'box', 'sh', '-c', script, 'mine-a');
+  await cli.ok('run', '-d', '--name', 'b', 'box', 'sh', '-c', script, 'mine-b');
+  for (const name of ['a', 'b']) {
+    await cli.ok('exec', name, 'sh', '-c', `echo more-${name} >> /etc/passwd`);
+    t.equal(await cli.ok('exec', name, 'cat', '/etc/shared'), `mine-${name}\n`);
+    t.match(await cli.ok('exec', name, 'cat', '/etc/passwd'), new RegExp(`more-${name}\n$`));
+  }
+  t.notMatch(await cli.ok('exec', 'a', 'cat', '/etc/passwd'), 'more-b');
+  t.notMatch(await cli.ok('run', '--rm', 'box', 'cat', '/etc/passwd'), 'more-');
+});
+
+t.test('stop waits, then kills; several at once, and mistakes among them', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '-d', '--name', 'deaf', 'box', 'sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done');
+  await cli.ok(
+    'run',
+    '-d',
+    '--name',
+    'quit',
+    '--stop-signal',
+    'QUIT',
+    'box',
+    'sh',
+    '-c',
+    'trap "exit 7" QUIT; while :; do sleep 0.1; done',
+  );
+  t.match(await cli.run('rm', 'deaf'), {
+    status: 1,
+    stderr: /it is running; stop it first with `tsoverlay stop deaf`, or give --force/,
+  });
+  const began = Date.now();
+  const stop = await cli.run('stop', '-t', '1', 'deaf', 'none', 'quit');
+  t.ok(Date.now() - began >= 1000);
+  t.match(stop, { status: 1, stdout: 'deaf\nquit\n', stderr: /none: there is no such container/ });
+  t.match(await state(cli, 'deaf'), { ExitCode: 137 });
+  t.match(await state(cli, 'quit'), { ExitCode: 7 });
+  t.equal((await cli.run('stop', 'quit')).status, 0, 'what is stopped already is stopped');
+  t.match(await cli.run('kill', 'quit'), { status: 1, stderr: /it is not running; start it with/ });
+  t.match(await cli.run('kill', '-s', 'NOSUCH', 'quit'), { status: 1, stderr: /there is no such signal/ });
+  t.match(await cli.run('pause', 'quit'), { status: 1, stderr: /it is not running/ });
+  t.match(await cli.ok('container', 'prune', '-f', '--filter', 'label=none'), 'Total reclaimed space: 0B');
+  t.match(await cli.ok('container', 'prune', '-f'), /^Deleted Containers:\n[0-9a-f]{64}\n[0-9a-f]{64}\n/);
+  t.equal(await cli.ok('ps', '-aq'), '');
+});
+
+t.test('restart policies: until it works, so many times, always but when it was stopped', async (t) => {
+  const cli = await boxCli(t);
+  const script = 'echo x >> /n; [ $(wc -l < /n) -ge 3 ]';
+  await cli.ok('run', '-d', '--name', 'third', '--restart', 'on-failure', 'box', 'sh', '-c', script);
+  t.equal(await cli.ok('wait', 'third'), '0\n');
+  t.equal((await cli.ok('inspect', '-f', '{{.RestartCount}}', 'third')).trim(), '2');
+  await cli.ok('run', '-d', '--name', 'twice', '--restart', 'on-failure:2', 'box', 'false');
+  t.equal(await cli.ok('wait', 'twice'), '1\n');
+  t.equal((await cli.ok('inspect', '-f', '{{.RestartCount}}', 'twice')).trim(), '2');
+  await cli.ok(
+    'run',
+    '-d',
+    '--name',
+    'always',
+    '--restart',
+    'always',
+    'box',
+    'sh',
+    '-c',
+    'echo again; sleep 0.1',
+  );
+  const id = (await cli.ok('inspect', '-f', '{{.Id}}', 'always')).trim();
+  const runs = (): number =>
+    readFileSync(join(cli.root, 'containers', id, 'log'), 'utf8').split('again').length - 1;
+  await until(() => runs() >= 3, 'three runs');
+  await cli.ok('stop', 'always');
+  const count = runs();
+  t.match(await state(cli, 'always'), { Status: 'exited' });
+  t.equal(runs(), count, 'a stopped one stays so');
+  await cli.ok('restart', 'always');
+  await until(() => runs() > count, 'another run');
+});
+
+t.test('a container whose server was killed has ended, is told so, and starts again', async (t) => {
+  const cli = await boxCli(t);
+  for (const runtime of ['builtin', 'runc']) {
+    const before = census(cli);
+    await cli.ok(
+      'run',
+      '-d',
+      '--name',
+      'lost',
+      '--runtime',
+      runtime,
+      '-p',
+      '0:80',
+      'box',
+      'sh',
+      '-c',
+      'echo run >> /kept; sleep 1000',
+    );
+    const { Pid } = await state(cli, 'lost');
+    const server = await serverOf(cli, 'lost');
+    process.kill(server, 'SIGKILL');
+    await ended(server);
+    t.match(await state(cli, 'lost'), {
+      Status: 'exited',
+      ExitCode: 137,
+      Pid: 0,
+      Error: /its server was killed/,
+    });
+    await ended(Pid);
+    t.match(await cli.ok('ps', '-a'), /Exited \(137\)/);
+    t.match(await cli.run('exec', 'lost', 'true'), {
+      status: 125,
+      stderr: /it is not running; start it with/,
+    });
+    await cli.ok('start', 'lost');
+    t.equal(await cli.ok('exec', 'lost', 'cat', '/kept'), 'run\nrun\n');
+    await cli.ok('rm', '-f', 'lost');
+    t.strictSame(await leftSince(before, cli), [], runtime);
+  }
+});
+
+t.test('what is damaged is named, and can be removed', async (t) => {
+  const cli = await boxCli(t);
+  const id = (await cli.ok('create', '--name', 'hurt', 'box', 'true')).trim();
+  writeFileSync(join(cli.root, 'containers', id, 'state.json'), '{"status": "runn');
+  t.match(await cli.run('ps', '-a'), {
+    status: 1,
+    stderr: /remove the container with `tsoverlay rm -f [0-9a-f]{12}`/,
+  });
+  t.match(await cli.run('start', 'hurt'), { status: 1, stderr: /state\.json/ });
+  writeFileSync(join(cli.root, 'containers', id, 'container.json'), '');
+  t.match(await cli.run('ps', '-a'), { status: 1, stderr: /container\.json/ });
+  await cli.ok('rm', '-f', id.slice(0, 12));
+  t.strictSame(readdirSync(join(cli.root, 'containers')), []);
+});
+
+t.test('an image that containers have is kept for them, also when it is removed by force', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('create', '--name', 'user', 'box', 'echo', 'still here');
+  t.match(await cli.run('rmi', 'box'), {
+    status: 1,
+    stderr: /container user was made of it; remove it first with `tsoverlay rm user`, or give --force/,
+  });
+  await cli.ok('rmi', '-f', 'box');
+  t.equal(await cli.ok('images', '-q'), '');
+  t.equal(await cli.ok('start', '-a', 'user'), 'still here\n');
+  t.match(await cli.run('commit', 'user', 'new'), {
+    status: 1,
+    stderr: /its image box was removed from the store; get the image again/,
+  });
+  t.equal(readdirSync(join(cli.root, 'layers')).length, 1);
+  await cli.ok('rm', 'user');
+  t.strictSame(readdirSync(join(cli.root, 'layers')), [], 'the layers go with the last container');
+});
+
+t.test('top, stats and inspect tell what runs', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok(
+    'run',
+    '-d',
+    '--name',
+    'busy',
+    '--memory',
+    '64m',
+    '-p',
+    '127.0.0.1:0:80/udp',
+    '-v',
+    'vol:/v:ro',
+    'box',
+    'sh',
+    '-c',
+    'sleep 1000 & while :; do :; done',
+  );
+  t.match(await cli.ok('top', 'busy'), /^UID +PID +PPID +TIME +CMD\n0 .* sh -c .*\n0 .* sleep 1000\n$/);
+  const [line] = (
+    await cli.ok('stats', '--no-stream', '--format', '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}')
+  ).split('\n');
+  const [, share, limit, pids] = /^busy ([\d.]+)% .* \/ ([\d.]+) MiB (\d)$/.exec(line) ?? [];
+  t.ok(Number(share) > 20, line);
+  t.strictSame([limit, pids], ['64.0', '2'], line);
+  t.match(JSON.parse(await cli.ok('inspect', 'busy')), [
+    {
+      Name: '/busy',
+      State: { Running: true },
+      HostConfig: { Memory: 64 << 20, NetworkMode: 'bridge', Runtime: 'builtin' },
+      GraphDriver: { Name: 'tsoverlay', Data: { UpperDir: /upper$/ } },
+      Mounts: [{ Type: 'volume', Name: 'vol', Destination: '/v', RW: false }],
+      NetworkSettings: {
+        Ports: { '80/udp': [{ HostIp: '127.0.0.1', HostPort: /^\d+$/ }] },
+        IPAddress: /^10\./,
+      },
+    },
+  ]);
+});
