@@ -2,8 +2,9 @@
 # Installs what the tests and benchmarks use from Debian's or Ubuntu's packages. Does nothing where all is there.
 set -eu
 
-packages="acl attr btrfs-progs buildah busybox-static debootstrap docker-registry e2fsprogs fuse-overlayfs fuse3 libcap2-bin
-  linux-libc-dev passwd openssl podman psmisc python3 runc uidmap util-linux xfsprogs apache2-utils skopeo umoci zstd"
+packages="acl apache2-utils attr btrfs-progs buildah busybox-static catatonit crun curl debootstrap docker-registry
+  e2fsprogs fuse-overlayfs fuse3 iproute2 iptables libcap2-bin linux-libc-dev openssl passwd podman psmisc python3 runc
+  skopeo slirp4netns uidmap umoci util-linux xfsprogs zstd"
 # The library that fuse-native needs; Ubuntu renamed it in 24.04.
 library=libfuse2
 

@@ -6,7 +6,7 @@
  */
 import { OverlayError } from '../base/errors.js';
 import type { RunConfig } from '../image/manifest.js';
-import { hasTrustedAttributes } from '../sys/privilege.js';
+import { hasGroup, hasTrustedAttributes } from '../sys/privilege.js';
 import type { SeccompProfile } from '../sys/seccomp.js';
 import type { Account } from './accounts.js';
 import {
@@ -141,10 +141,15 @@ function capabilitySets(capabilities: readonly string[], uid: number): SpecProce
   return { bounding: capabilities, effective: held, permitted: held, inheritable: [], ambient: [] };
 }
 
+/** `tty` of every distribution. */
+const TERMINAL_GROUP = 5;
+
 /** The usual mounts and those asked for; one for the same place takes the place of the usual one. */
 function mountsFor({ mounts = [], privileged, sharedMemory, network }: SpecOptions): SpecMount[] {
   const asked = new Set(mounts.map(({ destination }) => destination));
   const usual = MOUNTS.filter(({ destination }) => !asked.has(destination)).map((mount) => {
+    if (mount.destination === '/dev/pts' && !hasGroup(TERMINAL_GROUP))
+      return { ...mount, options: mount.options.filter((option) => !option.startsWith('gid=')) };
     // A sysfs belongs to a network; that of another user can be shown, but not mounted.
     if (mount.destination === '/sys' && network === 'host' && !hasTrustedAttributes())
       return specMount('/sys', 'bind', 'rbind,rprivate,nosuid,noexec,nodev,ro', '/sys');

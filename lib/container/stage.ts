@@ -94,6 +94,13 @@ function joinCgroups(files: readonly string[]): void {
 /** Opens a path as the container sees it. */
 type Opener = (path: string, flags: number) => number;
 
+function giveTo({ uid, gid }: SpecProcess['user'], fd: number): void {
+  check(changeOwner(fd, uid, gid), {
+    operation: `give standard streams to user ${uid}:${gid}`,
+    remedy: 'in a user namespace only its users can be had: see /etc/subuid',
+  });
+}
+
 /** Opens a terminal's master and slave by `open`, hands the master over, and makes the slave this process's own. */
 function takeNewTerminal({ user }: SpecProcess, open: Opener): number {
   const story = { operation: 'open a terminal' };
@@ -101,7 +108,7 @@ function takeNewTerminal({ user }: SpecProcess, open: Opener): number {
   check(unlockTerminal(master.number), story);
   const number = check(terminalNumber(master.number), story);
   using slave = new Fd(check(open(`/dev/pts/${number}`, TERMINAL_FLAGS), story));
-  check(changeOwner(slave.number, user.uid, user.gid), story);
+  giveTo(user, slave.number);
   check(sendDescriptor(STAGE_HANDOVER, master.number), story);
   say({ kind: 'terminal' });
   check(startSession(), story);
@@ -117,7 +124,7 @@ function takeNewTerminal({ user }: SpecProcess, open: Opener): number {
 function takeStreams({ user }: SpecProcess, hasInput: boolean, open: Opener): void {
   const story = { operation: 'take standard streams' };
   check(startSession(), story);
-  for (const fd of [0, 1, 2]) check(changeOwner(fd, user.uid, user.gid), story);
+  for (const fd of [0, 1, 2]) giveTo(user, fd);
   if (hasInput) return;
   using nothing = new Fd(check(open('/dev/null', O_RDONLY), story));
   check(duplicateTo(nothing.number, 0), story);

@@ -14,6 +14,15 @@ export function mayMount(): boolean {
   return hasCapability(CAP_SYS_ADMIN);
 }
 
+/** Whether a group is one of this user namespace (user_namespaces(7), gid_map). */
+export function hasGroup(gid: number): boolean {
+  const lines = readFileSync('/proc/self/gid_map', 'latin1').trim().split('\n');
+  return lines.some((line) => {
+    const [first, , count] = line.trim().split(/\s+/).map(Number);
+    return gid >= first && gid < first + count;
+  });
+}
+
 /** Whether `trusted.*` attributes can be read and set: only root of the first user namespace may (xattr(7)). */
 export function hasTrustedAttributes(): boolean {
   const isFirst = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Containers of a store of their own, from a small image; all are gone when the test ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { listMounts } from '../../lib/sys/mounts.js';
@@ -40,8 +40,9 @@ export function census(cli: Cli): string[] {
   const devices = links.map((line) => /^\d+: ([^:@]+)/.exec(line)?.[1]).filter(Boolean);
   const mounts = listMounts().map(({ target, type }) => `mount ${type} ${target}`);
   const groups = shell("find /sys/fs/cgroup -type d -path '*tsoverlay*'").split('\n').filter(Boolean);
-  mkdirSync(join(cli.root, 'containers'), { recursive: true });
-  const files = shell(`find ${cli.root} ${process.env.TSOVERLAY_RUNTIME_DIR} -not -path '*/locks/*'`)
+  const files = shell(
+    `find ${cli.root} ${process.env.TSOVERLAY_RUNTIME_DIR} -not -path '*/locks/*' -not -path ${cli.root}/containers`,
+  )
     .split('\n')
     .filter(Boolean);
   return [

@@ -26,8 +26,13 @@ export interface Cli {
   environment: Record<string, string>;
 }
 
-/** A store in a scratch directory, with no configuration and no passwords of this machine. */
-export function storeCli(t: Test, base = scratch(t), name = 'store'): Cli {
+/** A store in a scratch directory, with no configuration and no passwords of this machine. `command` is the program and what runs it. */
+export function storeCli(
+  t: Test,
+  base = scratch(t),
+  name = 'store',
+  command: readonly [string, ...string[]] = [program],
+): Cli {
   const root = join(base, name);
   const environment: Record<string, string> = {
     TSOVERLAY_ROOT: root,
@@ -38,7 +43,7 @@ export function storeCli(t: Test, base = scratch(t), name = 'store'): Cli {
   writeFileSync(environment.TSOVERLAY_CONFIG, '{}');
   const call = async (...args: string[]): Promise<Outcome> => {
     // Not synchronously: the registry that is asked may be this process.
-    const child = spawn(program, args, {
+    const child = spawn(command[0], [...command.slice(1), ...args], {
       env: { ...process.env, ...environment },
       cwd: base,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/** An ordinary user with ranges of ids, who may open what distributions open to all. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { publicCheckout, run, scratch } from './ground.js';
+import { type Cli, storeCli } from './images.js';
+
+const DEVICES = ['/dev/fuse', '/dev/net/tun'];
+
+/** A command line that runs as such a user, with a store of theirs. */
+export function ordinaryCli(t: Test, user = 'tsoverlay-test'): Cli {
+  const base = scratch(t);
+  run('useradd', '--create-home', '--home-dir', join(base, 'home'), user);
+  t.teardown(() => spawnSync('userdel', [user]));
+  for (const device of DEVICES) {
+    if (!existsSync(device)) continue;
+    const { mode } = statSync(device);
+    chmodSync(device, 0o666);
+    t.teardown(() => chmodSync(device, mode & 0o7777));
+  }
+  const program = join(publicCheckout(t, base), 'bin/tsoverlay');
+  const identity = [`--reuid=${user}`, `--regid=${user}`, '--init-groups'] as const;
+  const cli = storeCli(t, base, 'home/store', ['setpriv', ...identity, program]);
+  mkdirSync(join(base, 'home/run'));
+  Object.assign(cli.environment, { HOME: join(base, 'home'), TSOVERLAY_RUNTIME_DIR: join(base, 'home/run') });
+  run('chown', '-R', `${user}:${user}`, join(base, 'home'), join(base, 'config.json'));
+  return cli;
+}
