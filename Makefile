@@ -15,8 +15,9 @@ node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
 	@touch $@
 
-build: install ## Compile to dist/
+build: install ## Compile to dist/, and put what the program loads into a few files
 	npx tsc -p tsconfig.json
+	node dist/build/bundle.js
 
 check: build ## The quick gate: format, lint, types, import law, unit tests (as root)
 	npx biome check

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The commands, put together with yargs. */
-import { readFileSync } from 'node:fs';
 import yargs, { type CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
+import { programVersion } from '../base/version.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
 import { group } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
@@ -12,9 +12,6 @@ import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';
 
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 /** Commands that take containers as they take images and mounts. */
 const aboutBoth = [
@@ -45,7 +42,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .demandCommand(1, 'no command is given; see `tsoverlay --help`')
     .recommendCommands()
     .strict()
-    .version(version)
+    .version(programVersion())
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
