@@ -21,7 +21,7 @@ build: install ## Compile to dist/, and put what the program loads into a few fi
 
 check: build ## The quick gate: format, lint, types, import law, unit tests (as root)
 	npx biome check
-	node dist/test/run.js rooms base sys engine fuse image/names image/tar image/unpack
+	node dist/test/run.js rooms base sys engine fuse image/names image/tar image/unpack container/options
 
 format: install ## Rewrite the sources in the project's format
 	npx biome check --write
@@ -42,10 +42,12 @@ demo: build ## Build, mount a small layered root file system, change it, show wh
 bench: setup build ## Measure against the plain directory, kernel overlayfs, fuse-overlayfs and Podman (as root)
 	node dist/bench/main.js
 	node dist/bench/images.js
+	node dist/bench/containers.js
 
 bench-quick: setup build ## The same with small inputs and one round, to see that it runs
 	node dist/bench/main.js --quick
 	node dist/bench/images.js --quick
+	node dist/bench/containers.js --quick
 
 clean: ## Remove what was built
 	rm -rf dist .tap

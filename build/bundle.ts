@@ -39,10 +39,5 @@ const entry = (name: string): string => `dist/lib/${name}.js`;
 rmSync(OUTPUT, { recursive: true, force: true });
 // A command loads what it needs; the other processes need all that they have.
 await build({ ...common, entryPoints: [entry('cli/main')], splitting: true });
-const processes = [
-  'container/server-main',
-  'container/stage',
-  'mount/background-main',
-  'mount/serving-thread',
-];
-await build({ ...common, entryPoints: processes.map(entry) });
+const whole = ['container/server-main', 'container/stage', 'mount/background-main', 'mount/serving-thread'];
+await build({ ...common, entryPoints: whole.map(entry) });

@@ -68,6 +68,6 @@ try {
   const words = argv[0] === 'container' ? argv.slice(1) : argv;
   process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
 } finally {
-  discardPreparedServer();
-  client?.discardPreparedContainerServer();
+  await discardPreparedServer();
+  await client?.discardPreparedContainerServer();
 }

@@ -12,7 +12,6 @@ import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';
 
-
 /** Commands that take containers as they take images and mounts. */
 const aboutBoth = [
   ...imageCommands.filter(({ command }) => /^(commit|export|inspect) /.test(String(command))),

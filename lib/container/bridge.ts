@@ -7,9 +7,10 @@
  * network.json, changed under the store's `network` lock, says which address is
  * whose. A container's devices go with its network namespace.
  */
-import { createHash } from 'node:crypto';
+
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cryptography } from '../base/builtins.js';
 import { OverlayError } from '../base/errors.js';
 import { defaultRoot, type Store } from '../image/store.js';
 import { StoreLock } from '../image/store-lock.js';
@@ -74,7 +75,7 @@ function writeNetwork(store: Store, network: Network): void {
 /** Two stores never share a bridge. */
 function deviceName(root: string): string {
   if (root === defaultRoot()) return 'tsoverlay0';
-  return `tso${createHash('sha256').update(root).digest('hex').slice(0, 10)}`;
+  return `tso${cryptography().createHash('sha256').update(root).digest('hex').slice(0, 10)}`;
 }
 
 function vethName(id: string): string {
@@ -96,7 +97,7 @@ function routedBlocks(): { first: number; last: number }[] {
 /** A block that the host has no route into, so that nothing is hidden from it. */
 function chooseSubnet(device: string): number {
   const taken = routedBlocks();
-  const start = createHash('sha256').update(device).digest().readUInt16BE(0);
+  const start = cryptography().createHash('sha256').update(device).digest().readUInt16BE(0);
   for (let step = 0; step < BLOCKS; step++) {
     const first = FIRST_BLOCK + ((start + step) % BLOCKS) * BLOCK_SIZE;
     if (!taken.some((block) => block.first < first + BLOCK_SIZE && block.last >= first)) return first;
@@ -141,7 +142,7 @@ export async function lease(store: Store, id: string, names: string[]): Promise<
   throw new OverlayError({ operation: 'give the container an address', reason: `${network.subnet} is full` });
 }
 
-/** Takes a container's address back, and the network away when it was the last. */
+/** Takes a container's address back. */
 export async function release(store: Store, id: string): Promise<void> {
   using _lock = await StoreLock.take(store.root, 'network');
   const network = readNetwork(store);
@@ -149,10 +150,16 @@ export async function release(store: Store, id: string): Promise<void> {
   // Its devices go with its network namespace, but not before the kernel gets to it.
   if (existsSync(`/sys/class/net/${vethName(id)}`)) await deleteDevice(vethName(id));
   const leases = Object.fromEntries(Object.entries(network.leases).filter(([, owner]) => owner.id !== id));
-  if (Object.keys(leases).length > 0) {
-    writeNetwork(store, { ...network, leases });
-    return;
-  }
+  writeNetwork(store, { ...network, leases });
+}
+
+/** Takes the network away if nobody is on it: the kernel takes its time for that, so nobody should wait for it. */
+export async function retireBridge(store: Store): Promise<void> {
+  // Who has never had a network has no lock for it either.
+  if (readNetwork(store) === undefined) return;
+  using _lock = await StoreLock.take(store.root, 'network');
+  const network = readNetwork(store);
+  if (network === undefined || Object.keys(network.leases).length > 0) return;
   await removeRoutes(network.device, network.subnet);
   if (existsSync(`/sys/class/net/${network.device}`)) await deleteDevice(network.device);
   rmSync(networkPath(store));

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** The commands' side of a container's server: starting one, and talking to it. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, renameSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type OverlayError, UsageError } from '../base/errors.js';
-import { prepareRuntimeDirectory, removeServerFiles, serverFiles } from '../mount/registry.js';
+import { ServerProcess } from '../mount/server-process.js';
 import type { TerminalSize } from '../sys/terminals.js';
 import type { Container } from './containers.js';
 import { ContainerFailure } from './failure.js';
 import { FrameChannel, type StreamName } from './frames.js';
 import { type ClientMessage, type ServerMessage, socketPath } from './protocol.js';
+import { SMALL_PROCESS_ENVIRONMENT, SMALL_PROCESS_FLAGS } from './small-process.js';
 
-interface StartingServer {
-  child: ChildProcess;
-  channel: Duplex;
-}
-
-let prepared: StartingServer | undefined;
+let prepared: ServerProcess | undefined;
 
 /** Starts a server that waits for its container, so that it and the command that asks start side by side. */
 export function prepareContainerServer(): void {
@@ -27,29 +19,16 @@ export function prepareContainerServer(): void {
 }
 
 /** Ends a prepared server that nobody asked for anything. */
-export function discardPreparedContainerServer(): void {
-  if (prepared === undefined) return;
-  const { child, channel } = prepared;
+export async function discardPreparedContainerServer(): Promise<void> {
+  const server = prepared;
   prepared = undefined;
-  child.kill('SIGKILL');
-  channel.destroy();
-  child.unref();
-  removeServerFiles(child.pid!);
+  await server?.discard();
 }
 
-function startServer(): StartingServer {
-  const directory = prepareRuntimeDirectory();
-  const starting = join(directory, `starting-${process.pid}.log`);
-  const log = openSync(starting, 'a', 0o600);
+function startServer(): ServerProcess {
   const main = fileURLToPath(new URL('./server-main.js', import.meta.url));
-  const child = spawn(process.execPath, [main], {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log, log, 'pipe'],
-  });
-  closeSync(log);
-  renameSync(starting, serverFiles(child.pid!).log);
-  return { child, channel: child.stdio[3] as Duplex };
+  const small = { flags: SMALL_PROCESS_FLAGS, environment: SMALL_PROCESS_ENVIRONMENT };
+  return ServerProcess.started() ?? ServerProcess.start(main, small);
 }
 
 function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): Error {
@@ -89,10 +68,10 @@ export class ContainerClient {
     take?: (stream: StreamName, bytes: Buffer) => boolean,
     size?: TerminalSize,
   ): Promise<ContainerClient> {
-    const { child, channel } = prepared ?? startServer();
+    const server = prepared ?? startServer();
     prepared = undefined;
-    child.unref();
-    const client = new ContainerClient(new FrameChannel(channel), name);
+    server.leave();
+    const client = new ContainerClient(new FrameChannel(await server.channel), name);
     client.#take = take;
     const { id, store } = container;
     await client.ask({ op: 'start', root: store.root, id, attach: take !== undefined, size });

@@ -16,9 +16,10 @@
  *
  * Lock order: `containers` (names) before a container's own before `network`.
  */
-import { randomBytes } from 'node:crypto';
+
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cryptography } from '../base/builtins.js';
 import { fromText } from '../base/bytes.js';
 import { EAGAIN } from '../base/errno.js';
 import { check, nearestName, OverlayError, UsageError } from '../base/errors.js';
@@ -210,7 +211,7 @@ export async function createContainer(
   if (!existsSync(all)) mkdirSync(all, { recursive: true, mode: 0o700 });
   // Before the work, which may be long, and again when it is done.
   if (wanted.name !== undefined) checkName(store, wanted.name);
-  const id = randomBytes(32).toString('hex');
+  const id = cryptography().randomBytes(32).toString('hex');
   try {
     using staging = Staging.make(store);
     const temporary = join(staging.path, 'container');

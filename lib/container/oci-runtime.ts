@@ -9,10 +9,10 @@
  *   RUNTIME_DIRECTORY/NAME/     what the runtime keeps
  */
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { cryptography } from '../base/builtins.js';
 import { check, OverlayError } from '../base/errors.js';
 import { prepareRuntimeDirectory, runtimeDirectory } from '../mount/registry.js';
 import { acceptFrom, listenAt, receiveDescriptor } from '../sys/channels.js';
@@ -34,7 +34,7 @@ function codeFor(message: string): number {
 
 /** Files of one call, which are gone when it is over. */
 class CallFiles implements Disposable {
-  readonly #base = join(runtimeDirectory(), `call-${randomBytes(6).toString('hex')}`);
+  readonly #base = join(runtimeDirectory(), `call-${cryptography().randomBytes(6).toString('hex')}`);
   readonly #listener: Fd | undefined;
 
   constructor(terminal: boolean) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Names for containers that nobody named. */
-import { randomInt } from 'node:crypto';
+import { cryptography } from '../base/builtins.js';
 
 const QUALITIES =
   `able ample blithe brisk bright calm candid clever cosy daring deft eager early fair fleet fond frank
@@ -18,7 +18,7 @@ const CREATURES =
 /** One that is not taken. */
 export function randomName(taken: ReadonlySet<string>): string {
   for (let round = 0; ; round++) {
-    const pair = `${QUALITIES[randomInt(QUALITIES.length)]}_${CREATURES[randomInt(CREATURES.length)]}`;
+    const pair = `${QUALITIES[cryptography().randomInt(QUALITIES.length)]}_${CREATURES[cryptography().randomInt(CREATURES.length)]}`;
     const name = round < 10 ? pair : `${pair}${round}`;
     if (!taken.has(name)) return name;
   }

@@ -10,7 +10,7 @@ import { EINVAL, ENOENT } from '../base/errno.js';
 import { check } from '../base/errors.js';
 import { sweepServerFiles } from '../mount/registry.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../sys/mounts.js';
-import { release } from './bridge.js';
+import { release, retireBridge } from './bridge.js';
 import { Cgroup } from './cgroup.js';
 import type { ContainerState } from './config.js';
 import type { Container } from './containers.js';
@@ -37,6 +37,7 @@ export async function cleanUp(container: Container): Promise<void> {
       check(status, { operation: 'unmount', path: container.path('rootfs') });
   }
   await release(container.store, container.id);
+  await retireBridge(container.store);
   rmSync(socketPath(container.id), { force: true });
   sweepServerFiles();
 }

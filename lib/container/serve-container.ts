@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** What a container's server process does: one container, from its start to its end. */
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { Store } from '../image/store.js';
 import { prepareRuntimeDirectory, removeServerFiles, sweepServerFiles } from '../mount/registry.js';
+import { retireBridge } from './bridge.js';
 import { ClientSession, failureMessage } from './client-session.js';
 import { Container } from './containers.js';
 import { FrameChannel } from './frames.js';
@@ -16,16 +17,16 @@ import type { ExitCode } from './runtime.js';
 import { ContainerServer } from './server.js';
 import type { Stage } from './stage-process.js';
 
-/** Where the one who starts this process is heard. */
-const CHANNEL = 3;
 /** A command that looks at the container holds its lock for a moment. */
 const LOCK_TRIES = 100;
 const LOCK_WAIT_MS = 10;
+/** A network without containers. */
+const BRIDGE_STAYS_MS = 1000;
 
 type StartMessage = ClientMessage & { op: 'start' };
 
-export async function serveContainer(stage: Stage): Promise<void> {
-  const channel = new FrameChannel(new Socket({ fd: CHANNEL }));
+export async function serveContainer(stage: Stage, socket: Socket): Promise<void> {
+  const channel = new FrameChannel(socket);
   const request = await firstMessage(channel);
   if (request === undefined) {
     stage.discard();
@@ -42,6 +43,9 @@ export async function serveContainer(stage: Stage): Promise<void> {
   }
   removeServerFiles(process.pid);
   sweepServerFiles();
+  // The next container is welcome to the network meanwhile.
+  await delay(BRIDGE_STAYS_MS);
+  await retireBridge(Store.open(request.root));
   // Threads and sockets of clients that hang on are nobody's business any more.
   process.exit();
 }

@@ -3,10 +3,12 @@
  * Entry of a container's server (server.ts). The serving thread and the stage take
  * as long to start as everything else here, so they go first.
  */
+import { openServerChannel } from '../mount/server-channel.js';
 import { prepareServingThread } from '../mount/serving-worker.js';
 import { Stage } from './stage-process.js';
 
-prepareServingThread();
+const channel = openServerChannel();
 const stage = new Stage();
+prepareServingThread();
 const { serveContainer } = await import('./serve-container.js');
-await serveContainer(stage);
+await serveContainer(stage, await channel);

@@ -5,12 +5,12 @@
  * asked over its socket. Each container has such a network for itself.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { cryptography } from '../base/builtins.js';
 import { OverlayError } from '../base/errors.js';
 import { prepareRuntimeDirectory } from '../mount/registry.js';
 import type { Attachment } from './bridge.js';
@@ -55,7 +55,10 @@ export async function joinUserNetwork({ options }: ContainerConfig): Promise<Con
 
 class SlirpProcess {
   readonly #child: ChildProcess;
-  readonly #socket = join(prepareRuntimeDirectory(), `slirp-${randomBytes(6).toString('hex')}.sock`);
+  readonly #socket = join(
+    prepareRuntimeDirectory(),
+    `slirp-${cryptography().randomBytes(6).toString('hex')}.sock`,
+  );
   readonly #said: Promise<string>;
   readonly #ended: Promise<void>;
   #missing: Error | undefined;

@@ -4,7 +4,7 @@
  * and mounts it, and hands the descriptor back over a socket whose number it finds
  * in _FUSE_COMMFD (fusermount3(1); fuse_mount_fusermount in libfuse's lib/mount.c).
  */
-import { spawnSync } from 'node:child_process';
+import { childProcesses } from '../base/builtins.js';
 import { EBUSY, EINVAL, ENOENT, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { receiveDescriptor, setStatusFlags, socketPair } from '../sys/channels.js';
@@ -18,7 +18,7 @@ const SOCKET = 3;
 
 function runHelper(args: readonly string[], socket?: number): { status: number | null; stderr: string } {
   for (const program of PROGRAMS) {
-    const { error, status, stderr } = spawnSync(program, args, {
+    const { error, status, stderr } = childProcesses().spawnSync(program, args, {
       stdio: ['ignore', 'ignore', 'pipe', ...(socket === undefined ? [] : [socket])],
       env: { ...process.env, _FUSE_COMMFD: String(SOCKET) },
       encoding: 'utf8',

@@ -4,7 +4,7 @@
  * device. Every request gets exactly one reply, except those that the protocol
  * leaves without. A handler that throws costs its request an EIO and a log line.
  */
-import { randomInt } from 'node:crypto';
+import { cryptography } from '../base/builtins.js';
 import { fuseDebug } from '../base/debug.js';
 import { EINVAL, EIO, ENOSYS, EPERM, errnoName } from '../base/errno.js';
 import { Stat } from '../sys/stat.js';
@@ -37,7 +37,7 @@ export class Session {
     private readonly reportFault: FaultReport,
     private readonly choices: SessionChoices = {},
   ) {
-    const generation = choices.nfsExport === true ? randomInt(1, 2 ** 32) : 0;
+    const generation = choices.nfsExport === true ? cryptography().randomInt(1, 2 ** 32) : 0;
     this.reply = new Reply(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD), choices.timeout, generation);
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Digests: what content is addressed by (OCI image-spec, descriptor.md "Digests"). */
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
+import { cryptography } from '../base/builtins.js';
 import { OverlayError, quote } from '../base/errors.js';
 
 /** `sha256:` and 64 lower-case hexadecimal digits. Only this file makes one, so every one is well formed. */
@@ -42,7 +43,7 @@ export function digestOf(bytes: Uint8Array | string): Digest {
 
 /** Digests what passes by. */
 export class Hasher {
-  readonly #hash: Hash = createHash('sha256');
+  readonly #hash: Hash = cryptography().createHash('sha256');
   /** Bytes so far. */
   size = 0;
 

@@ -3,9 +3,10 @@
  * What is being made in a store: a directory that only its maker uses, locked as
  * long as the maker lives. What a killed maker left is told by its lock being free.
  */
-import { randomBytes } from 'node:crypto';
+
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { cryptography } from '../base/builtins.js';
 import { fromText } from '../base/bytes.js';
 import { EAGAIN, ENOENT } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
@@ -37,7 +38,7 @@ export class Staging implements Disposable {
   /** A sweeper may take a new directory for an abandoned one before it is locked: then another is made. */
   static make({ root }: Rooted): Staging {
     for (;;) {
-      const path = join(root, 'staging', randomBytes(8).toString('hex'));
+      const path = join(root, 'staging', cryptography().randomBytes(8).toString('hex'));
       mkdirSync(path, { mode: 0o700 });
       const fd = tryLock(path);
       if (fd !== undefined && existsSync(path)) return new Staging(path, fd);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** What the server process that mountInBackground starts does: one request, one mount, until it is unmounted. */
-import { Socket } from 'node:net';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { LONGEST_REQUEST, type StartAnswer, type StartRequest } from './background.js';
 import { readLine } from './line.js';
 import { removeServerFiles } from './registry.js';
 import { serveMount } from './server.js';
+import { openServerChannel } from './server-channel.js';
 
-const channel = new Socket({ fd: 3 });
+const channel = await openServerChannel();
 // Whoever asked may be gone by the time there is an answer; the mount stays all the same.
 channel.on('error', () => channel.destroy());
 

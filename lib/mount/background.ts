@@ -4,15 +4,13 @@
  * goes. The two talk over a socket on descriptor 3: options in, then one line
  * back, that the mount can be used or why not.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
 import { readLine } from './line.js';
 import type { MountOptions } from './mount.js';
-import { prepareRuntimeDirectory, removeServerFiles, serverFiles } from './registry.js';
+import { serverFiles } from './registry.js';
+import { ServerProcess } from './server-process.js';
 
 export interface StartRequest {
   target: string;
@@ -29,12 +27,7 @@ const PASSED_DEVICE = 4;
 /** Bytes; as much as the longest list of layers needs. */
 export const LONGEST_REQUEST = 4 << 20;
 
-interface StartingServer {
-  child: ChildProcess;
-  channel: Duplex;
-}
-
-let prepared: StartingServer | undefined;
+let prepared: ServerProcess | undefined;
 
 /**
  * Starts a server that waits for its request, so that it and the program that
@@ -46,45 +39,35 @@ export function prepareServer(device?: number): void {
 }
 
 /** Ends a prepared server that nobody asked for anything. */
-export function discardPreparedServer(): void {
-  if (prepared === undefined) return;
-  const { child, channel } = prepared;
+export async function discardPreparedServer(): Promise<void> {
+  const server = prepared;
   prepared = undefined;
-  child.kill('SIGKILL');
-  channel.destroy();
-  child.unref();
-  removeServerFiles(child.pid!);
+  await server?.discard();
 }
 
-function startServer(device: number | undefined): StartingServer {
-  const directory = prepareRuntimeDirectory();
-  const starting = join(directory, `starting-${process.pid}.log`);
-  const log = openSync(starting, 'a', 0o600);
-  const main = fileURLToPath(new URL('./background-main.js', import.meta.url));
-  const child = spawn(process.execPath, [main], {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log, log, 'pipe', ...(device === undefined ? [] : [device])],
-  });
-  closeSync(log);
-  renameSync(starting, serverFiles(child.pid!).log);
-  return { child, channel: child.stdio[3] as Duplex };
+function startServer(device: number | undefined): ServerProcess {
+  const started = device === undefined ? ServerProcess.started() : undefined;
+  return (
+    started ??
+    ServerProcess.start(fileURLToPath(new URL('./background-main.js', import.meta.url)), { device })
+  );
 }
 
 /** Starts the server, or takes the prepared one; settles with its process id when the mount can be used. */
 export async function mountInBackground({ target, options }: StartRequest): Promise<number> {
-  const { child, channel } = prepared ?? startServer(options.device);
+  const server = prepared ?? startServer(options.device);
   prepared = undefined;
   const device = options.device === undefined ? undefined : PASSED_DEVICE;
+  const channel = await server.channel;
   try {
-    const answer = await exchange(channel, { target, options: { ...options, device } }, child.pid!);
-    if ('started' in answer) return child.pid!;
+    const answer = await exchange(channel, { target, options: { ...options, device } }, server.pid);
+    if ('started' in answer) return server.pid;
     throw answer.usage
       ? new UsageError(answer.story.reason ?? '', answer.story.remedy)
       : new OverlayError({ ...answer.story, cause: answer.stack });
   } finally {
     channel.destroy();
-    child.unref();
+    server.leave();
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** -v, --mount and --tmpfs, as Docker writes them. All throw UsageError. */
-import { randomBytes } from 'node:crypto';
+
 import { isAbsolute, resolve } from 'node:path';
+import { cryptography } from '../../base/builtins.js';
 import { nearestName, UsageError } from '../../base/errors.js';
 import type { MountRequest } from '../../container/config.js';
 import { parseSize } from './sizes.js';
@@ -29,7 +30,7 @@ function bindOrVolume(source: string, text: string): Pick<MountRequest, 'type' |
 export function parseVolume(text: string): MountRequest {
   const parts = text.split(':');
   if (parts.length > 3) throw new UsageError(`-v ${text} has too many parts`, 'write SOURCE:TARGET[:ro]');
-  const named = parts.length === 1 ? randomBytes(32).toString('hex') : parts[0];
+  const named = parts.length === 1 ? cryptography().randomBytes(32).toString('hex') : parts[0];
   const target = checkTarget(parts.length === 1 ? parts[0] : parts[1], `-v ${text}`);
   const options = (parts[2] ?? '').split(',').filter((option) => option !== '' && option !== 'rw');
   // Labels for SELinux, which has its own ways, and what only Docker's desktop knows.
@@ -70,7 +71,7 @@ function mountFields(text: string): Map<string, string> {
 function mountSource(type: MountRequest['type'], given: string | undefined, text: string): string {
   if (type === 'tmpfs') return '';
   if (type === 'volume') {
-    const name = given ?? randomBytes(32).toString('hex');
+    const name = given ?? cryptography().randomBytes(32).toString('hex');
     if (VOLUME_NAME.test(name)) return name;
     throw new UsageError(`--mount ${text}: ${name} is no name for a volume`, 'a path wants type=bind');
   }

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What keeps a container's server small, as there is one for each container: a young
+ * generation that does not grow, fewer threads, one arena for malloc(3), and no more
+ * compilers than two. The thread that serves allocates next to nothing, so its speed does
+ * not depend on it. bin/tsoverlay has the same list.
+ */
+export const SMALL_PROCESS_FLAGS: readonly string[] = [
+  '--max-semi-space-size=1',
+  '--v8-pool-size=1',
+  '--single-threaded-gc',
+  '--no-sparkplug',
+  '--no-maglev',
+];
+
+export const SMALL_PROCESS_ENVIRONMENT: NodeJS.ProcessEnv = {
+  MALLOC_ARENA_MAX: '1',
+  UV_THREADPOOL_SIZE: '1',
+};
