@@ -25,18 +25,18 @@ const BRIDGE_STAYS_MS = 1000;
 
 type StartMessage = ClientMessage & { op: 'start' };
 
-export async function serveContainer(stage: Stage, socket: Socket): Promise<void> {
+export async function serveContainer(stage: Stage | undefined, socket: Socket): Promise<void> {
   const channel = new FrameChannel(socket);
   const request = await firstMessage(channel);
   if (request === undefined) {
-    stage.discard();
+    stage?.discard();
     removeServerFiles(process.pid);
     process.exit();
   }
   try {
     await run(request, stage, channel);
   } catch (failure) {
-    stage.discard();
+    stage?.discard();
     channel.send(failureMessage(failure));
     await channel.end();
     process.exitCode = 1;
@@ -75,7 +75,7 @@ async function takeLock(container: Container, name: string): Promise<Disposable>
 }
 
 /** Clients are told of the end when the lock is free, so that the next command finds it so. */
-async function run(request: StartMessage, stage: Stage, channel: FrameChannel): Promise<void> {
+async function run(request: StartMessage, stage: Stage | undefined, channel: FrameChannel): Promise<void> {
   const sessions = new Set<ClientSession>();
   const code = await runLocked(request, stage, channel, sessions);
   await Promise.all([...sessions].map((session) => session.exited(code)));
@@ -83,7 +83,7 @@ async function run(request: StartMessage, stage: Stage, channel: FrameChannel): 
 
 async function runLocked(
   request: StartMessage,
-  stage: Stage,
+  stage: Stage | undefined,
   channel: FrameChannel,
   sessions: Set<ClientSession>,
 ): Promise<ExitCode> {

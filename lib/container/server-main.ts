@@ -8,7 +8,8 @@ import { prepareServingThread } from '../mount/serving-worker.js';
 import { Stage } from './stage-process.js';
 
 const channel = openServerChannel();
-const stage = new Stage();
+// An OCI runtime wants none; bin/tsoverlay sees when one is asked for.
+const stage = process.env.TSOVERLAY_STAGE === 'none' ? undefined : new Stage();
 prepareServingThread();
 const { serveContainer } = await import('./serve-container.js');
 await serveContainer(stage, await channel);
