@@ -7,6 +7,7 @@
  * before it, and the two load side by side.
  */
 import { discardPreparedServer, prepareServer } from '../mount/background.js';
+import { ServerProcess } from '../mount/server-process.js';
 import { parseDropIn, runDropIn } from './drop-in.js';
 import { reportFailure } from './failure.js';
 
@@ -56,6 +57,8 @@ async function main(argv: readonly string[]): Promise<void> {
     client = await import('../container/client.js');
     client.prepareContainerServer();
   }
+  // bin/tsoverlay knows less of command lines.
+  await ServerProcess.started()?.discard();
   const { runProgram } = await import('./program.js');
   await runProgram(words);
 }

@@ -164,14 +164,14 @@ function parseRecord(path: string): MountRecordFile | undefined {
 export function sweepServerFiles(): void {
   for (const name of listRuntimeDirectory()) {
     const [, starting, pid] = /^(starting-)?(\d+)\.(?:json|sock|log)$/.exec(name) ?? [];
-    if (pid === undefined || hasProcess(pid)) continue;
+    if (pid === undefined || hasProcess(Number(pid))) continue;
     if (starting === undefined) removeServerFiles(Number(pid));
     else rmSync(join(runtimeDirectory(), name), { force: true });
   }
 }
 
-/** One that has ended and was not waited for yet is none. */
-function hasProcess(pid: string): boolean {
+/** Whether there is a process; one that has ended and was not waited for yet is none. */
+export function hasProcess(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch (failure) {

@@ -13,7 +13,13 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
-import { prepareRuntimeDirectory, removeServerFiles, runtimeDirectory, serverFiles } from './registry.js';
+import {
+  hasProcess,
+  prepareRuntimeDirectory,
+  removeServerFiles,
+  runtimeDirectory,
+  serverFiles,
+} from './registry.js';
 
 const STARTED = 'TSOVERLAY_STARTED';
 const CONNECT_WAIT_MS = 2;
@@ -63,7 +69,10 @@ export class ServerProcess {
   static started(): ServerProcess | undefined {
     const pid = Number(process.env[STARTED]);
     delete process.env[STARTED];
-    return pid > 0 ? new ServerProcess(pid, connectStarted(pid), () => undefined) : undefined;
+    if (!(pid > 0)) return undefined;
+    // What keeps the server from it is said by us.
+    prepareRuntimeDirectory();
+    return new ServerProcess(pid, connectStarted(pid), () => undefined);
   }
 
   /** It stays when this process ends. */
@@ -79,6 +88,8 @@ export class ServerProcess {
     } catch (failure) {
       if ((failure as NodeJS.ErrnoException).code !== 'ESRCH') throw failure;
     }
+    // What it has begun to make is there by then.
+    while (hasProcess(this.pid)) await delay(1);
     rmSync(startingSocket(process.pid), { force: true });
     removeServerFiles(this.pid);
     const channel = await this.channel.catch(() => undefined);
@@ -89,7 +100,7 @@ export class ServerProcess {
 async function connectStarted(pid: number): Promise<Duplex> {
   const path = startingSocket(process.pid);
   const deadline = Date.now() + LONGEST_START_MS;
-  while (existsSync(`/proc/${pid}`) && Date.now() < deadline) {
+  while (hasProcess(pid) && Date.now() < deadline) {
     if (existsSync(path)) {
       const socket = connect(path);
       const failure = await new Promise<Error | undefined>((resolve) => {

@@ -112,6 +112,17 @@ export const raw = {
   sendmsg: declare('int64 sendmsg(int socket, const void *message, int flags)'),
 };
 
+/** Declares functions of another library, by their prototypes; undefined where the machine does not have it. */
+export function openLibrary(name: string): ((prototype: string) => Native) | undefined {
+  try {
+    const library = koffi.load(name);
+    return (prototype) => library.func(prototype) as unknown as Native;
+  } catch {
+    // koffi has no code for it: what cannot be loaded is not there for us.
+    return undefined;
+  }
+}
+
 /** What a libc call answered: its value, or the negated errno where it answered -1. */
 export function result(value: number): number {
   return value === -1 ? -koffi.errno() : value;

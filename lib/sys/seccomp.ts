@@ -3,8 +3,8 @@
  * Filters of system calls (seccomp(2)), composed by the machine's libseccomp
  * (seccomp_init(3) and its kin), which knows the numbers of every architecture.
  */
-import { createRequire } from 'node:module';
 import { EPERM } from '../base/errno.js';
+import { openLibrary } from './libc.js';
 
 const LIBRARY = 'libseccomp.so.2';
 const ACTION_ALLOW = 0x7fff0000;
@@ -66,25 +66,20 @@ type Call = (...args: (number | bigint | string | Buffer | null)[]) => number;
 function loadLibrary():
   | Record<'init' | 'addArch' | 'set' | 'resolve' | 'add' | 'load' | 'release', Call>
   | undefined {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  try {
-    const library = koffi.load(LIBRARY);
-    const declare = (prototype: string): Call => library.func(prototype) as unknown as Call;
-    return {
-      init: declare('uintptr_t seccomp_init(uint32 action)'),
-      addArch: declare('int seccomp_arch_add(uintptr_t context, uint32 token)'),
-      set: declare('int seccomp_attr_set(uintptr_t context, int attribute, uint32 value)'),
-      resolve: declare('int seccomp_syscall_resolve_name(const char *name)'),
-      add: declare(
-        'int seccomp_rule_add_array(uintptr_t context, uint32 action, int syscall, uint count, const void *args)',
-      ),
-      load: declare('int seccomp_load(uintptr_t context)'),
-      release: declare('void seccomp_release(uintptr_t context)'),
-    };
-  } catch {
-    // Without the library there is no filter; hasSeccomp tells.
-    return undefined;
-  }
+  const open = openLibrary(LIBRARY);
+  if (open === undefined) return undefined;
+  const declare = (prototype: string): Call => open(prototype) as Call;
+  return {
+    init: declare('uintptr_t seccomp_init(uint32 action)'),
+    addArch: declare('int seccomp_arch_add(uintptr_t context, uint32 token)'),
+    set: declare('int seccomp_attr_set(uintptr_t context, int attribute, uint32 value)'),
+    resolve: declare('int seccomp_syscall_resolve_name(const char *name)'),
+    add: declare(
+      'int seccomp_rule_add_array(uintptr_t context, uint32 action, int syscall, uint count, const void *args)',
+    ),
+    load: declare('int seccomp_load(uintptr_t context)'),
+    release: declare('void seccomp_release(uintptr_t context)'),
+  };
 }
 
 /** Loaded with this file: who filters has often changed its root by then. */

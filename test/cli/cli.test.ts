@@ -209,7 +209,7 @@ const MISTAKES: [what: string, args: string[], status: number, message: RegExp][
   ['a target that is a file', ['-o', 'lowerdir=lower0', 'file'], 1, /target is not a directory/],
   ['an unmount of what is not mounted', ['unmount', 'lower0'], 1, /nothing of tsoverlay is mounted there/],
   ['an explanation outside any mount', ['explain', 'lower0'], 1, /lies in no tsoverlay mount/],
-  ['a diff of nothing', ['diff', 'nowhere'], 1, /neither a mount nor a directory/],
+  ['a diff of nothing', ['diff', 'nowhere'], 1, /neither a container nor a mount nor a directory/],
 ];
 
 t.test('each mistake gets one line that says what is wrong, and leaves nothing behind', async (t) => {
