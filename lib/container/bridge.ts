@@ -8,7 +8,7 @@
  * whose. A container's devices go with its network namespace.
  */
 
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cryptography } from '../base/builtins.js';
 import { OverlayError } from '../base/errors.js';
@@ -16,6 +16,7 @@ import { defaultRoot, type Store } from '../image/store.js';
 import { StoreLock } from '../image/store-lock.js';
 import { addRoutes, removeRoutes } from './nat.js';
 import { runTool } from './run-tool.js';
+import { replaceBlock } from './small-file.js';
 
 /** Blocks that a bridge takes its subnet from: 10.64.0.0/10 in pieces of 4,096 addresses. */
 const FIRST_BLOCK = 0x0a400000;
@@ -64,12 +65,6 @@ export function readNetwork(store: Store): Network | undefined {
       return undefined;
     throw failure;
   }
-}
-
-function writeNetwork(store: Store, network: Network): void {
-  const path = networkPath(store);
-  writeFileSync(`${path}.new`, JSON.stringify(network, null, 2), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 }
 
 /** Two stores never share a bridge. */
@@ -136,7 +131,8 @@ export async function lease(store: Store, id: string, names: string[]): Promise<
   for (let offset = 1; offset < BLOCK_SIZE - 2; offset++) {
     const address = formatAddress(base + offset);
     if (network.leases[address] !== undefined) continue;
-    writeNetwork(store, { ...network, leases: { ...network.leases, [address]: { id, names } } });
+    const leases = { ...network.leases, [address]: { id, names } };
+    replaceBlock(networkPath(store), { ...network, leases });
     return { address, gateway: network.gateway, prefix: network.prefix, device: network.device };
   }
   throw new OverlayError({ operation: 'give the container an address', reason: `${network.subnet} is full` });
@@ -149,8 +145,9 @@ export async function release(store: Store, id: string): Promise<void> {
   if (network === undefined) return;
   // Its devices go with its network namespace, but not before the kernel gets to it.
   if (existsSync(`/sys/class/net/${vethName(id)}`)) await deleteDevice(vethName(id));
-  const leases = Object.fromEntries(Object.entries(network.leases).filter(([, owner]) => owner.id !== id));
-  writeNetwork(store, { ...network, leases });
+  const kept = Object.entries(network.leases).filter(([, owner]) => owner.id !== id);
+  if (kept.length === Object.keys(network.leases).length) return;
+  replaceBlock(networkPath(store), { ...network, leases: Object.fromEntries(kept) });
 }
 
 /** Takes the network away if nobody is on it: the kernel takes its time for that, so nobody should wait for it. */

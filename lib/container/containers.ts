@@ -29,6 +29,7 @@ import { StoreLock } from '../image/store-lock.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../sys/files.js';
 import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
 import { randomName } from './random-name.js';
+import { encodeBlock, replaceBlock } from './small-file.js';
 import { storageDriver } from './storage/storage-driver.js';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
@@ -76,11 +77,9 @@ export class Container {
     return { ...NEW_STATE, ...(this.#read('state.json') as ContainerState) };
   }
 
-  /** The caller has the lock. Not waited for on its way to disk: after a power cut nothing runs, whatever it says. */
+  /** The caller has the lock. */
   writeState(state: ContainerState): void {
-    const path = join(this.directory, 'state.json');
-    writeFileSync(`${path}.new`, encode(state), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    replaceBlock(join(this.directory, 'state.json'), state);
   }
 
   #read(name: string): unknown {
@@ -225,7 +224,7 @@ export async function createContainer(
     checkName(store, name);
     const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
     writeFileSync(join(temporary, 'container.json'), encode(config));
-    writeFileSync(join(temporary, 'state.json'), encode(NEW_STATE));
+    writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE));
     writeFileSync(join(temporary, 'log'), '', { mode: 0o600 });
     renameSync(temporary, join(all, id));
   } catch (failure) {

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { Store } from '../image/store.js';
 import { prepareRuntimeDirectory, removeServerFiles, sweepServerFiles } from '../mount/registry.js';
-import { retireBridge } from './bridge.js';
+import { readNetwork, retireBridge } from './bridge.js';
 import { ClientSession, failureMessage } from './client-session.js';
 import { Container } from './containers.js';
 import { FrameChannel } from './frames.js';
@@ -43,9 +43,12 @@ export async function serveContainer(stage: Stage | undefined, socket: Socket): 
   }
   removeServerFiles(process.pid);
   sweepServerFiles();
-  // The next container is welcome to the network meanwhile.
-  await delay(BRIDGE_STAYS_MS);
-  await retireBridge(Store.open(request.root));
+  const store = Store.open(request.root);
+  if (readNetwork(store) !== undefined) {
+    // The next container is welcome to the network meanwhile.
+    await delay(BRIDGE_STAYS_MS);
+    await retireBridge(store);
+  }
   // Threads and sockets of clients that hang on are nobody's business any more.
   process.exit();
 }

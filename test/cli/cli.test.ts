@@ -295,7 +295,10 @@ t.test('without the device or the right the message says what to do', async (t) 
     { cwd: base, encoding: 'utf8', env: { ...process.env, TSOVERLAY_RUNTIME_DIR: join(base, 'run') } },
   );
   t.equal(user.status, 1);
-  t.match(user.stderr, /\/dev\/fuse.*run as root|mount.*not permitted.*run as root/);
+  t.match(
+    user.stderr,
+    /\/dev\/fuse.*run as root|mount.*not permitted.*run as root|fusermount3: .*run as root/,
+  );
   const hidden = spawnSync(
     'unshare',
     [

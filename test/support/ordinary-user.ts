@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { publicCheckout, run, scratch } from './ground.js';
+import { publicCheckout, run, scratch, until } from './ground.js';
 import { type Cli, storeCli } from './images.js';
 
 const DEVICES = ['/dev/fuse', '/dev/net/tun'];
@@ -13,7 +13,11 @@ const DEVICES = ['/dev/fuse', '/dev/net/tun'];
 export function ordinaryCli(t: Test, user = 'tsoverlay-test'): Cli {
   const base = scratch(t);
   run('useradd', '--create-home', '--home-dir', join(base, 'home'), user);
-  t.teardown(() => spawnSync('userdel', [user]));
+  t.teardown(async () => {
+    // A server is gone a moment after it has said that all is over.
+    await until(() => spawnSync('pgrep', ['-u', user]).status !== 0, `the processes of ${user} to end`);
+    run('userdel', user);
+  });
   for (const device of DEVICES) {
     if (!existsSync(device)) continue;
     const { mode } = statSync(device);
