@@ -39,5 +39,10 @@ const entry = (name: string): string => `dist/lib/${name}.js`;
 rmSync(OUTPUT, { recursive: true, force: true });
 // A command loads what it needs; the other processes need all that they have.
 await build({ ...common, entryPoints: [entry('cli/main')], splitting: true });
-const whole = ['container/server-main', 'container/stage', 'mount/background-main', 'mount/serving-thread'];
+const whole = [
+  'container/server/server-main',
+  'container/stage/stage',
+  'mount/background-main',
+  'mount/serving-thread',
+];
 await build({ ...common, entryPoints: whole.map(entry) });

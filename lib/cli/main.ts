@@ -36,7 +36,7 @@ function startsContainer(words: readonly string[]): boolean {
 }
 
 /** Loaded for commands that start a container. */
-let client: typeof import('../container/client.js') | undefined;
+let client: typeof import('../container/server/client.js') | undefined;
 
 async function main(argv: readonly string[]): Promise<void> {
   const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
@@ -54,7 +54,7 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (wantsServer(words)) prepareServer();
   if (startsContainer(words)) {
-    client = await import('../container/client.js');
+    client = await import('../container/server/client.js');
     client.prepareContainerServer();
   }
   // bin/tsoverlay knows less of command lines.

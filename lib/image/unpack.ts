@@ -11,7 +11,7 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { toText } from '../base/bytes.js';
-import { EEXIST, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, errnoName } from '../base/errno.js';
+import { EEXIST, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, errnoName } from '../base/errno.js';
 import { quote } from '../base/errors.js';
 import type { Marks } from '../overlay/marks.js';
 import {
@@ -253,7 +253,8 @@ export class LayerUnpacker implements TarSink {
   #setAttributes(parent: number, name: ByteString): void {
     const { type, uid, gid, mode, xattrs, modifySeconds, modifyNanoseconds } = this.#entry;
     const owned = changeOwner(parent, name, uid, gid);
-    if (owned === -EPERM) {
+    // EINVAL: the id is none of this user namespace.
+    if (owned === -EPERM || owned === -EINVAL) {
       this.#refuse(
         `it belongs to ${uid}:${gid}, which this user may not give`,
         'run as root, or in a user namespace with a range of ids (unshare --map-auto --map-root-user -m)',

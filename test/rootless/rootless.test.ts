@@ -136,12 +136,16 @@ t.test('an image is loaded, mounted and committed in a user namespace with range
   const { base, program, asUser } = prepare(t);
   const layout = makeLayout(base);
   shell(`mknod device c 1 3; tar --append -f ${base}/unused.tar device; chmod -R a+rX ${layout}`, base);
-  const load = `TSOVERLAY_ROOT=${base}/home/plain ${program} load -q -i ${layout}`;
+  const load = `env TSOVERLAY_ROOT=${base}/home/plain ${program} load -q -i ${layout}`;
   t.match(asUser(`unshare --map-root-user -m ${load}`), {
     status: 1,
     stderr: /belongs to 5:6, which this user may not give; run as root, or in a user namespace with a range/,
   });
-  t.match(asUser(load), { status: 0, stdout: /layout:latest/ }, 'the command makes such a namespace by itself');
+  t.match(
+    asUser(load),
+    { status: 0, stdout: /layout:latest/ },
+    'the command makes such a namespace by itself',
+  );
   const inside = `export TSOVERLAY_ROOT=${base}/home/store; ${program} load -q -i ${layout}
     ${program} mount --image layout --upper upper --work work merged; stat -c %u:%g merged/new merged/etc/motd; ls merged
     echo x > merged/added; ${program} commit merged again:1 >/dev/null; ${program} unmount merged

@@ -2,11 +2,11 @@
 /** Options of `run` and `create` in Docker's notation, as a container's configuration takes them. Throws UsageError. */
 import { readFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/config.js';
-import { capabilitiesFor } from '../../container/container-spec.js';
-import { parseRuntimeName } from '../../container/runtime.js';
-import type { SpecLimit } from '../../container/runtime-spec.js';
+import { parseRuntimeName } from '../../container/runtime/runtime.js';
 import { signalNumber } from '../../container/signals.js';
+import { capabilitiesFor } from '../../container/spec/container-spec.js';
+import type { SpecLimit } from '../../container/spec/runtime-spec.js';
+import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
 import { parseStorageName } from '../../container/storage/storage-driver.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { LIMITS } from '../../sys/programs.js';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What of `tsoverlay diff`, `commit` and `export` is about containers. */
 import { OverlayError } from '../../base/errors.js';
-import type { ContainerConfig } from '../../container/config.js';
-import { type Container, lookUpContainer } from '../../container/containers.js';
+import type { ContainerConfig } from '../../container/state/config.js';
+import { type Container, lookUpContainer } from '../../container/state/containers.js';
 import { type CreatedImage, commitLayer, type ImageNotes } from '../../image/create-image.js';
 import { type Image, listImages } from '../../image/images.js';
 import type { RunConfig } from '../../image/manifest.js';

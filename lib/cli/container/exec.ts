@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay exec` and `tsoverlay attach`. */
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { ContainerClient } from '../../container/client.js';
-import { findContainer } from '../../container/containers.js';
-import type { StreamName } from '../../container/frames.js';
-import { readState } from '../../container/recovery.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { StreamName } from '../../container/server/frames.js';
+import { findContainer } from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';
 import { environmentFrom } from './container-options.js';

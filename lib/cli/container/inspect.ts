@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
-import type { ContainerConfig, ContainerState, MountRequest, PortMapping } from '../../container/config.js';
-import { hostnameOf } from '../../container/container-files.js';
-import { volumePath } from '../../container/container-spec.js';
-import type { Container } from '../../container/containers.js';
-import { readState } from '../../container/recovery.js';
-import { commandLine } from '../../container/runtime-spec.js';
+
+import { hostnameOf } from '../../container/server/container-files.js';
+import { volumePath } from '../../container/spec/container-spec.js';
+import { commandLine } from '../../container/spec/runtime-spec.js';
+import type {
+  ContainerConfig,
+  ContainerState,
+  MountRequest,
+  PortMapping,
+} from '../../container/state/config.js';
+import type { Container } from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
 
 const NEVER = '0001-01-01T00:00:00Z';

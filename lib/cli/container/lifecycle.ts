@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay stop`, `kill`, `restart`, `pause`, `unpause`, `wait`, `rename`, `rm` and `container prune`. */
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { ContainerClient } from '../../container/client.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { ClientMessage } from '../../container/server/protocol.js';
+import { signalNumber } from '../../container/signals.js';
 import {
   type Container,
   findContainer,
   readContainers,
   renameContainer,
-} from '../../container/containers.js';
-import type { ClientMessage } from '../../container/protocol.js';
-import { readState } from '../../container/recovery.js';
-import { signalNumber } from '../../container/signals.js';
+} from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
 import { parseFilters, parseMoment } from '../filters.js';

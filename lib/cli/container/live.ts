@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** A container's files while a command works with them, whether it runs or not. */
 import { OverlayError } from '../../base/errors.js';
-import { Cgroup } from '../../container/cgroup.js';
-import { ContainerClient } from '../../container/client.js';
-import type { ContainerConfig } from '../../container/config.js';
-import type { Container } from '../../container/containers.js';
-import { readState } from '../../container/recovery.js';
+import { Cgroup } from '../../container/server/cgroup.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { ContainerConfig } from '../../container/state/config.js';
+import type { Container } from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import {
   type ContainerPlace,
   type StorageDriver,

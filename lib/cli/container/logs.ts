@@ -3,9 +3,9 @@
 import { watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UsageError } from '../../base/errors.js';
-import { type Container, findContainer } from '../../container/containers.js';
-import { type LogEntry, LogReader } from '../../container/log-file.js';
-import { readState } from '../../container/recovery.js';
+import { type LogEntry, LogReader } from '../../container/server/log-file.js';
+import { type Container, findContainer } from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { parseMoment } from '../filters.js';
 import type { LogsArguments } from './arguments.js';

@@ -4,7 +4,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { cryptography } from '../../base/builtins.js';
 import { nearestName, UsageError } from '../../base/errors.js';
-import type { MountRequest } from '../../container/config.js';
+import type { MountRequest } from '../../container/state/config.js';
 import { parseSize } from './sizes.js';
 
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay ps` and `tsoverlay port`, as Docker's users know them. */
 import { OverlayError, UsageError } from '../../base/errors.js';
-import type { ContainerConfig, ContainerState, PortMapping } from '../../container/config.js';
-import { type Container, findContainer, listContainers } from '../../container/containers.js';
-import { formatPort } from '../../container/ports.js';
-import { readState } from '../../container/recovery.js';
-import { commandLine } from '../../container/runtime-spec.js';
+import { formatPort } from '../../container/network/ports.js';
+import { commandLine } from '../../container/spec/runtime-spec.js';
+import type { ContainerConfig, ContainerState, PortMapping } from '../../container/state/config.js';
+import { type Container, findContainer, listContainers } from '../../container/state/containers.js';
+import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { type Filters, parseFilters } from '../filters.js';
 import { age, decimalSize } from '../format.js';

@@ -2,10 +2,10 @@
 /** Taking containers away. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { ContainerClient } from '../../container/client.js';
-import type { Container } from '../../container/containers.js';
-import { cleanUp } from '../../container/recovery.js';
-import { removeContainer } from '../../container/removal.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { Container } from '../../container/state/containers.js';
+import { cleanUp } from '../../container/state/recovery.js';
+import { removeContainer } from '../../container/state/removal.js';
 
 const LOCK_TRIES = 500;
 const LOCK_WAIT_MS = 10;

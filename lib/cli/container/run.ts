@@ -2,18 +2,18 @@
 /** `tsoverlay create`, `run` and `start`. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { ContainerClient } from '../../container/client.js';
-import type { ContainerConfig, PortMapping } from '../../container/config.js';
+import { checkPorts, portsClash } from '../../container/network/ports.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { StreamName } from '../../container/server/frames.js';
+import { commandLine } from '../../container/spec/runtime-spec.js';
+import type { ContainerConfig, PortMapping } from '../../container/state/config.js';
 import {
   type Container,
   createContainer,
   findContainer,
   readWholeContainers,
-} from '../../container/containers.js';
-import type { StreamName } from '../../container/frames.js';
-import { checkPorts, portsClash } from '../../container/ports.js';
-import { readState, settleState } from '../../container/recovery.js';
-import { commandLine } from '../../container/runtime-spec.js';
+} from '../../container/state/containers.js';
+import { readState, settleState } from '../../container/state/recovery.js';
 import { findImage, type Image, listImages } from '../../image/images.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';

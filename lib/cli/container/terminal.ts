@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A person's terminal and pipes, joined to a program in a container. */
 import { OverlayError, UsageError } from '../../base/errors.js';
-import type { ContainerClient } from '../../container/client.js';
-import type { StreamName } from '../../container/frames.js';
+import type { ContainerClient } from '../../container/server/client.js';
+import type { StreamName } from '../../container/server/frames.js';
 import { makeRaw, restoreTerminal, type TerminalSize } from '../../sys/terminals.js';
 
 /** As Docker has it: ^P ^Q. */

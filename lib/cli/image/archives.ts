@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { layersOfMount } from '../../container/layers-in-use.js';
+import { layersOfMount } from '../../container/state/layers-in-use.js';
 import {
   type CreatedImage,
   commitUpper,

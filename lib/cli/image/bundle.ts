@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { basename, join, resolve } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { Rollback } from '../../base/rollback.js';
-import { findAccount } from '../../container/accounts.js';
-import { runtimeSpec } from '../../container/runtime-spec.js';
+import { findAccount } from '../../container/spec/accounts.js';
+import { runtimeSpec } from '../../container/spec/runtime-spec.js';
 import { findImage } from '../../image/images.js';
 import { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';

@@ -45,7 +45,7 @@ const KINDS = [undefined, 'container', 'image'];
 
 /** A container where there is one of that name, else an image. */
 async function describeNamed(store: Store, name: string, type: string | undefined): Promise<object> {
-  const { findContainer, lookUpContainer } = await import('../../container/containers.js');
+  const { findContainer, lookUpContainer } = await import('../../container/state/containers.js');
   const container =
     type === 'container'
       ? findContainer(store, name)

@@ -3,8 +3,8 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { readContainers } from '../../container/containers.js';
-import { collectUnused, mountedLayers } from '../../container/layers-in-use.js';
+import { readContainers } from '../../container/state/containers.js';
+import { collectUnused, mountedLayers } from '../../container/state/layers-in-use.js';
 import type { Collected } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
 import { findImage, forgetImage, type Image, listImages, tagImage, untag } from '../../image/images.js';

@@ -15,7 +15,7 @@ import { nearestName, UsageError } from '../../base/errors.js';
 import type { Store } from '../../image/store.js';
 import type { Change } from '../../overlay/diff.js';
 import type { LayerSet } from '../../overlay/open.js';
-import type { ContainerImage } from '../config.js';
+import type { ContainerImage } from '../state/config.js';
 
 export const STORAGE_NAMES = ['tsoverlay', 'overlay', 'btrfs', 'vfs'] as const;
 export type StorageName = (typeof STORAGE_NAMES)[number];

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/** Published ports: a proxy in the container's server, which needs no firewall's help, for TCP and UDP. */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { OverlayError } from '../../base/errors.js';
+import type { PortMapping } from '../state/config.js';
+
+/** An UDP conversation that was silent for so long is over. */
+const UDP_IDLE_MS = 90_000;
+
+export interface Published {
+  /** With the port that was chosen where any would do. */
+  mapping: PortMapping;
+  close(): void;
+}
+
+export function formatPort({ hostAddress, hostPort, containerPort, protocol }: PortMapping): string {
+  return `${hostAddress === '' ? '0.0.0.0' : hostAddress}:${hostPort}->${containerPort}/${protocol}`;
+}
+
+function portFailure({ hostPort, hostAddress, protocol }: PortMapping, cause: unknown): OverlayError {
+  const { code } = cause as NodeJS.ErrnoException;
+  const reasons: Record<string, [reason: string, remedy: string]> = {
+    EADDRINUSE: ['the port is taken', 'choose another with -p, or stop what has it (`tsoverlay ps`)'],
+    EACCES: ['ports below 1024 are for root', 'choose a higher one with -p'],
+    EADDRNOTAVAIL: ['this machine has no such address', 'give one that it has, or none'],
+  };
+  const [reason, remedy] = reasons[code ?? ''] ?? [(cause as Error).message, undefined];
+  const place = hostAddress === '' ? `${hostPort}/${protocol}` : `${hostAddress}:${hostPort}/${protocol}`;
+  return new OverlayError({ operation: 'publish port', path: place, reason, remedy, cause });
+}
+
+/** Publishes all ports or none. `address` is the container's. Throws an OverlayError that names the port. */
+export async function publishPorts(
+  mappings: readonly PortMapping[],
+  address: () => string,
+): Promise<Published[]> {
+  const published: Published[] = [];
+  try {
+    for (const mapping of mappings) {
+      const publish = mapping.protocol === 'tcp' ? publishTcp : publishUdp;
+      published.push(await publish(mapping, address));
+    }
+    return published;
+  } catch (failure) {
+    for (const one of published) one.close();
+    throw failure;
+  }
+}
+
+/** Throws an OverlayError if one of the ports cannot be had now. `ownerOf` names the container that has one. */
+export async function checkPorts(
+  mappings: readonly PortMapping[],
+  ownerOf: (mapping: PortMapping) => string | undefined,
+): Promise<void> {
+  for (const mapping of mappings) {
+    const owner = ownerOf(mapping);
+    if (owner === undefined) continue;
+    throw new OverlayError({
+      operation: 'publish port',
+      path: `${mapping.hostPort}/${mapping.protocol}`,
+      reason: `container ${owner} has it`,
+      remedy: `choose another with -p, or stop it with \`tsoverlay stop ${owner}\``,
+    });
+  }
+  for (const one of await publishPorts(mappings, () => '')) one.close();
+}
+
+/** Whether both want the same port of the same address. */
+export function portsClash(a: PortMapping, b: PortMapping): boolean {
+  const sameAddress = a.hostAddress === b.hostAddress || a.hostAddress === '' || b.hostAddress === '';
+  return sameAddress && a.hostPort !== 0 && a.hostPort === b.hostPort && a.protocol === b.protocol;
+}
+
+function publishTcp(mapping: PortMapping, address: () => string): Promise<Published> {
+  const connections = new Set<Socket>();
+  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const inner = connect({
+      host: address(),
+      port: mapping.containerPort,
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    for (const [socket, other] of [
+      [client, inner],
+      [inner, client],
+    ]) {
+      connections.add(socket);
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => connections.delete(socket));
+      socket.pipe(other);
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', (failure) => reject(portFailure(mapping, failure)));
+    const host = mapping.hostAddress === '' ? undefined : mapping.hostAddress;
+    server.listen({ port: mapping.hostPort, host }, () => {
+      const { port } = server.address() as { port: number };
+      resolve({
+        mapping: { ...mapping, hostPort: port },
+        close() {
+          server.close();
+          for (const socket of connections) socket.destroy();
+        },
+      });
+    });
+  });
+}
+
+/** Each client has a socket of its own towards the container, so that answers find back. */
+function publishUdp(mapping: PortMapping, address: () => string): Promise<Published> {
+  const type = mapping.hostAddress.includes(':') ? 'udp6' : 'udp4';
+  const outer = createSocket(type);
+  const inner = new Map<string, { socket: UdpSocket; timer: NodeJS.Timeout }>();
+  outer.on('message', (bytes, { address: host, port }) => {
+    const key = `${host}:${port}`;
+    const known = inner.get(key);
+    if (known !== undefined) {
+      known.timer.refresh();
+      known.socket.send(bytes, mapping.containerPort, address());
+      return;
+    }
+    const socket = createSocket('udp4');
+    const forget = (): void => {
+      if (inner.delete(key)) socket.close();
+    };
+    // Nobody listens in the container: to the client it is as if nobody did here.
+    socket.on('error', forget);
+    socket.on('message', (answer) => outer.send(answer, port, host));
+    inner.set(key, { socket, timer: setTimeout(forget, UDP_IDLE_MS).unref() });
+    socket.send(bytes, mapping.containerPort, address());
+  });
+  return new Promise((resolve, reject) => {
+    outer.once('error', (failure) => reject(portFailure(mapping, failure)));
+    outer.bind(mapping.hostPort, mapping.hostAddress === '' ? undefined : mapping.hostAddress, () => {
+      resolve({
+        mapping: { ...mapping, hostPort: outer.address().port },
+        close() {
+          outer.close();
+          for (const { socket, timer } of inner.values()) {
+            clearTimeout(timer);
+            socket.close();
+          }
+          inner.clear();
+        },
+      });
+    });
+  });
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/** The runtime that needs nothing but this program (stage.ts). */
+
+import { Stage } from '../stage/stage-process.js';
+import type { Entry, Launch, RunningProgram, Runtime } from './runtime.js';
+
+export class BuiltinRuntime implements Runtime {
+  constructor(private prepared?: Stage) {}
+
+  start({ connect, ...plan }: Launch): Promise<RunningProgram> {
+    const stage = this.prepared ?? new Stage();
+    this.prepared = undefined;
+    return stage.run({ kind: 'start', ...plan, waitsForNetwork: connect !== undefined }, connect);
+  }
+
+  enter(entry: Entry): Promise<RunningProgram> {
+    return new Stage(entry.member).run({ kind: 'enter', ...entry });
+  }
+
+  /** The kernel ends all of a container with its first process. */
+  async forget(): Promise<void> {
+    this.prepared?.discard();
+    this.prepared = undefined;
+  }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Entry of a container's server (server.ts). The serving thread and the stage take
+ * as long to start as everything else here, so they go first.
+ */
+import { openServerChannel } from '../../mount/server-channel.js';
+import { prepareServingThread } from '../../mount/serving-worker.js';
+import { Stage } from '../stage/stage-process.js';
+
+const channel = openServerChannel();
+// An OCI runtime wants none; bin/tsoverlay sees when one is asked for.
+const stage = process.env.TSOVERLAY_STAGE === 'none' ? undefined : new Stage();
+prepareServingThread();
+const { serveContainer } = await import('./serve-container.js');
+await serveContainer(stage, await channel);

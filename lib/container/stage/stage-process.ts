@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Starting stages (stage.ts) from a container's server.
+ *
+ * A pid namespace is entered by the children of who asks for it alone, so the main
+ * thread asks, starts the stage, and goes back to its own, all before anything else
+ * runs on it. Only root of the machine may go back (setns(2)); for others a tool of
+ * util-linux goes there in our place, stays as the stage's parent, and ends with us.
+ */
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { check, OverlayError } from '../../base/errors.js';
+import { receiveDescriptor, socketPair } from '../../sys/channels.js';
+import { close } from '../../sys/files.js';
+import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../../sys/namespaces.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { ContainerFailure } from '../failure.js';
+import { ProgramEnds } from '../runtime/program-ends.js';
+import type { ExitCode, RunningProgram } from '../runtime/runtime.js';
+import type { StageHello, StagePlan, StageWord } from './stage-plan.js';
+
+const SIGNAL_BASE = 128;
+const STAGE = fileURLToPath(new URL('./stage.js', import.meta.url));
+
+function spawnBetweenNamespaces(member: number | undefined, stdio: StdioOptions): ChildProcess {
+  const story = { operation: 'make a pid namespace' };
+  if (member === undefined) check(unshareNamespaces(['pid']), story);
+  else check(enterNamespaceAt(namespacePath(member, 'pid'), 'pid'), story);
+  try {
+    return spawn(process.execPath, [STAGE], { stdio, cwd: '/', env: {} });
+  } finally {
+    check(enterNamespaceAt(namespacePath('self', 'pid'), 'pid'), story);
+  }
+}
+
+/** setpriv(1) ends the tool with us, unshare(1) the stage with the tool; one that entered sees our end itself. */
+function spawnByTool(member: number | undefined, stdio: StdioOptions): ChildProcess {
+  const tool =
+    member === undefined
+      ? ['unshare', '--pid', '--fork', '--kill-child=KILL']
+      : ['nsenter', `--pid=${namespacePath(member, 'pid')}`];
+  const command = ['--pdeathsig', 'KILL', ...tool, '--', process.execPath, STAGE];
+  return spawn('setpriv', command, { stdio, cwd: '/', env: { PATH: process.env.PATH } });
+}
+
+/** A stage that waits for its plan. */
+export class Stage {
+  private readonly child: ChildProcess;
+  private readonly ends = new ProgramEnds();
+  private readonly handover: number;
+  private readonly hello: Promise<StageHello | undefined>;
+  private channel: Duplex | undefined;
+  private terminal: number | undefined;
+  private connecting: Promise<void> | undefined;
+  private failure: unknown;
+  readonly exited: Promise<ExitCode>;
+
+  /** In a new pid namespace, or in that of a process. */
+  constructor(member?: number) {
+    const pair = socketPair();
+    if (typeof pair === 'number') throw new OverlayError({ operation: 'start a stage', errno: pair });
+    const [ours, theirs] = pair;
+    this.handover = ours;
+    const start = hasTrustedAttributes() ? spawnBetweenNamespaces : spawnByTool;
+    try {
+      this.child = start(member, [...this.ends.theirs, 'pipe', theirs]);
+    } finally {
+      this.ends.closeTheirs();
+      close(theirs);
+    }
+    this.exited = new Promise((resolve) => {
+      this.child.on('error', () => resolve(SIGNAL_BASE));
+      this.child.on('exit', (code, signal) =>
+        resolve(signal === null ? (code ?? 0) : SIGNAL_BASE + constants.signals[signal]),
+      );
+    });
+    this.hello = this.#hear(this.child.stdio[3] as Duplex);
+  }
+
+  async #hear(stream: Duplex): Promise<StageHello | undefined> {
+    // A tool between us and the stage has the stream too, so its end is not to be waited for.
+    let received = '';
+    for await (const chunk of stream.setEncoding('utf8')) {
+      received += chunk;
+      if (received.endsWith('\n')) return JSON.parse(received) as StageHello;
+    }
+    return undefined;
+  }
+
+  /**
+   * Gives the stage its plan; settles when it has become the program. `isolated` is
+   * called when its network namespace is there, and waited for before it goes on.
+   * Throws a ContainerFailure.
+   */
+  async run(plan: StagePlan, isolated?: (pid: number) => Promise<void>): Promise<RunningProgram> {
+    try {
+      const hello = await this.hello;
+      if (hello === undefined)
+        throw new OverlayError({ operation: 'start a stage', reason: 'it has failed' });
+      const { pid } = hello;
+      // It was sent before the hello, so this does not wait.
+      const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
+      this.channel = new Socket({ fd });
+      this.channel.write(`${JSON.stringify(plan)}\n`);
+      for await (const word of words(this.channel)) this.#answer(word, pid, isolated);
+      await this.connecting;
+      if (this.failure !== undefined) throw this.failure;
+      return this.#running(pid);
+    } catch (failure) {
+      await this.connecting;
+      this.discard();
+      throw failure;
+    }
+  }
+
+  #running(pid: number): RunningProgram {
+    this.channel!.destroy();
+    close(this.handover);
+    const { terminal, exited } = this;
+    if (terminal === undefined) return { pid, exited, streams: this.ends.ours };
+    this.ends.closeOurs();
+    return { pid, exited, streams: { terminal } };
+  }
+
+  #answer(word: StageWord, pid: number, isolated?: (pid: number) => Promise<void>): void {
+    switch (word.kind) {
+      case 'failed':
+        throw new ContainerFailure(word.story, word.code);
+      case 'terminal':
+        // It was sent before the word, so this does not wait.
+        this.terminal = check(receiveDescriptor(this.handover), { operation: 'receive the terminal' });
+        break;
+      case 'isolated':
+        this.connecting = this.#connect(pid, isolated);
+        break;
+    }
+  }
+
+  /** Beside what the stage does meanwhile: its own failure is heard first. */
+  async #connect(pid: number, isolated?: (pid: number) => Promise<void>): Promise<void> {
+    try {
+      await isolated?.(pid);
+      this.channel!.write('go on\n');
+    } catch (failure) {
+      this.failure = failure;
+      this.child.kill('SIGKILL');
+    }
+  }
+
+  /** Ends a stage that has become nothing yet. */
+  discard(): void {
+    this.child.kill('SIGKILL');
+    this.channel?.destroy();
+    this.ends.closeOurs();
+    close(this.handover);
+    if (this.terminal !== undefined) close(this.terminal);
+  }
+}
+
+async function* words(channel: Duplex): AsyncGenerator<StageWord> {
+  let received = '';
+  for await (const chunk of channel.setEncoding('utf8')) {
+    received += chunk;
+    for (let end = received.indexOf('\n'); end >= 0; end = received.indexOf('\n')) {
+      yield JSON.parse(received.slice(0, end)) as StageWord;
+      received = received.slice(end + 1);
+    }
+  }
+}

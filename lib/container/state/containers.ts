@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The containers of a store: a directory each.
+ *
+ *   containers/ID/container.json   what it is (config.ts); replaced whole when it is renamed
+ *   containers/ID/state.json       how it fares; replaced whole by who has the lock
+ *   containers/ID/lock             flock'd by its server as long as that lives
+ *   containers/ID/upper, work      its writable layer
+ *   containers/ID/rootfs           where it is mounted
+ *   containers/ID/log              what it wrote (log-file.ts)
+ *   containers/ID/hosts, hostname, resolv.conf
+ *
+ * A container is there from the moment in which its directory gets its name. Whether
+ * one runs is told by its lock, which the kernel releases when the server dies, and
+ * not by what state.json says.
+ *
+ * Lock order: `containers` (names) before a container's own before `network`.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cryptography } from '../../base/builtins.js';
+import { fromText } from '../../base/bytes.js';
+import { EAGAIN } from '../../base/errno.js';
+import { check, nearestName, OverlayError, UsageError } from '../../base/errors.js';
+import { Staging, storeFailure, writeFileWhole } from '../../image/staging.js';
+import type { Store } from '../../image/store.js';
+import { StoreLock } from '../../image/store-lock.js';
+import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../../sys/files.js';
+import { encodeBlock, replaceBlock } from '../small-file.js';
+import { storageDriver } from '../storage/storage-driver.js';
+import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
+import { randomName } from './random-name.js';
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+const LONGEST_NAME = 128;
+
+/** One container, by its directory. */
+export class Container {
+  constructor(
+    readonly store: Store,
+    readonly id: string,
+  ) {}
+
+  get directory(): string {
+    return join(this.store.root, 'containers', this.id);
+  }
+
+  path(part: 'upper' | 'work' | 'rootfs' | 'log' | 'hosts' | 'hostname' | 'resolv.conf' | 'lock'): string {
+    return join(this.directory, part);
+  }
+
+  get exists(): boolean {
+    return existsSync(this.directory);
+  }
+
+  readConfig(): ContainerConfig {
+    return this.#read('container.json') as ContainerConfig;
+  }
+
+  /** Undefined where it is damaged, or the container is gone. */
+  tryReadConfig(): ContainerConfig | undefined {
+    try {
+      return this.readConfig();
+    } catch (failure) {
+      if (failure instanceof OverlayError) return undefined;
+      throw failure;
+    }
+  }
+
+  writeConfig(config: ContainerConfig): void {
+    writeFileWhole(this.store, join(this.directory, 'container.json'), encode(config));
+  }
+
+  /** As it was written last; a server may have died since (see readState in recovery.ts). */
+  readWrittenState(): ContainerState {
+    return { ...NEW_STATE, ...(this.#read('state.json') as ContainerState) };
+  }
+
+  /** The caller has the lock. */
+  writeState(state: ContainerState): void {
+    replaceBlock(join(this.directory, 'state.json'), state);
+  }
+
+  #read(name: string): unknown {
+    const path = join(this.directory, name);
+    try {
+      return JSON.parse(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      if (!this.exists) throw unknownContainer(this.store, this.id);
+      throw new OverlayError({
+        operation: 'read',
+        path,
+        reason: (cause as Error).message,
+        remedy: `remove the container with \`tsoverlay rm -f ${this.id.slice(0, 12)}\``,
+        cause,
+      });
+    }
+  }
+
+  /** Undefined where a server or another command has it. */
+  tryLock(): Disposable | undefined {
+    const path = this.path('lock');
+    const opened = openPath(fromText(path), O_RDWR | O_CREAT, 0o600);
+    if (opened < 0 && !this.exists) throw unknownContainer(this.store, this.id);
+    const fd = new Fd(check(opened, { operation: 'lock container', path }));
+    const status = lock(fd.number, LOCK_EXCLUSIVE | LOCK_NONBLOCKING);
+    // Who removed it meanwhile left a lock on nothing.
+    if (status >= 0 && this.exists) return fd;
+    fd.close();
+    if (status >= 0) throw unknownContainer(this.store, this.id);
+    if (status === -EAGAIN) return undefined;
+    throw new OverlayError({ operation: 'lock container', path, errno: status });
+  }
+}
+
+function encode(value: object): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function listContainers(store: Store): Container[] {
+  const directory = join(store.root, 'containers');
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => /^[0-9a-f]{64}$/.test(name))
+    .map((id) => new Container(store, id));
+}
+
+interface Known {
+  container: Container;
+  config: ContainerConfig;
+}
+
+/** Those whose configuration can be read. */
+export function readWholeContainers(store: Store): Known[] {
+  return listContainers(store).flatMap((container) => {
+    const config = container.tryReadConfig();
+    return config === undefined ? [] : [{ container, config }];
+  });
+}
+
+/** All of them; one that is being removed is not listed. Throws an OverlayError for one that is damaged. */
+export function readContainers(store: Store): Known[] {
+  return listContainers(store).flatMap((container) => {
+    try {
+      return [{ container, config: container.readConfig() }];
+    } catch (failure) {
+      if (container.exists) throw failure;
+      return [];
+    }
+  });
+}
+
+/** Finds a container by name, by id or the beginning of one; undefined where there is none. */
+export function lookUpContainer(store: Store, text: string): Container | undefined {
+  const named = readWholeContainers(store).find(({ config }) => config.name === text);
+  if (named !== undefined) return named.container;
+  if (!/^[0-9a-f]+$/.test(text)) return undefined;
+  const matches = listContainers(store).filter(({ id }) => id.startsWith(text));
+  if (matches.length <= 1) return matches[0];
+  throw new OverlayError({
+    operation: 'find container',
+    path: text,
+    reason: `${matches.length} containers have an id that begins so`,
+    remedy: 'give more of it',
+  });
+}
+
+export function findContainer(store: Store, text: string): Container {
+  const found = lookUpContainer(store, text);
+  if (found === undefined) throw unknownContainer(store, text);
+  return found;
+}
+
+function unknownContainer(store: Store, text: string): OverlayError {
+  const names = readWholeContainers(store).map(({ config }) => config.name);
+  const near = names.length === 0 ? undefined : nearestName(text, names);
+  return new OverlayError({
+    operation: 'find container',
+    path: text,
+    reason: 'there is no such container',
+    remedy: near === undefined ? 'see `tsoverlay ps -a`' : `did you mean ${near}?`,
+  });
+}
+
+/** Throws UsageError for what cannot be a name, OverlayError for one that another container has. */
+function checkName(store: Store, name: string): void {
+  if (!NAME.test(name) || name.length > LONGEST_NAME) {
+    throw new UsageError(
+      `${JSON.stringify(name)} cannot be the name of a container`,
+      'a name has letters, digits, _, . and -, and begins with a letter or a digit',
+    );
+  }
+  const owner = readWholeContainers(store).find(({ config }) => config.name === name);
+  if (owner === undefined) return;
+  throw new OverlayError({
+    operation: 'name container',
+    path: name,
+    reason: `container ${owner.config.id.slice(0, 12)} has that name`,
+    remedy: `choose another, or remove it with \`tsoverlay rm ${name}\``,
+  });
+}
+
+/** Makes a container; without a name it gets one. Nothing of it is there when this throws. */
+export async function createContainer(
+  store: Store,
+  wanted: Omit<ContainerConfig, 'id' | 'name' | 'created'> & { name?: string | undefined },
+): Promise<Container> {
+  const all = join(store.root, 'containers');
+  if (!existsSync(all)) mkdirSync(all, { recursive: true, mode: 0o700 });
+  // Before the work, which may be long, and again when it is done.
+  if (wanted.name !== undefined) checkName(store, wanted.name);
+  const id = cryptography().randomBytes(32).toString('hex');
+  try {
+    using staging = Staging.make(store);
+    const temporary = join(staging.path, 'container');
+    mkdirSync(temporary);
+    for (const part of ['upper', 'work', 'rootfs']) mkdirSync(join(temporary, part), { mode: 0o755 });
+    const storage = await storageDriver(wanted.options.storage);
+    await storage.create({ store, directory: temporary, image: wanted.image });
+    using _names = await StoreLock.take(store.root, 'containers');
+    const name =
+      wanted.name ?? randomName(new Set(readWholeContainers(store).map(({ config }) => config.name)));
+    checkName(store, name);
+    const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
+    writeFileSync(join(temporary, 'container.json'), encode(config));
+    writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE));
+    writeFileSync(join(temporary, 'log'), '', { mode: 0o600 });
+    renameSync(temporary, join(all, id));
+  } catch (failure) {
+    throw storeFailure('make a container in', all, failure);
+  }
+  return new Container(store, id);
+}
+
+export async function renameContainer(container: Container, name: string): Promise<void> {
+  using _names = await StoreLock.take(container.store.root, 'containers');
+  const config = container.readConfig();
+  if (config.name === name) return;
+  checkName(container.store, name);
+  container.writeConfig({ ...config, name });
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/**
+ * How a container fares, told truly after any crash: a container whose server is gone
+ * has ended, as the kernel kills its first process with the server. Whoever finds
+ * that out first takes away what the server could not.
+ */
+import { rmSync } from 'node:fs';
+import { fromText } from '../../base/bytes.js';
+import { EINVAL, ENOENT } from '../../base/errno.js';
+import { check } from '../../base/errors.js';
+import { sweepServerFiles } from '../../mount/registry.js';
+import { listMounts, MNT_DETACH, unmountFileSystem } from '../../sys/mounts.js';
+import { release, retireBridge } from '../network/bridge.js';
+import { runtimeFor } from '../runtime/runtime.js';
+import { Cgroup } from '../server/cgroup.js';
+import { socketPath } from '../server/protocol.js';
+import type { ContainerState } from './config.js';
+import type { Container } from './containers.js';
+
+/** What a program that the kernel killed ends with. */
+const CODE_KILLED = 137;
+
+/** Takes away what a container has outside its directory. The caller has its lock, and its server is gone. */
+export async function cleanUp(container: Container): Promise<void> {
+  const cgroup = new Cgroup(container.id);
+  cgroup.kill();
+  // What an OCI runtime started is not tied to the server, and it keeps something of it.
+  const runtime = container.tryReadConfig()?.options.runtime;
+  if (runtime !== undefined) await (await runtimeFor(runtime, container)).forget();
+  await cgroup.remove();
+  const rootfs = fromText(container.path('rootfs'));
+  for (const { target } of listMounts()) {
+    if (target !== rootfs) continue;
+    const status = unmountFileSystem(target, MNT_DETACH);
+    // Its dead server's end may have come between.
+    if (status !== -EINVAL && status !== -ENOENT)
+      check(status, { operation: 'unmount', path: container.path('rootfs') });
+  }
+  await release(container.store, container.id);
+  await retireBridge(container.store);
+  rmSync(socketPath(container.id), { force: true });
+  sweepServerFiles();
+}
+
+/** Whether a server has, or had, something to do with it. */
+function isServed({ status, serverPid }: ContainerState): boolean {
+  return status === 'running' || status === 'paused' || serverPid !== 0;
+}
+
+/** The state as it is now. */
+export async function readState(container: Container): Promise<ContainerState> {
+  const written = container.readWrittenState();
+  if (!isServed(written)) return written;
+  using lock = container.tryLock();
+  if (lock === undefined) return container.readWrittenState();
+  return settleState(container);
+}
+
+/** The state as it is now, for who has the lock. */
+export async function settleState(container: Container): Promise<ContainerState> {
+  const state = container.readWrittenState();
+  if (!isServed(state)) return state;
+  await cleanUp(container);
+  const started = state.status === 'running' || state.status === 'paused';
+  const settled: ContainerState = {
+    ...state,
+    status: started || state.startedAt !== '' ? 'exited' : 'created',
+    serverPid: 0,
+    pid: 0,
+    exitCode: CODE_KILLED,
+    error: 'its server was killed, or the machine went down',
+    finishedAt: new Date().toISOString(),
+    address: '',
+    ports: [],
+  };
+  container.writeState(settled);
+  return settled;
+}
