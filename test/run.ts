@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Runs the compiled tests, one process a file, and closes with `N passed, N failed`.
- * Fails when a test failed, when none ran, and when a test left a mount behind.
+ * Fails when a test failed, when none ran, and when a test left a mount or a directory behind.
  *
  *   node dist/test/run.js [PART…]     a part is a folder or a file: mount, mount/lifecycle
  *
@@ -10,6 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, readdirSync, type WriteStream } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { listMounts } from '../lib/sys/mounts.js';
@@ -76,7 +77,12 @@ function leftovers(): string[] {
     .map(({ target }) => target);
 }
 
-const before = new Set(leftovers());
+/** Scratch directories of tests that nobody took away. */
+function leftDirectories(): string[] {
+  return readdirSync(tmpdir()).filter((name) => name.startsWith('tsoverlay-'));
+}
+
+const before = new Set([...leftovers(), ...leftDirectories()]);
 const files = testFiles(process.argv.slice(2));
 if (files.length === 0) throw new Error(`no test matches; is ${here} built?`);
 const report = createWriteStream(REPORT);
@@ -88,8 +94,8 @@ for (const file of files) {
   total.skipped += counts.skipped;
 }
 report.end();
-for (const target of leftovers().filter((left) => !before.has(left))) {
-  process.stdout.write(`left mounted: ${target}\n`);
+for (const left of [...leftovers(), ...leftDirectories()].filter((one) => !before.has(one))) {
+  process.stdout.write(`left behind: ${left}\n`);
   total.failed++;
 }
 if (total.failed > 0) process.stdout.write(`the whole report is in ${REPORT}\n`);

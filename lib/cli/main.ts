@@ -42,6 +42,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
   if (dropIn !== undefined) {
     if (!dropIn.foreground) prepareServer(dropIn.device);
+    await ServerProcess.started()?.discard();
     await runDropIn(dropIn);
     return;
   }

@@ -9,21 +9,13 @@ import { EOPNOTSUPP } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { listDirectory, readLink } from '../sys/entries.js';
 import { Fd, O_DIRECTORY, O_NONBLOCK, O_RDONLY, openAt, readFully } from '../sys/files.js';
-import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, statAt } from '../sys/stat.js';
+import { S_IFBLK, S_IFCHR, S_IFLNK, S_IFSOCK, Stat, statAt } from '../sys/stat.js';
 import { getXattr, listXattrs } from '../sys/xattrs.js';
-import { gathered, travels } from './pack.js';
-import type { TarEntry, TarType } from './tar-format.js';
+import { gathered, TAR_TYPES, travels } from './pack.js';
+import type { TarEntry } from './tar-format.js';
 import { headerOf, paddingAfter } from './tar-writer.js';
 
 const CHUNK = 1 << 20;
-
-const TYPES = new Map<number, TarType>([
-  [S_IFREG, 'file'],
-  [S_IFLNK, 'symlink'],
-  [S_IFCHR, 'character device'],
-  [S_IFBLK, 'block device'],
-  [S_IFIFO, 'fifo'],
-]);
 
 /** Whose everything becomes, where it does not stay whose it is. */
 export interface NewOwner {
@@ -48,7 +40,7 @@ class TreePacker {
     const first = this.#firstName(path);
     const entry: TarEntry = {
       name: isDirectory ? `${path}/` : path,
-      type: first !== undefined ? 'hard link' : isDirectory ? 'directory' : TYPES.get(stat.type)!,
+      type: first !== undefined ? 'hard link' : isDirectory ? 'directory' : TAR_TYPES.get(stat.type)!,
       mode: stat.mode & 0o7777,
       uid: this.owner?.uid ?? stat.uid,
       gid: this.owner?.gid ?? stat.gid,

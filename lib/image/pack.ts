@@ -35,7 +35,8 @@ import { END_OF_ARCHIVE, fileEntry, headerOf, paddingAfter } from './tar-writer.
 const CHUNK = 1 << 20;
 const GATHERED = 256 * 1024;
 
-const TYPES = new Map<number, TarType>([
+/** Of what is neither a directory nor a socket, by S_IF*. */
+export const TAR_TYPES: ReadonlyMap<number, TarType> = new Map<number, TarType>([
   [S_IFREG, 'file'],
   [S_IFLNK, 'symlink'],
   [S_IFCHR, 'character device'],
@@ -152,7 +153,7 @@ class Packer {
     const first = this.#firstName(node, path);
     const entry: TarEntry = {
       name: node.isDirectory() ? `${path}/` : path,
-      type: first !== undefined ? 'hard link' : node.isDirectory() ? 'directory' : TYPES.get(stat.type)!,
+      type: first !== undefined ? 'hard link' : node.isDirectory() ? 'directory' : TAR_TYPES.get(stat.type)!,
       mode: stat.mode & 0o7777,
       uid: stat.uid,
       gid: stat.gid,

@@ -20,11 +20,14 @@ import { type Digest, digestOf, hexOf } from './digest.js';
 import { LARGEST_DOCUMENT } from './manifest.js';
 import { writeFileWhole } from './staging.js';
 
+/** Root's own, where nothing else is said. */
+export const SYSTEM_ROOT = '/var/lib/tsoverlay';
+
 /** Where the store is when nothing else is said: /var/lib/tsoverlay for root, XDG_DATA_HOME for others. */
 export function defaultRoot(): string {
   const given = process.env.TSOVERLAY_ROOT;
   if (given !== undefined && given !== '') return resolve(given);
-  if (process.getuid!() === 0) return '/var/lib/tsoverlay';
+  if (process.getuid!() === 0) return SYSTEM_ROOT;
   const data = process.env.XDG_DATA_HOME;
   return join(data !== undefined && isAbsolute(data) ? data : join(homedir(), '.local/share'), 'tsoverlay');
 }

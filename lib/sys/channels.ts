@@ -54,18 +54,26 @@ export function acceptFrom(socket: number): number {
   return result(raw.accept4(socket, null, null, SOCK_CLOEXEC));
 }
 
-/** Waits for one message and answers the descriptor that comes with it, -1 where none does, or a negated errno. */
-export function receiveDescriptor(socket: number): number {
-  const byte = Buffer.alloc(1);
-  const control = Buffer.alloc(SIZEOF_CMSG);
-  const vector = Buffer.alloc(16);
+/** A message of one byte with room for one descriptor (recvmsg(2), msghdr), used again for each. */
+const byte = Buffer.alloc(1);
+const control = Buffer.alloc(SIZEOF_CMSG);
+const vector = Buffer.alloc(16);
+const header = Buffer.alloc(SIZEOF_MSGHDR);
+
+function prepareMessage(): void {
+  control.fill(0);
   vector.writeBigUInt64LE(addressOf(byte), 0);
   vector.writeBigUInt64LE(1n, 8);
-  const header = Buffer.alloc(SIZEOF_MSGHDR);
+  header.fill(0);
   header.writeBigUInt64LE(addressOf(vector), 16);
   header.writeBigUInt64LE(1n, 24);
   header.writeBigUInt64LE(addressOf(control), 32);
   header.writeBigUInt64LE(BigInt(SIZEOF_CMSG), 40);
+}
+
+/** Waits for one message and answers the descriptor that comes with it, -1 where none does, or a negated errno. */
+export function receiveDescriptor(socket: number): number {
+  prepareMessage();
   const status = result(raw.recvmsg(socket, header, MSG_CMSG_CLOEXEC));
   if (status < 0) return status;
   const isRights =
@@ -77,20 +85,11 @@ export function receiveDescriptor(socket: number): number {
 
 /** Hands a descriptor over with a message of one byte; answers 1 or a negated errno. */
 export function sendDescriptor(socket: number, fd: number): number {
-  const byte = Buffer.alloc(1);
-  const control = Buffer.alloc(SIZEOF_CMSG);
+  prepareMessage();
   control.writeBigUInt64LE(BigInt(CMSG_LENGTH), 0);
   control.writeInt32LE(SOL_SOCKET, 8);
   control.writeInt32LE(SCM_RIGHTS, 12);
   control.writeInt32LE(fd, 16);
-  const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(addressOf(byte), 0);
-  vector.writeBigUInt64LE(1n, 8);
-  const header = Buffer.alloc(SIZEOF_MSGHDR);
-  header.writeBigUInt64LE(addressOf(vector), 16);
-  header.writeBigUInt64LE(1n, 24);
-  header.writeBigUInt64LE(addressOf(control), 32);
-  header.writeBigUInt64LE(BigInt(SIZEOF_CMSG), 40);
   return result(raw.sendmsg(socket, header, 0));
 }
 

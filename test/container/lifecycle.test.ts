@@ -102,6 +102,23 @@ t.test('two containers of one image change the same file and see only their own'
   t.notMatch(await cli.ok('run', '--rm', 'box', 'cat', '/etc/passwd'), 'more-');
 });
 
+t.test('logs follow what is written until the end; since and until cut it', async (t) => {
+  const cli = await boxCli(t);
+  const script = 'echo first; sleep 1; echo second; echo error >&2; sleep 0.5; printf last';
+  await cli.ok('run', '-d', '--name', 'talks', 'box', 'sh', '-c', script);
+  const began = Date.now();
+  const followed = await cli.run('logs', '-f', 'talks');
+  t.match(followed, { status: 0, stdout: 'first\nsecond\nlast', stderr: 'error\n' });
+  t.ok(Date.now() - began > 500, 'it went on until the container had ended');
+  const [moment] = (await cli.ok('logs', '-t', '--tail', '1', 'talks')).split(' ');
+  t.equal((await cli.run('logs', '--since', moment, 'talks')).stdout, 'last');
+  t.equal((await cli.run('logs', '--until', '10m', 'talks')).stdout, '', 'nothing is older than ten minutes');
+  t.match(await cli.run('logs', '--tail', 'some', 'talks'), {
+    status: 2,
+    stderr: /--tail some is not possible/,
+  });
+});
+
 t.test('stop waits, then kills; several at once, and mistakes among them', async (t) => {
   const cli = await boxCli(t);
   await cli.ok('run', '-d', '--name', 'deaf', 'box', 'sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done');

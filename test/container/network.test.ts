@@ -39,10 +39,18 @@ t.test('containers reach each other by name, as long as they run', async (t) => 
         .every((line) => line === '' || line.endsWith(':0')),
     'the name to go',
   );
+  const masquerades = (): string => run('iptables', '-t', 'nat', '-S', 'POSTROUTING');
+  const [device] = /tso[0-9a-f]{10}/.exec(masquerades()) ?? [];
+  t.match(
+    masquerades(),
+    new RegExp(`-s 10\\.\\d+\\.\\d+\\.0/20 ! -o ${device} -j MASQUERADE`),
+    'the way out',
+  );
   const addresses = await cli.ok('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'web', 'client');
   t.equal(new Set(addresses.trim().split('\n')).size, 2);
   await cli.ok('rm', '-f', 'web', 'client');
-  t.strictSame(await leftSince(before, cli), [], 'bridge, veths, addresses and rules are gone');
+  t.strictSame(await leftSince(before, cli), [], 'bridge, veths and addresses are gone');
+  t.notMatch(masquerades(), device, 'and the rules');
 });
 
 t.test('TCP ports: published, seen by port and ps, refused when taken, given back', async (t) => {

@@ -39,6 +39,9 @@ export function census(cli: Cli): string[] {
   const links = run('ip', '-o', 'link').split('\n');
   const devices = links.map((line) => /^\d+: ([^:@]+)/.exec(line)?.[1]).filter(Boolean);
   const mounts = listMounts().map(({ target, type }) => `mount ${type} ${target}`);
+  const rules = shell("iptables-save | grep -E ' tso(verlay0|[0-9a-f]{10}) ' || true")
+    .split('\n')
+    .filter(Boolean);
   const groups = shell("find /sys/fs/cgroup -type d -path '*tsoverlay*'").split('\n').filter(Boolean);
   const files = shell(
     `find ${cli.root} ${process.env.TSOVERLAY_RUNTIME_DIR} -not -path '*/locks/*' -not -path ${cli.root}/containers`,
@@ -50,6 +53,7 @@ export function census(cli: Cli): string[] {
     ...mounts,
     ...namespaces(),
     ...processes().map((line) => `process ${line}`),
+    ...rules.map((rule) => `rule ${rule}`),
     ...groups.map((path) => `cgroup ${path}`),
     ...files.map((path) => `file ${path}`),
   ].sort();

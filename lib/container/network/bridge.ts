@@ -10,9 +10,10 @@
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { cryptography } from '../../base/builtins.js';
 import { OverlayError } from '../../base/errors.js';
-import { defaultRoot, type Store } from '../../image/store.js';
+import { type Store, SYSTEM_ROOT } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { runTool } from '../run-tool.js';
 import { replaceBlock } from '../small-file.js';
@@ -69,7 +70,7 @@ export function readNetwork(store: Store): Network | undefined {
 
 /** Two stores never share a bridge. */
 function deviceName(root: string): string {
-  if (root === defaultRoot()) return 'tsoverlay0';
+  if (root === SYSTEM_ROOT) return 'tsoverlay0';
   return `tso${cryptography().createHash('sha256').update(root).digest('hex').slice(0, 10)}`;
 }
 
@@ -157,9 +158,22 @@ export async function retireBridge(store: Store): Promise<void> {
   using _lock = await StoreLock.take(store.root, 'network');
   const network = readNetwork(store);
   if (network === undefined || Object.keys(network.leases).length > 0) return;
-  await removeRoutes(network.device, network.subnet);
-  if (existsSync(`/sys/class/net/${network.device}`)) await deleteDevice(network.device);
+  await removeBridge(network);
   rmSync(networkPath(store));
+}
+
+/** The same after a while in which the next container is welcome to it; also when the store is gone by then. */
+export async function retireBridgeLater(store: Store, milliseconds: number): Promise<void> {
+  const known = readNetwork(store);
+  if (known === undefined) return;
+  await delay(milliseconds);
+  if (existsSync(store.root)) await retireBridge(store);
+  else await removeBridge(known);
+}
+
+async function removeBridge({ device }: Network): Promise<void> {
+  await removeRoutes(device);
+  if (existsSync(`/sys/class/net/${device}`)) await deleteDevice(device);
 }
 
 async function deleteDevice(name: string): Promise<void> {

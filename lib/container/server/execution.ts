@@ -30,7 +30,7 @@ export async function execute(
   const spec = runtimeSpec(
     {
       image: image.config,
-      account: accountIn(server.view, request.user ?? options.user ?? image.config.User ?? ''),
+      account: accountIn(server.resources.view, request.user ?? options.user ?? image.config.User ?? ''),
       hostname: hostnameOf(config),
       command: request.args,
       entrypoint: [],
@@ -45,11 +45,11 @@ export async function execute(
     },
     '/',
   );
-  const running = await server.runtime.enter({
+  const running = await server.resources.runtime.enter({
     process: spec.process,
     seccomp: spec.linux.seccomp,
     member: pid,
-    cgroupFiles: server.cgroupFiles,
+    cgroupFiles: server.resources.cgroup?.processFiles ?? [],
     hasInput: request.interactive,
   });
   const streams = new ProgramStreams(running.streams, take);

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { Store } from '../../image/store.js';
 import { prepareRuntimeDirectory, removeServerFiles, sweepServerFiles } from '../../mount/registry.js';
-import { readNetwork, retireBridge } from '../network/bridge.js';
+import { retireBridgeLater } from '../network/bridge.js';
 import type { ExitCode } from '../runtime/runtime.js';
 import type { Stage } from '../stage/stage-process.js';
 import { Container } from '../state/containers.js';
@@ -33,8 +33,10 @@ export async function serveContainer(stage: Stage | undefined, socket: Socket): 
     removeServerFiles(process.pid);
     process.exit();
   }
+  let store: Store | undefined;
   try {
-    await run(request, stage, channel);
+    store = Store.open(request.root);
+    await run(new Container(store, request.id), request, stage, channel);
   } catch (failure) {
     stage?.discard();
     channel.send(failureMessage(failure));
@@ -43,12 +45,7 @@ export async function serveContainer(stage: Stage | undefined, socket: Socket): 
   }
   removeServerFiles(process.pid);
   sweepServerFiles();
-  const store = Store.open(request.root);
-  if (readNetwork(store) !== undefined) {
-    // The next container is welcome to the network meanwhile.
-    await delay(BRIDGE_STAYS_MS);
-    await retireBridge(store);
-  }
+  if (store !== undefined) await retireBridgeLater(store, BRIDGE_STAYS_MS);
   // Threads and sockets of clients that hang on are nobody's business any more.
   process.exit();
 }
@@ -78,19 +75,24 @@ async function takeLock(container: Container, name: string): Promise<Disposable>
 }
 
 /** Clients are told of the end when the lock is free, so that the next command finds it so. */
-async function run(request: StartMessage, stage: Stage | undefined, channel: FrameChannel): Promise<void> {
+async function run(
+  container: Container,
+  request: StartMessage,
+  stage: Stage | undefined,
+  channel: FrameChannel,
+): Promise<void> {
   const sessions = new Set<ClientSession>();
-  const code = await runLocked(request, stage, channel, sessions);
+  const code = await runLocked(container, request, stage, channel, sessions);
   await Promise.all([...sessions].map((session) => session.exited(code)));
 }
 
 async function runLocked(
+  container: Container,
   request: StartMessage,
   stage: Stage | undefined,
   channel: FrameChannel,
   sessions: Set<ClientSession>,
 ): Promise<ExitCode> {
-  const container = new Container(Store.open(request.root), request.id);
   const config = container.readConfig();
   using _lock = await takeLock(container, config.name);
   await settleState(container);

@@ -4,34 +4,19 @@
  * parent of its programs, keeps its log and publishes its ports. It lives as long
  * as the container runs; when it dies, the kernel kills the container's first
  * process, and with that all others.
- *
- * What the container needs is taken in order and given back in the opposite one
- * (AsyncRollback), however far the start came.
  */
-import { type FSWatcher, watch } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { AsyncRollback } from '../../base/rollback.js';
-import type { LayerSet } from '../../overlay/open.js';
-import { MS_NODEV } from '../../sys/mounts.js';
-import { namespacePath } from '../../sys/namespaces.js';
 import type { TerminalSize } from '../../sys/terminals.js';
-import { type ContainerNetwork, joinNetwork } from '../network/network.js';
-import { type ExitCode, type RunningProgram, type Runtime, runtimeFor } from '../runtime/runtime.js';
+import type { ExitCode, RunningProgram } from '../runtime/runtime.js';
 import { sendSignal, signalNumber } from '../signals.js';
-import { resourcesFor, specForContainer } from '../spec/container-spec.js';
-import type { SpecMount } from '../spec/defaults.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
-import { type Container, findContainer } from '../state/containers.js';
-import { readState } from '../state/recovery.js';
-import { type ContainerPlace, type StorageDriver, storageDriver } from '../storage/storage-driver.js';
-import { Cgroup } from './cgroup.js';
-import { composeHosts, prepareFiles, writeInPlace } from './container-files.js';
-import { LogWriter } from './log-file.js';
+import type { Container } from '../state/containers.js';
 import { Outlet } from './outlet.js';
 import { ProgramStreams } from './program-streams.js';
+import { ContainerResources } from './resources.js';
 import { isRestarted, restartDelay } from './restart.js';
 
 const DEFAULT_STOP_SIGNAL = 'SIGTERM';
@@ -39,17 +24,11 @@ const DEFAULT_STOP_SIGNAL = 'SIGTERM';
 const LAST_WORDS_MS = 1000;
 
 export class ContainerServer {
-  readonly #resources = new AsyncRollback();
+  readonly resources: ContainerResources;
   readonly outlet = new Outlet();
   #state: ContainerState;
   #program: RunningProgram | undefined;
   #streams: ProgramStreams | undefined;
-  #cgroup: Cgroup | undefined;
-  #network: ContainerNetwork | undefined;
-  #storage: StorageDriver | undefined;
-  #runtime: Runtime | undefined;
-  #files: SpecMount[] = [];
-  #log: LogWriter | undefined;
   #interrupt = new AbortController();
   /** Settles with the last exit code, when everything was given back. */
   #ended: Promise<ExitCode> | undefined;
@@ -61,6 +40,7 @@ export class ContainerServer {
     private readonly prepared: Stage | undefined,
   ) {
     this.#state = container.readWrittenState();
+    this.resources = new ContainerResources(container, config);
   }
 
   get state(): ContainerState {
@@ -69,24 +49,6 @@ export class ContainerServer {
 
   get streams(): ProgramStreams | undefined {
     return this.#streams;
-  }
-
-  get runtime(): Runtime {
-    return this.#runtime!;
-  }
-
-  /** What the container has now. */
-  get view(): LayerSet {
-    return this.#storage!.view(this.#place);
-  }
-
-  get #place(): ContainerPlace {
-    const { store, directory } = this.container;
-    return { store, directory, image: this.config.image };
-  }
-
-  get cgroupFiles(): string[] {
-    return this.#cgroup?.processFiles ?? [];
   }
 
   #change(changes: Partial<ContainerState>): void {
@@ -98,10 +60,10 @@ export class ContainerServer {
   async start(size: TerminalSize | undefined): Promise<void> {
     this.#change({ serverPid: process.pid, error: '', stopped: false, restarts: 0 });
     try {
-      await this.#prepare();
+      this.#change(await this.resources.take(this.prepared));
       await this.#launch(size);
     } catch (failure) {
-      await this.#giveBack();
+      await this.resources.giveBack();
       const exitCode = (failure as { exitCode?: number }).exitCode ?? 125;
       this.#change({
         serverPid: 0,
@@ -121,86 +83,11 @@ export class ContainerServer {
     return this.#ended!;
   }
 
-  async #prepare(): Promise<void> {
-    this.#log = new LogWriter(this.container.path('log'));
-    this.#resources.push(() => this.#log!.close());
-    this.#makeCgroup();
-    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, this.prepared);
-    this.#resources.push(() => this.#runtime!.forget());
-    // The mount takes as long as the network: side by side.
-    const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
-    const { attachment, ports } = this.#network!;
-    this.#files = prepareFiles(this.container, this.config, attachment);
-    if (attachment !== undefined) this.#followNetwork();
-    const { address = '', gateway = '' } = attachment ?? {};
-    this.#change({ ports, address, gateway });
-  }
-
-  #makeCgroup(): void {
-    const cgroup = new Cgroup(this.container.id);
-    this.#resources.push(() => cgroup.remove());
-    if (cgroup.create(resourcesFor(this.config))) this.#cgroup = cgroup;
-  }
-
-  async #mount(): Promise<void> {
-    const flags = this.config.options.privileged ? 0 : MS_NODEV;
-    this.#storage = await storageDriver(this.config.options.storage);
-    this.#resources.push(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
-  }
-
-  async #joinNetwork(): Promise<void> {
-    this.#network = await joinNetwork(this.container, this.config);
-    this.#resources.push(() => this.#network!.release());
-  }
-
-  /** Whoever comes to the bridge or leaves it is found in the container's /etc/hosts, or no more. */
-  #followNetwork(): void {
-    const update = (): void => {
-      try {
-        const text = composeHosts(this.container, this.config, this.#state.address);
-        writeInPlace(this.container.path('hosts'), text);
-      } catch (failure) {
-        reportFault(`/etc/hosts: ${(failure as Error).message}`);
-      }
-    };
-    const watcher: FSWatcher = watch(this.container.store.root, (_, name) => {
-      if (name === 'network.json') update();
-    });
-    this.#resources.push(() => watcher.close());
-  }
-
-  async #networkPath(): Promise<string | undefined> {
-    const [kind, other] = this.config.options.network.split(':');
-    if (kind !== 'container') return undefined;
-    const joined = findContainer(this.container.store, other);
-    const { status, pid } = await readState(joined);
-    if (status === 'running' || status === 'paused') return namespacePath(pid, 'network');
-    throw new OverlayError({
-      operation: 'join the network of',
-      path: other,
-      reason: `it is ${status}`,
-      remedy: 'start it first',
-    });
-  }
-
   async #launch(size: TerminalSize | undefined): Promise<void> {
-    const spec = specForContainer(this.container, this.config, {
-      view: this.view,
-      files: this.#files,
-      cgroupsPath: this.#cgroup?.specPath,
-      networkPath: await this.#networkPath(),
-    });
-    const program = await this.runtime.start({
-      spec,
-      rootfs: this.container.path('rootfs'),
-      cgroupFiles: this.cgroupFiles,
-      hasInput: this.config.options.interactive,
-      connect: this.#network!.connect,
-    });
+    const program = await this.resources.runtime.start(await this.resources.launch());
     this.#program = program;
     const streams = new ProgramStreams(program.streams, (stream, bytes) => {
-      this.#log!.write(stream, bytes);
+      this.resources.log.write(stream, bytes);
       if (this.outlet.send(stream, bytes)) return;
       streams.pause();
       this.outlet.drained(() => streams.resume());
@@ -247,8 +134,10 @@ export class ContainerServer {
 
   async #conclude(exitCode: ExitCode): Promise<ExitCode> {
     const error =
-      this.#log?.failure === undefined ? this.#state.error : `its log is not whole: ${this.#log.failure}`;
-    await this.#giveBack();
+      this.resources.log.failure === undefined
+        ? this.#state.error
+        : `its log is not whole: ${this.resources.log.failure}`;
+    await this.resources.giveBack();
     const finishedAt = new Date().toISOString();
     this.#change({
       status: 'exited',
@@ -261,14 +150,6 @@ export class ContainerServer {
       ports: [],
     });
     return exitCode;
-  }
-
-  async #giveBack(): Promise<void> {
-    try {
-      await this.#resources[Symbol.asyncDispose]();
-    } catch (failure) {
-      for (const one of (failure as AggregateError).errors ?? [failure]) reportFault((one as Error).message);
-    }
   }
 
   /** Sends a signal to the first process. Throws an OverlayError for none that there is, or when nothing runs. */
@@ -314,7 +195,7 @@ export class ContainerServer {
 
   async pause(): Promise<void> {
     this.#running();
-    if (this.#cgroup === undefined) {
+    if (this.resources.cgroup === undefined) {
       throw new OverlayError({
         operation: 'pause',
         path: this.config.name,
@@ -322,17 +203,13 @@ export class ContainerServer {
         remedy: 'run it as root, or where the user may have cgroups',
       });
     }
-    await this.#cgroup.freeze(true);
+    await this.resources.cgroup.freeze(true);
     this.#change({ status: 'paused' });
   }
 
   async resume(): Promise<void> {
     if (this.#state.status !== 'paused') return;
-    await this.#cgroup!.freeze(false);
+    await this.resources.cgroup!.freeze(false);
     this.#change({ status: 'running' });
   }
-}
-
-function reportFault(text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 }

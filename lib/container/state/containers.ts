@@ -23,7 +23,7 @@ import { cryptography } from '../../base/builtins.js';
 import { fromText } from '../../base/bytes.js';
 import { EAGAIN } from '../../base/errno.js';
 import { check, nearestName, OverlayError, UsageError } from '../../base/errors.js';
-import { Staging, storeFailure, writeFileWhole } from '../../image/staging.js';
+import { Staging, storeFailure, sweepStagings, writeFileWhole } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../../sys/files.js';
@@ -211,6 +211,8 @@ export async function createContainer(
   // Before the work, which may be long, and again when it is done.
   if (wanted.name !== undefined) checkName(store, wanted.name);
   const id = cryptography().randomBytes(32).toString('hex');
+  // What commands that were killed have left.
+  sweepStagings(store);
   try {
     using staging = Staging.make(store);
     const temporary = join(staging.path, 'container');

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a container has while it runs, beside its programs: log, cgroup, runtime, root
+ * file system, network, files in /etc. Taken in order and given back in the opposite
+ * one (AsyncRollback), however far the taking came.
+ */
+import { watch } from 'node:fs';
+import { OverlayError } from '../../base/errors.js';
+import { AsyncRollback } from '../../base/rollback.js';
+import type { LayerSet } from '../../overlay/open.js';
+import { MS_NODEV } from '../../sys/mounts.js';
+import { namespacePath } from '../../sys/namespaces.js';
+import { type ContainerNetwork, joinNetwork } from '../network/network.js';
+import { type Launch, type Runtime, runtimeFor } from '../runtime/runtime.js';
+import { resourcesFor, specForContainer } from '../spec/container-spec.js';
+import type { SpecMount } from '../spec/defaults.js';
+import type { Stage } from '../stage/stage-process.js';
+import type { ContainerConfig, ContainerState } from '../state/config.js';
+import { type Container, findContainer } from '../state/containers.js';
+import { readState } from '../state/recovery.js';
+import { type ContainerPlace, type StorageDriver, storageDriver } from '../storage/storage-driver.js';
+import { Cgroup } from './cgroup.js';
+import { composeHosts, prepareFiles, writeInPlace } from './container-files.js';
+import { LogWriter } from './log-file.js';
+
+export class ContainerResources {
+  readonly #taken = new AsyncRollback();
+  readonly #cgroup: Cgroup;
+  #hasCgroup = false;
+  #network: ContainerNetwork | undefined;
+  #storage: StorageDriver | undefined;
+  #runtime: Runtime | undefined;
+  #files: SpecMount[] = [];
+  #log: LogWriter | undefined;
+
+  constructor(
+    private readonly container: Container,
+    private readonly config: ContainerConfig,
+  ) {
+    this.#cgroup = new Cgroup(container.id);
+  }
+
+  get #place(): ContainerPlace {
+    const { store, directory } = this.container;
+    return { store, directory, image: this.config.image };
+  }
+
+  get log(): LogWriter {
+    return this.#log!;
+  }
+
+  get runtime(): Runtime {
+    return this.#runtime!;
+  }
+
+  /** Undefined where the user may have none. */
+  get cgroup(): Cgroup | undefined {
+    return this.#hasCgroup ? this.#cgroup : undefined;
+  }
+
+  /** What the container has now. */
+  get view(): LayerSet {
+    return this.#storage!.view(this.#place);
+  }
+
+  /** Takes all of it; answers what of it is for everybody to know. `prepared` is a stage that waits already. */
+  async take(prepared: Stage | undefined): Promise<Pick<ContainerState, 'address' | 'gateway' | 'ports'>> {
+    this.#log = new LogWriter(this.container.path('log'));
+    this.#taken.push(() => this.#log!.close());
+    this.#taken.push(() => this.#cgroup.remove());
+    this.#hasCgroup = this.#cgroup.create(resourcesFor(this.config));
+    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, prepared);
+    this.#taken.push(() => this.#runtime!.forget());
+    // The mount takes as long as the network: side by side.
+    const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    const { attachment, ports } = this.#network!;
+    this.#files = prepareFiles(this.container, this.config, attachment);
+    if (attachment !== undefined) this.#followNetwork(attachment.address);
+    const { address = '', gateway = '' } = attachment ?? {};
+    return { address, gateway, ports };
+  }
+
+  async #mount(): Promise<void> {
+    const flags = this.config.options.privileged ? 0 : MS_NODEV;
+    this.#storage = await storageDriver(this.config.options.storage);
+    this.#taken.push(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
+  }
+
+  async #joinNetwork(): Promise<void> {
+    this.#network = await joinNetwork(this.container, this.config);
+    this.#taken.push(() => this.#network!.release());
+  }
+
+  /** Whoever comes to the bridge or leaves it is found in the container's /etc/hosts, or no more. */
+  #followNetwork(address: string): void {
+    const update = (): void => {
+      try {
+        writeInPlace(this.container.path('hosts'), composeHosts(this.container, this.config, address));
+      } catch (failure) {
+        reportFault(`/etc/hosts: ${(failure as Error).message}`);
+      }
+    };
+    const watcher = watch(this.container.store.root, (_, name) => {
+      if (name === 'network.json') update();
+    });
+    this.#taken.push(() => watcher.close());
+  }
+
+  /** What a start of the program needs of it, as the container is now. */
+  async launch(): Promise<Launch> {
+    const spec = specForContainer(this.container, this.config, {
+      view: this.view,
+      files: this.#files,
+      cgroupsPath: this.cgroup?.specPath,
+      networkPath: await this.#networkPath(),
+    });
+    return {
+      spec,
+      rootfs: this.container.path('rootfs'),
+      cgroupFiles: this.cgroup?.processFiles ?? [],
+      hasInput: this.config.options.interactive,
+      connect: this.#network!.connect,
+    };
+  }
+
+  async #networkPath(): Promise<string | undefined> {
+    const [kind, other] = this.config.options.network.split(':');
+    if (kind !== 'container') return undefined;
+    const joined = findContainer(this.container.store, other);
+    const { status, pid } = await readState(joined);
+    if (status === 'running' || status === 'paused') return namespacePath(pid, 'network');
+    throw new OverlayError({
+      operation: 'join the network of',
+      path: other,
+      reason: `it is ${status}`,
+      remedy: 'start it first',
+    });
+  }
+
+  /** Gives back what was taken. What cannot be is in the server's log: there is nobody else to be told. */
+  async giveBack(): Promise<void> {
+    try {
+      await this.#taken[Symbol.asyncDispose]();
+    } catch (failure) {
+      for (const one of (failure as AggregateError).errors ?? [failure]) reportFault((one as Error).message);
+    }
+  }
+}
+
+function reportFault(text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+}
