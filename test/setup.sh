@@ -3,7 +3,7 @@
 set -eu
 
 packages="acl apache2-utils attr btrfs-progs buildah busybox-static catatonit crun curl debootstrap docker-registry
-  e2fsprogs fuse-overlayfs fuse3 iproute2 iptables libcap2-bin linux-libc-dev openssl passwd podman psmisc python3 runc
+  e2fsprogs fuse-overlayfs fuse3 iproute2 iptables libcap2-bin linux-libc-dev openssl passwd podman procps psmisc python3 runc
   skopeo slirp4netns uidmap umoci util-linux xfsprogs zstd"
 # The library that fuse-native needs; Ubuntu renamed it in 24.04.
 library=libfuse2

@@ -274,3 +274,14 @@ export async function tagImage(store: Store, source: string, target: string): Pr
   });
   return name;
 }
+
+/** Whether findImage would find one. */
+export function hasImage(store: Store, text: string): boolean {
+  try {
+    findImage(store, text);
+    return true;
+  } catch (failure) {
+    if (failure instanceof OverlayError && failure.operation === 'find image') return false;
+    throw failure;
+  }
+}

@@ -239,7 +239,12 @@ export function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
 
 /** The whole merged view, as a root file system. */
 export function packView(union: Union): Generator<Buffer> {
-  return gathered(new Packer(union).view(union.root, ''));
+  return packDirectory(union, union.root);
+}
+
+/** What a directory of the view holds; the directory itself is no entry. */
+export function packDirectory(union: Union, directory: DirectoryNode): Generator<Buffer> {
+  return gathered(new Packer(union).view(directory, ''));
 }
 
 /**

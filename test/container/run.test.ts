@@ -115,6 +115,33 @@ t.test('mounts: directories, volumes, memory; read-only where asked', async (t) 
 });
 
 t.test(
+  'a new volume begins with what the image has at its place; one without a name goes with its container',
+  async (t) => {
+    const cli = await boxCli(t);
+    const seen = 'stat -c "%u:%g %a" /home/ann; ls /home/ann; echo more > /home/ann/more';
+    shell('echo x > box/home/ann/f; chmod 700 box/home/ann; chown 1000:1001 box/home/ann/f', cli.base);
+    await cli.ok('import', 'box', 'box');
+    t.equal(
+      await cli.ok('run', '--rm', '-v', 'kept:/home/ann', 'box', 'sh', '-c', seen),
+      '1000:1001 700\nf\n',
+    );
+    t.equal(
+      await cli.ok('run', '--rm', '-v', 'kept:/home/ann', 'box', 'sh', '-c', seen),
+      '1000:1001 700\nf\nmore\n',
+    );
+    t.equal(await cli.ok('run', '--rm', '-v', 'kept:/elsewhere', 'box', 'ls', '/elsewhere'), 'f\nmore\n');
+    t.equal(
+      await cli.ok('run', '--name', 'c', '-v', '/home/ann', 'box', 'sh', '-c', seen),
+      '1000:1001 700\nf\n',
+    );
+    t.equal(readdirSync(join(cli.root, 'volumes')).length, 2);
+    t.equal(await cli.ok('start', '-a', 'c'), '1000:1001 700\nf\nmore\n');
+    await cli.ok('rm', '-v', 'c');
+    t.strictSame(readdirSync(join(cli.root, 'volumes')), ['kept']);
+  },
+);
+
+t.test(
   'a container holds what Docker gives: namespaces, capabilities, masked and read-only paths, devices',
   async (t) => {
     const cli = await boxCli(t);

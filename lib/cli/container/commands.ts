@@ -171,7 +171,11 @@ const definitions = {
     {
       command: 'rm <names..>',
       describe: 'Remove containers with all that they changed',
-      options: { ...ROOT, force: flag('Kill those that run', 'f') },
+      options: {
+        ...ROOT,
+        force: flag('Kill those that run', 'f'),
+        volumes: flag('Volumes without a name, too, which happens anyway', 'v'),
+      },
     },
     async (args) => (await import('./lifecycle.js')).remove(args),
   ),

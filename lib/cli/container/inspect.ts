@@ -2,7 +2,6 @@
 /** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
 
 import { hostnameOf } from '../../container/server/container-files.js';
-import { volumePath } from '../../container/spec/container-spec.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
 import type {
   ContainerConfig,
@@ -13,6 +12,7 @@ import type {
 import type { Container } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
+import { volumePath } from '../../container/storage/volumes.js';
 
 const NEVER = '0001-01-01T00:00:00Z';
 const NANO = 1e9;
@@ -33,7 +33,7 @@ function describeMount(
   return {
     Type: type,
     ...(type === 'volume' ? { Name: source } : {}),
-    Source: type === 'volume' ? volumePath(container, source) : source,
+    Source: type === 'volume' ? volumePath(container.store, source) : source,
     Destination: target,
     Mode: options.join(','),
     RW: !readOnly,

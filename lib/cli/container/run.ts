@@ -14,7 +14,7 @@ import {
   readWholeContainers,
 } from '../../container/state/containers.js';
 import { readState, settleState } from '../../container/state/recovery.js';
-import { findImage, type Image, listImages } from '../../image/images.js';
+import { findImage, hasImage, type Image } from '../../image/images.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';
 import { familiarName, fullName, parseReference } from '../../image/reference.js';
@@ -41,7 +41,7 @@ async function imageFor(store: Store, name: string, args: CreateArguments): Prom
   if (!PULL_WAYS.includes(args.pull))
     throw new UsageError(`--pull ${args.pull} is not possible`, `it is ${PULL_WAYS.join(', ')}`);
   if (args.pull !== 'always') {
-    const isThere = listImages(store).length > 0 && hasImage(store, name);
+    const isThere = hasImage(store, name);
     if (isThere || args.pull === 'never') return findImage(store, name).image;
   }
   const reference = parseReference(name);
@@ -55,16 +55,6 @@ async function imageFor(store: Store, name: string, args: CreateArguments): Prom
     pullImage(store, reference, { platform, registries: readRegistryConfig(), progress, signal }),
   );
   return findImage(store, name).image;
-}
-
-function hasImage(store: Store, name: string): boolean {
-  try {
-    findImage(store, name);
-    return true;
-  } catch (failure) {
-    if (failure instanceof OverlayError && failure.operation === 'find image') return false;
-    throw failure;
-  }
 }
 
 /** The running containers and their published ports. */

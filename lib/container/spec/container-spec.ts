@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** From what a container is to what a runtime is told. */
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import type { LayerSet } from '../../overlay/open.js';
 import { openUnion } from '../../overlay/open.js';
@@ -9,6 +8,7 @@ import { availableCapabilities, CAPABILITY_NAMES } from '../../sys/credentials.j
 import { hostnameOf } from '../server/container-files.js';
 import type { ContainerConfig, MountRequest } from '../state/config.js';
 import type { Container } from '../state/containers.js';
+import { ensureVolume } from '../storage/volumes.js';
 import { type Account, findAccount } from './accounts.js';
 import { CAPABILITIES, type SpecMount } from './defaults.js';
 import { type RuntimeSpec, runtimeSpec, type SpecResources } from './runtime-spec.js';
@@ -57,20 +57,15 @@ export function resourcesFor({ options }: ContainerConfig): SpecResources {
   };
 }
 
-export function volumePath(container: Container, name: string): string {
-  return join(container.store.root, 'volumes', name);
-}
-
-function mountFor(container: Container, request: MountRequest): SpecMount {
+function mountFor(container: Container, request: MountRequest, view: LayerSet): SpecMount {
   const { type, source, target: destination, readOnly, options } = request;
   if (type === 'tmpfs') {
     const own = ['nosuid', 'nodev', 'noexec', ...(readOnly ? ['ro'] : []), ...options];
     return { destination, type: 'tmpfs', source: 'tmpfs', options: own };
   }
   const access = readOnly ? ['ro'] : [];
-  const path = type === 'volume' ? volumePath(container, source) : source;
-  if (type === 'volume') mkdirSync(path, { recursive: true, mode: 0o755 });
-  else if (!existsSync(path)) {
+  const path = type === 'volume' ? ensureVolume(container.store, request, view) : source;
+  if (!existsSync(path)) {
     throw new OverlayError({
       operation: 'mount',
       path,
@@ -130,7 +125,7 @@ export function specForContainer(
   { view, files, cgroupsPath, networkPath }: SpecSetting,
 ): RuntimeSpec {
   const { options, image } = config;
-  const mounts = [...files, ...options.mounts.map((request) => mountFor(container, request))];
+  const mounts = [...files, ...options.mounts.map((request) => mountFor(container, request, view))];
   if (options.init) {
     mounts.push({ destination: INIT_PLACE, type: 'bind', source: findInit(), options: ['rbind', 'ro'] });
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { listImages } from '../../image/images.js';
 import { Staging } from '../../image/staging.js';
 import { storageDriver } from '../storage/storage-driver.js';
+import { removeNamelessVolumes } from '../storage/volumes.js';
 import type { Container } from './containers.js';
 import { collectUnused } from './layers-in-use.js';
 
@@ -23,6 +24,7 @@ export async function removeContainer(container: Container): Promise<void> {
     if (config !== undefined) {
       const storage = await storageDriver(config.options.storage);
       await storage.remove({ store, directory, image: config.image });
+      removeNamelessVolumes(store, config.options.mounts);
     }
   }
   const isKept = listImages(store).some(({ id }) => id === config?.image.id);

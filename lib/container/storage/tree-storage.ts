@@ -7,19 +7,13 @@ import { join } from 'node:path';
 import { type ByteString, fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { diffImages } from '../../image/diff-images.js';
-import { packChanges, packView } from '../../image/pack.js';
-import { TarReader } from '../../image/tar-reader.js';
-import { LayerUnpacker } from '../../image/unpack.js';
-import { getAttributes } from '../../overlay/attributes.js';
+import { packChanges } from '../../image/pack.js';
 import type { Change } from '../../overlay/diff.js';
-import { Marks } from '../../overlay/marks.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
 import type { Union } from '../../overlay/union.js';
-import { changeMode, changeOwner, changeTimes } from '../../sys/entries.js';
-import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { MS_BIND, MS_REMOUNT, mountFileSystem } from '../../sys/mounts.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
-import { Stat } from '../../sys/stat.js';
+import { fillFromView } from './fill-from-view.js';
 import type { ContainerPlace, MountWish } from './storage-driver.js';
 import { takeAway } from './take-away.js';
 import { imagePaths } from './upper-storage.js';
@@ -36,32 +30,12 @@ function imageView(place: ContainerPlace): LayerSet {
 
 /** Fills an empty directory with what the image shows. */
 export function fillTree(place: ContainerPlace, tree: string): void {
-  using root = new Fd(
-    check(openPath(fromText(tree), O_RDONLY | O_DIRECTORY), { operation: 'open', path: tree }),
-  );
-  const unpacker = new LayerUnpacker(root.number, place.image.name, new Marks(!hasTrustedAttributes()));
   const union = openUnion(imageView(place));
   try {
-    const reader = new TarReader(unpacker, place.image.name);
-    for (const piece of packView(union)) reader.write(piece);
-    reader.finish();
-    unpacker.finish();
-    copyRootAttributes(union, root.number, tree);
+    fillFromView(union, union.root, tree, place.image.name);
   } finally {
-    unpacker.close();
     union.close();
   }
-}
-
-function copyRootAttributes(union: Union, root: number, path: string): void {
-  const story = { operation: 'make the root directory', path };
-  const stat = new Stat();
-  check(getAttributes(union, union.root, stat), story);
-  check(changeOwner(root, '.', stat.uid, stat.gid), story);
-  check(changeMode(root, '.', stat.mode & 0o7777), story);
-  const { modifySeconds, modifyNanoseconds } = stat;
-  const times = { accessSeconds: modifySeconds, accessNanoseconds: modifyNanoseconds };
-  check(changeTimes(root, '.', { ...times, modifySeconds, modifyNanoseconds }), story);
 }
 
 export async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<() => Promise<void>> {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Volumes: directories of the store that containers share and that outlive them. A new
+ * one begins with what the image has at its place, as Docker's do. One without a name
+ * goes with its container.
+ */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromText } from '../../base/bytes.js';
+import { Staging } from '../../image/staging.js';
+import type { Store } from '../../image/store.js';
+import { type LayerSet, openUnion } from '../../overlay/open.js';
+import { release } from '../../overlay/references.js';
+import { walk } from '../../overlay/walk.js';
+import type { MountRequest } from '../state/config.js';
+import { fillFromView } from './fill-from-view.js';
+
+/** What -v without a name gives a volume. */
+const NAMELESS = /^[0-9a-f]{64}$/;
+
+export function volumePath({ root }: Pick<Store, 'root'>, name: string): string {
+  return join(root, 'volumes', name);
+}
+
+/** The volume's directory, made where it is missing; `view` is what the container has at its start. */
+export function ensureVolume(store: Store, { source, target }: MountRequest, view: LayerSet): string {
+  const path = volumePath(store, source);
+  if (existsSync(path)) return path;
+  mkdirSync(join(store.root, 'volumes'), { recursive: true, mode: 0o755 });
+  using staging = Staging.make(store);
+  const fresh = join(staging.path, 'volume');
+  mkdirSync(fresh, { mode: 0o755 });
+  const union = openUnion({ ...view, readOnly: true });
+  try {
+    const node = walk(union, fromText(target), true);
+    if (typeof node !== 'number') {
+      if (node.isDirectory()) fillFromView(union, node, fresh, `volume ${source}`);
+      release(union, node);
+    }
+  } finally {
+    union.close();
+  }
+  giveName(fresh, path);
+  return path;
+}
+
+/** Another container may have been first with a volume of that name: then its is taken. */
+function giveName(fresh: string, path: string): void {
+  try {
+    renameSync(fresh, path);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw failure;
+  }
+}
+
+/** Takes away the volumes without a name among a container's mounts. */
+export function removeNamelessVolumes(store: Store, mounts: readonly MountRequest[]): void {
+  for (const { type, source } of mounts) {
+    const path = volumePath(store, source);
+    if (type !== 'volume' || !NAMELESS.test(source) || !existsSync(path)) continue;
+    using staging = Staging.make(store);
+    renameSync(path, join(staging.path, 'volume'));
+  }
+}
