@@ -12,26 +12,18 @@ import { join } from 'node:path';
 import { OverlayError } from '../base/errors.js';
 import { defaultRoot } from '../image/store.js';
 import { isAlive, prepareRuntimeDirectory } from '../mount/registry.js';
-import { hasTrustedAttributes } from '../sys/privilege.js';
 import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.js';
 
 /** Commands that read or write files of images. */
 const COMMANDS = new Set(
-  `pull load save import export commit bundle rmi layers diff image system run create start restart rm cp container`.split(
+  `pull load save import export commit rmi layers diff image system run create start restart rm cp container`.split(
     ' ',
   ),
 );
 
-const MARK = 'TSOVERLAY_USER_NAMESPACE';
-
 /** Whether the command must be run in a user namespace, and is not yet. */
 export function needsUserNamespace(words: readonly string[]): boolean {
   return process.getuid!() !== 0 && COMMANDS.has(words[0]) && !words.includes('--help');
-}
-
-/** Whether this process is root because needsUserNamespace said so. */
-export function isInUserNamespace(): boolean {
-  return process.env[MARK] !== undefined && !hasTrustedAttributes();
 }
 
 function hasRanges(file: string): boolean {
@@ -88,7 +80,6 @@ export function enterUserNamespace(words: readonly string[]): never {
       : ['nsenter', `--user=/proc/${server}/ns/user`, ...own];
   const env = {
     ...process.env,
-    [MARK]: '1',
     // What root has elsewhere is the user's here.
     TSOVERLAY_ROOT: defaultRoot(),
     TSOVERLAY_RUNTIME_DIR: prepareRuntimeDirectory(),

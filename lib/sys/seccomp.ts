@@ -85,10 +85,6 @@ function loadLibrary():
 /** Loaded with this file: who filters has often changed its root by then. */
 const library = loadLibrary();
 
-export function hasSeccomp(): boolean {
-  return library !== undefined;
-}
-
 function encodeArguments(args: readonly SeccompArgument[]): Buffer {
   const encoded = Buffer.alloc(SIZEOF_ARG_CMP * args.length);
   args.forEach(({ index, value, valueTwo = 0, op }, at) => {

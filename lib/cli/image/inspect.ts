@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay inspect` and `tsoverlay history`, in the shapes that Docker's users know. */
-import { OverlayError, UsageError } from '../../base/errors.js';
+import { UsageError } from '../../base/errors.js';
 import { layerSize } from '../../image/collect.js';
 import { chainIds, type Digest } from '../../image/digest.js';
-import { findImage, hasImage, type Image } from '../../image/images.js';
+import { findImage, type Image } from '../../image/images.js';
 import type { HistoryEntry } from '../../image/manifest.js';
 import { familiarName, familiarRepository, parseName } from '../../image/reference.js';
 import { Store } from '../../image/store.js';
@@ -52,17 +52,7 @@ async function describeNamed(store: Store, name: string, type: string | undefine
       : type === 'image'
         ? undefined
         : lookUpContainer(store, name);
-  if (container === undefined) {
-    if (type === undefined && !hasImage(store, name)) {
-      throw new OverlayError({
-        operation: 'inspect',
-        path: name,
-        reason: 'there is no such container or image',
-        remedy: 'see `tsoverlay ps -a` and `tsoverlay images`',
-      });
-    }
-    return describe(store, findImage(store, name).image);
-  }
+  if (container === undefined) return describe(store, findImage(store, name).image);
   return (await import('../container/inspect.js')).describeContainer(container);
 }
 
