@@ -44,6 +44,8 @@ interface ProcessFigures {
   parent: number;
   ticks: number;
   pages: number;
+  /** Ticks after the machine's start. */
+  started: number;
   command: string;
 }
 
@@ -60,6 +62,7 @@ function figuresOf(pid: number): ProcessFigures | undefined {
       parent: Number(fields[1]),
       ticks: Number(fields[11]) + Number(fields[12]),
       pages: Number(fields[21]),
+      started: Number(fields[19]),
       command: command === '' ? `[${name}]` : command,
     };
   });
@@ -82,11 +85,19 @@ export async function top({ root, name }: TopArguments): Promise<void> {
       remedy: `start it with \`tsoverlay start ${name}\``,
     });
   }
-  const rows = processesOf(first).flatMap((pid) => {
+  const found = processesOf(first).flatMap((pid) => {
     const figures = figuresOf(pid);
-    if (figures === undefined) return [];
-    return [[figures.uid, String(pid), String(figures.parent), clock(figures.ticks), figures.command]];
+    return figures === undefined ? [] : [{ pid, ...figures }];
   });
+  // Oldest first: numbers begin anew when they are used up.
+  found.sort((a, b) => a.started - b.started || a.pid - b.pid);
+  const rows = found.map(({ uid, pid, parent, ticks, command }) => [
+    uid,
+    String(pid),
+    String(parent),
+    clock(ticks),
+    command,
+  ]);
   process.stdout.write(table([['UID', 'PID', 'PPID', 'TIME', 'CMD'], ...rows]));
 }
 
