@@ -4,27 +4,12 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
-import { layersOf, type MountRecordFile, readRecords } from '../mount/registry.js';
-import { type Change, diffUpper, diffViews } from '../overlay/diff.js';
+import { layersOf, readRecords } from '../mount/registry.js';
+import { type Change, diffUpper } from '../overlay/diff.js';
+import { diffLayers } from '../overlay/diff-layers.js';
 import { openUnion } from '../overlay/open.js';
 import type { DiffArguments } from './inspecting.js';
 import { realTarget } from './targets.js';
-
-function diffMount(record: MountRecordFile): Change[] {
-  if (record.upper === null) return [];
-  const merged = openUnion(layersOf(record));
-  try {
-    const lower =
-      record.lowers.length === 0 ? undefined : openUnion({ ...layersOf(record), upper: undefined });
-    try {
-      return diffViews(merged, lower, record.upper);
-    } finally {
-      lower?.close();
-    }
-  } finally {
-    merged.close();
-  }
-}
 
 function diffDirectory(path: string): Change[] {
   const upper = resolve(path);
@@ -50,7 +35,7 @@ async function findChanges({ target: path, other, root }: DiffArguments): Promis
   const records = readRecords();
   const record =
     records.find((known) => known.target === target) ?? records.find((known) => known.upper === target);
-  if (record !== undefined) return diffMount(record);
+  if (record !== undefined) return diffLayers(layersOf(record));
   const contents = await import('./container/contents.js');
   const container = contents.containerNamed(root, path);
   return container === undefined ? diffDirectory(path) : contents.changesOf(container);

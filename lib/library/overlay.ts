@@ -12,7 +12,8 @@ import { fromPath, toText } from '../base/bytes.js';
 import { EISDIR, ENOENT, ENOTDIR } from '../base/errno.js';
 import { AttributeChange, setAttributes } from '../overlay/attributes.js';
 import { readData, syncAll } from '../overlay/data.js';
-import { type Change, diffViews } from '../overlay/diff.js';
+import type { Change } from '../overlay/diff.js';
+import { diffLayers } from '../overlay/diff-layers.js';
 import { type Explanation, explainPath } from '../overlay/explain.js';
 import { linkNode } from '../overlay/link.js';
 import type { DirectoryNode } from '../overlay/node.js';
@@ -258,17 +259,7 @@ export class Overlay implements AsyncDisposable {
 
   /** What was changed against the lower layers, sorted by path; empty for a read-only overlay. */
   async changes(): Promise<{ kind: Change['kind']; path: string }[]> {
-    const { upper, lowers } = this.#layers;
-    if (upper === undefined) return [];
-    const lower =
-      lowers.length === 0 ? undefined : openUnion({ ...this.#layers, upper: undefined, work: undefined });
-    const merged = openUnion({ ...this.#layers, readOnly: true });
-    try {
-      return diffViews(merged, lower, upper).map(({ kind, path }) => ({ kind, path: toText(path) }));
-    } finally {
-      merged.close();
-      lower?.close();
-    }
+    return diffLayers(this.#layers).map(({ kind, path }) => ({ kind, path: toText(path) }));
   }
 }
 

@@ -56,6 +56,8 @@ export class Stage {
   private terminal: number | undefined;
   private connecting: Promise<void> | undefined;
   private failure: unknown;
+  /** It has become the program, or was ended: its descriptors are others' by now. */
+  private isOver = false;
   readonly exited: Promise<ExitCode>;
 
   /** In a new pid namespace, or in that of a process. */
@@ -117,6 +119,7 @@ export class Stage {
   }
 
   #running(pid: number): RunningProgram {
+    this.isOver = true;
     this.channel!.destroy();
     close(this.handover);
     const { terminal, exited } = this;
@@ -152,6 +155,8 @@ export class Stage {
 
   /** Ends a stage that has become nothing yet. */
   discard(): void {
+    if (this.isOver) return;
+    this.isOver = true;
     this.child.kill('SIGKILL');
     this.channel?.destroy();
     this.ends.closeOurs();

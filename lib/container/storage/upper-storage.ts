@@ -2,7 +2,8 @@
 /** What the drivers share whose changes lie in an upper, in overlayfs's format. */
 import { join } from 'node:path';
 import { packUpper } from '../../image/pack.js';
-import { type Change, diffViews } from '../../overlay/diff.js';
+import type { Change } from '../../overlay/diff.js';
+import { diffLayers } from '../../overlay/diff-layers.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import type { ContainerPlace } from './storage-driver.js';
@@ -29,19 +30,7 @@ export function readableLayers(place: ContainerPlace): LayerSet & { upper: strin
 }
 
 export function changesInUpper(place: ContainerPlace): Change[] {
-  const layers = readableLayers(place);
-  const merged = openUnion(layers);
-  try {
-    const lower =
-      layers.lowers.length === 0 ? undefined : openUnion({ ...layers, upper: undefined, readOnly: true });
-    try {
-      return diffViews(merged, lower, layers.upper);
-    } finally {
-      lower?.close();
-    }
-  } finally {
-    merged.close();
-  }
+  return diffLayers(readableLayers(place));
 }
 
 export function* packChangesInUpper(place: ContainerPlace): Generator<Buffer> {
