@@ -11,7 +11,8 @@ import { listDirectory, readLink } from '../sys/entries.js';
 import { Fd, O_DIRECTORY, O_NONBLOCK, O_RDONLY, openAt, readFully } from '../sys/files.js';
 import { S_IFBLK, S_IFCHR, S_IFLNK, S_IFSOCK, Stat, statAt } from '../sys/stat.js';
 import { getXattr, listXattrs } from '../sys/xattrs.js';
-import { gathered, TAR_TYPES, travels } from './pack.js';
+import { gathered } from './pack.js';
+import { TAR_TYPES, travels } from './pack-node.js';
 import type { TarEntry } from './tar-format.js';
 import { headerOf, paddingAfter } from './tar-writer.js';
 

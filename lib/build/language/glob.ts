@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Patterns of file names as Go's path/filepath.Match has them: `*`, `?`, `[a-z]`,
+ * `[^a-z]` and `\` before a character that stands for itself; with `doubleStar`
+ * also `**` for any number of directories, as .dockerignore has it.
+ */
+
+export interface GlobOptions {
+  /** The whole text must match; default true. */
+  anchored?: boolean;
+  /** `*` and `?` stand for slashes, too; default false. */
+  slashes?: boolean;
+  doubleStar?: boolean;
+  flags?: string;
+}
+
+/** Whether a text is more than a name. */
+export function isGlob(text: string): boolean {
+  return /[*?[\\]/.test(text);
+}
+
+const SPECIAL = /[.*+?^${}()|[\]\\/]/g;
+
+/** Throws a SyntaxError for a class without an end. */
+export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp {
+  const { anchored = true, slashes = false, doubleStar = false, flags = '' } = options;
+  const any = slashes ? '[\\s\\S]' : '[^/]';
+  let source = '';
+  for (let at = 0; at < pattern.length; at++) {
+    const char = pattern[at];
+    if (doubleStar && pattern.startsWith('**', at)) {
+      at++;
+      // With a slash behind it, no directory at all is enough.
+      if (pattern[at + 1] === '/') {
+        at++;
+        source += '(?:[\\s\\S]*/)?';
+      } else source += '[\\s\\S]*';
+    } else if (char === '*') source += `${any}*`;
+    else if (char === '?') source += any;
+    else if (char === '[') {
+      const end = classEnd(pattern, at);
+      source += characterClass(pattern.slice(at + 1, end));
+      at = end;
+    } else if (char === '\\' && at + 1 < pattern.length) source += pattern[++at].replace(SPECIAL, '\\$&');
+    else source += char.replace(SPECIAL, '\\$&');
+  }
+  return new RegExp(anchored ? `^(?:${source})$` : source, flags);
+}
+
+function classEnd(pattern: string, at: number): number {
+  for (let end = at + 1; end < pattern.length; end++) {
+    if (pattern[end] === '\\') end++;
+    else if (pattern[end] === ']' && end > at + 1) return end;
+  }
+  throw new SyntaxError(`the pattern ${pattern} has a [ without ]`);
+}
+
+function characterClass(body: string): string {
+  const isNegated = body.startsWith('^');
+  const inner = (isNegated ? body.slice(1) : body).replace(/\\(.)|[[\]^\\]/g, (all, escaped?: string) =>
+    escaped === undefined ? `\\${all}` : `\\${escaped}`.replace(/^\\(?=\w)/, ''),
+  );
+  return `[${isNegated ? '^/' : ''}${inner}]`;
+}
