@@ -3,6 +3,7 @@
 import yargs, { type CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
+import { buildCommand } from './build/commands.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
 import { group } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
@@ -34,6 +35,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .command(diffCommand)
     .command(fsckCommand)
     .command([...containerCommands])
+    .command(buildCommand(argv))
     .command(group('container', 'Commands about containers', [...containerGroup, ...aboutBoth]))
     .command([...imageCommands])
     .completion('completion', 'Print a script that completes commands and options in your shell')

@@ -16,7 +16,7 @@ import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.
 
 /** Commands that read or write files of images. */
 const COMMANDS = new Set(
-  `pull load save import export commit rmi layers diff image system run create start restart rm cp container`.split(
+  `pull load save import export commit rmi layers diff image system run create start restart rm cp container build`.split(
     ' ',
   ),
 );

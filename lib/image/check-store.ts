@@ -3,7 +3,7 @@
 import { createReadStream, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { OverlayError } from '../base/errors.js';
-import { listBlobs, reachableFrom, removeLayer } from './collect.js';
+import { listBlobs, reachableFrom, reachableIn, removeLayer } from './collect.js';
 import { type Digest, Hasher } from './digest.js';
 import { type Image, REFERENCE_NAME, readImage, readIndex, writeIndex } from './images.js';
 import { listLayers, readLayer } from './layer-store.js';
@@ -146,11 +146,11 @@ function checkLeftovers(store: Store, repair: boolean, add: Add): void {
 }
 
 function checkGarbage(store: Store, images: readonly Image[], add: Add): void {
-  const { blobs, layers } = reachableFrom(images);
+  const { blobs, layers } = reachableIn(store, images);
   for (const digest of listBlobs(store)) {
-    if (!blobs.has(digest)) add('garbage', join('blobs/sha256', digest.slice(7)), 'no image names it');
+    if (!blobs.has(digest)) add('garbage', join('blobs/sha256', digest.slice(7)), 'nothing names it');
   }
   for (const diffId of listLayers(store)) {
-    if (!layers.has(diffId)) add('garbage', join('layers', diffId.slice(7)), 'no image names it');
+    if (!layers.has(diffId)) add('garbage', join('layers', diffId.slice(7)), 'nothing names it');
   }
 }

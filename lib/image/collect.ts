@@ -6,6 +6,7 @@ import type { Digest } from './digest.js';
 import { type Image, listImages } from './images.js';
 import { listLayers, readLayer } from './layer-store.js';
 import { Staging, sweepStagings } from './staging.js';
+import { listSteps } from './step-cache.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 
@@ -24,6 +25,16 @@ export function reachableFrom(images: readonly Image[]): Reachable {
     for (const diffId of config.rootfs.diff_ids) layers.add(diffId);
   }
   return { blobs, layers };
+}
+
+/** Every blob and layer that images name or builds keep. */
+export function reachableIn(store: Store, images: readonly Image[]): Reachable {
+  const reachable = reachableFrom(images);
+  for (const { layer } of listSteps(store)) {
+    reachable.layers.add(layer.diffId);
+    reachable.blobs.add(layer.descriptor.digest);
+  }
+  return reachable;
 }
 
 export function listBlobs(store: Store): Digest[] {
@@ -61,7 +72,7 @@ export function collect(store: Store, inUse: () => ReadonlySet<Digest>): Collect
 /** Precondition: the caller has the `collection` lock to itself. */
 function collectUnderLock(store: Store, inUse: ReadonlySet<Digest>): Collected {
   sweepStagings(store);
-  const reachable = reachableFrom(listImages(store));
+  const reachable = reachableIn(store, listImages(store));
   const layers = listLayers(store).filter((diffId) => !reachable.layers.has(diffId) && !inUse.has(diffId));
   const blobs = listBlobs(store).filter((digest) => !reachable.blobs.has(digest));
   let freed = 0;

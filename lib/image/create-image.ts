@@ -43,20 +43,26 @@ export interface CreatedImage {
   manifestDigest: Digest;
 }
 
-/** Seconds since 1970 that stand for now: SOURCE_DATE_EPOCH (reproducible-builds.org) or the clock. */
-function now(): Date {
+/** Seconds since 1970 after which nothing was made, if that is given: SOURCE_DATE_EPOCH (reproducible-builds.org). */
+export function sourceDateEpoch(): number | undefined {
   const epoch = process.env.SOURCE_DATE_EPOCH;
-  return epoch !== undefined && /^\d+$/.test(epoch) ? new Date(Number(epoch) * 1000) : new Date();
+  return epoch !== undefined && /^\d{1,12}$/.test(epoch) ? Number(epoch) : undefined;
 }
 
-function layerDescriptor({ digest, size }: StoredLayer, compression: Compression): Descriptor {
+/** When an image is made: the epoch that is given, or now. */
+export function creationTime(): Date {
+  const epoch = sourceDateEpoch();
+  return epoch === undefined ? new Date() : new Date(epoch * 1000);
+}
+
+export function layerDescriptor({ digest, size }: StoredLayer, compression: Compression): Descriptor {
   const mediaType = { none: OCI_LAYER, gzip: OCI_LAYER_GZIP, zstd: `${OCI_LAYER}+zstd` }[compression];
   return { mediaType, digest, size };
 }
 
 /** A configuration that shares nothing with the base's and has no more than it needs. */
 function compose(base: Image | undefined, layer: StoredLayer, notes: ImageNotes): ImageConfig {
-  const created = now().toISOString();
+  const created = creationTime().toISOString();
   const step: HistoryEntry = {
     created,
     ...(notes.createdBy === undefined ? {} : { created_by: notes.createdBy }),
@@ -86,17 +92,29 @@ async function keepImage(
   compression: Compression,
   notes: ImageNotes,
 ): Promise<CreatedImage> {
-  const config = encodeDocument(compose(base, layer, notes));
+  const layers = [...(base?.manifest.layers ?? []), layerDescriptor(layer, compression)];
+  return await writeImage(store, compose(base, layer, notes), layers, [notes.name]);
+}
+
+/** Keeps an image whose layers are there; a name of undefined keeps it without one. The caller holds the `collection` lock. */
+export async function writeImage(
+  store: Store,
+  imageConfig: ImageConfig,
+  layers: Descriptor[],
+  names: readonly (string | undefined)[],
+): Promise<CreatedImage> {
+  const config = encodeDocument(imageConfig);
   const id = store.writeDocument(config);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: { mediaType: OCI_CONFIG, digest: id, size: config.length },
-    layers: [...(base?.manifest.layers ?? []), layerDescriptor(layer, compression)],
+    layers,
   };
   const bytes = encodeDocument(manifest);
   const manifestDigest = store.writeDocument(bytes);
-  await nameImage(store, { manifestDigest, mediaType: OCI_MANIFEST, size: bytes.length, name: notes.name });
+  for (const name of names)
+    await nameImage(store, { manifestDigest, mediaType: OCI_MANIFEST, size: bytes.length, name });
   return { id, manifestDigest };
 }
 

@@ -25,7 +25,7 @@ import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { getXattr } from '../sys/xattrs.js';
 import { OPAQUE_FILE, WHITEOUT_PREFIX } from './layer-whiteouts.js';
-import { NodePacker } from './pack-node.js';
+import { NodePacker, type Rewrite } from './pack-node.js';
 import { END_OF_ARCHIVE, fileEntry } from './tar-writer.js';
 
 const GATHERED = 256 * 1024;
@@ -33,7 +33,10 @@ const GATHERED = 256 * 1024;
 class Packer {
   readonly #nodes: NodePacker;
 
-  constructor(private readonly union: Union) {
+  constructor(
+    private readonly union: Union,
+    private readonly rewrite?: Rewrite,
+  ) {
     this.#nodes = new NodePacker(union);
   }
 
@@ -46,7 +49,7 @@ class Packer {
       if (node === -ENOENT) continue;
       const whole = joinPath(path, name);
       if (typeof node === 'number') throw this.#failed('look up', whole, node);
-      yield* this.#nodes.pack(node, whole);
+      yield* this.#nodes.pack(node, whole, this.rewrite);
       if (node.isDirectory()) yield* this.view(node, whole);
       settle(this.union, node);
     }
@@ -62,7 +65,7 @@ class Packer {
         continue;
       }
       if (typeof node === 'number') throw this.#failed('look up', whole, node);
-      yield* this.#nodes.pack(node, whole);
+      yield* this.#nodes.pack(node, whole, this.rewrite);
       if (node.isDirectory()) yield* this.#upperDirectory(directory, node, name, whole);
       settle(this.union, node);
     }
@@ -79,7 +82,7 @@ class Packer {
       }
       const node = walk(this.union, path, false);
       if (typeof node === 'number') throw this.#failed('look up', path, node);
-      yield* this.#nodes.pack(node, whole);
+      yield* this.#nodes.pack(node, whole, this.rewrite);
       release(this.union, node);
     }
   }
@@ -140,8 +143,8 @@ export function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
 }
 
 /** The whole merged view, as a root file system. */
-export function packView(union: Union): Generator<Buffer> {
-  return packDirectory(union, union.root);
+export function packView(union: Union, rewrite?: Rewrite): Generator<Buffer> {
+  return gathered(new Packer(union, rewrite).view(union.root, ''));
 }
 
 /** What a directory of the view holds; the directory itself is no entry. */
@@ -154,11 +157,11 @@ export function packDirectory(union: Union, directory: DirectoryNode): Generator
  * upper has are visited. Precondition: the union is read-only, with the upper as
  * its topmost layer.
  */
-export function packUpper(union: Union): Generator<Buffer> {
-  return gathered(new Packer(union).upper(union.root, ''));
+export function packUpper(union: Union, rewrite?: Rewrite): Generator<Buffer> {
+  return gathered(new Packer(union, rewrite).upper(union.root, ''));
 }
 
 /** The changes of a view that has no upper, as a layer; sorted by path. */
-export function packChanges(union: Union, changes: readonly Change[]): Generator<Buffer> {
-  return gathered(new Packer(union).changes(changes));
+export function packChanges(union: Union, changes: readonly Change[], rewrite?: Rewrite): Generator<Buffer> {
+  return gathered(new Packer(union, rewrite).changes(changes));
 }

@@ -126,6 +126,18 @@ export function diffUpper(union: Union): Change[] {
   return sorted(changes);
 }
 
+/** As an upper would have it: what leads to a change was changed too. */
+export function withParents(changes: readonly Change[]): Change[] {
+  const known = new Map<ByteString, Change>(changes.map((change) => [change.path, change]));
+  for (const { path } of changes) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const parent = path.slice(0, end);
+      if (!known.has(parent)) known.set(parent, { kind: 'C', path: parent });
+    }
+  }
+  return [...known.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
 function sorted(changes: Change[]): Change[] {
   return changes.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }

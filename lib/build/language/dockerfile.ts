@@ -15,7 +15,7 @@ export interface Stage {
 
 export interface Dockerfile {
   file: string;
-  escape: string;
+  escapeCharacter: string;
   /** What FROM may use. */
   globals: { args: NamedValue[]; line: number }[];
   stages: Stage[];
@@ -23,14 +23,14 @@ export interface Dockerfile {
 
 /** Reads a Dockerfile; `file` is for messages. Throws a DockerfileError that names the line. */
 export function parseDockerfile(text: string, file: string): Dockerfile {
-  const { escape, lines } = readLines(text, file);
-  const dockerfile: Dockerfile = { file, escape, globals: [], stages: [] };
+  const { escapeCharacter, lines } = readLines(text, file);
+  const dockerfile: Dockerfile = { file, escapeCharacter, globals: [], stages: [] };
   for (const line of lines) {
     if (line.keyword === 'FROM') {
-      addStage(dockerfile, parseFromLine(line, escape));
+      addStage(dockerfile, parseFromLine(line, escapeCharacter));
       continue;
     }
-    const instruction = parseInstruction(line, escape);
+    const instruction = parseInstruction(line, escapeCharacter);
     const stage = dockerfile.stages.at(-1);
     if (stage !== undefined) stage.instructions.push(instruction);
     else if (instruction.kind === 'ARG')
@@ -43,7 +43,11 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
       );
   }
   if (dockerfile.stages.length === 0)
-    throw new DockerfileError({ file, line: 1 }, 'it has no FROM', 'begin with FROM and the image to build on');
+    throw new DockerfileError(
+      { file, line: 1 },
+      'it has no FROM',
+      'begin with FROM and the image to build on',
+    );
   return dockerfile;
 }
 

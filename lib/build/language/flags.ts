@@ -26,15 +26,11 @@ export function takeFlags(place: Place, keyword: string, text: string, known: re
   return { values, rest };
 }
 
-function unknownFlag(
-  place: Place,
-  keyword: string,
-  name: string,
-  known: readonly string[],
-): DockerfileError {
+function unknownFlag(place: Place, keyword: string, name: string, known: readonly string[]): DockerfileError {
   const near = known.length === 0 ? undefined : nearestName(name, known);
   const all = known.map((one) => `--${one}`).join(', ');
-  const remedy = near === undefined ? (all === '' ? 'it takes none' : `it takes ${all}`) : `did you mean --${near}?`;
+  const remedy =
+    near === undefined ? (all === '' ? 'it takes none' : `it takes ${all}`) : `did you mean --${near}?`;
   return new DockerfileError(place, `${keyword} has no --${name}`, remedy);
 }
 

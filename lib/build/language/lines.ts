@@ -25,7 +25,7 @@ export interface LogicalLine {
 }
 
 export interface Lines {
-  escape: string;
+  escapeCharacter: string;
   lines: LogicalLine[];
 }
 
@@ -40,7 +40,7 @@ class LineReader {
   readonly #physical: string[];
   #at = 0;
   readonly #continued: RegExp;
-  readonly escape: string;
+  readonly escapeCharacter: string;
 
   constructor(
     text: string,
@@ -48,16 +48,16 @@ class LineReader {
   ) {
     this.#physical = text.replace(/^\ufeff/, '').split('\n');
     if (this.#physical.at(-1) === '') this.#physical.pop();
-    this.escape = this.#readDirectives();
-    const escape = this.escape === '\\' ? '\\\\' : this.escape;
+    this.escapeCharacter = this.#readDirectives();
+    const escapeCharacter = this.escapeCharacter === '\\' ? '\\\\' : this.escapeCharacter;
     // A doubled one stands for itself.
-    this.#continued = new RegExp(`(^|[^${escape}])${escape}[ \\t]*$`);
+    this.#continued = new RegExp(`(^|[^${escapeCharacter}])${escapeCharacter}[ \\t]*$`);
   }
 
   /** They come before everything else, each once. */
   #readDirectives(): string {
     const seen = new Set<string>();
-    let escape = '\\';
+    let escapeCharacter = '\\';
     for (const [index, line] of this.#physical.entries()) {
       const match = DIRECTIVE.exec(line.replace(/\r$/, ''));
       if (match === null) break;
@@ -68,9 +68,9 @@ class LineReader {
       if (key !== 'escape') continue;
       if (value !== '\\' && value !== '`')
         throw new DockerfileError(place, `escape=${value} is not possible`, 'it is \\ or `');
-      escape = value;
+      escapeCharacter = value;
     }
-    return escape;
+    return escapeCharacter;
   }
 
   #next(): string | undefined {
@@ -110,12 +110,16 @@ class LineReader {
 
   #heredocs(place: Place, rest: string): Heredoc[] {
     if (!rest.includes('<<') || /^\[/.test(rest)) return [];
-    const names = splitRaw(rest, this.escape).flatMap((word) => heredocName(word) ?? []);
+    const names = splitRaw(rest, this.escapeCharacter).flatMap((word) => heredocName(word) ?? []);
     return names.map(({ name, expands, trims }) => {
       const lines: string[] = [];
       for (let line = this.#next(); ; line = this.#next()) {
         if (line === undefined)
-          throw new DockerfileError(place, `the here-document ${name} has no end`, `end it by a line ${name}`);
+          throw new DockerfileError(
+            place,
+            `the here-document ${name} has no end`,
+            `end it by a line ${name}`,
+          );
         const text = trims ? line.replace(/^\t+/, '') : line;
         if (text === name) return { name, expands, content: lines.map((one) => `${one}\n`).join('') };
         lines.push(text);
@@ -144,5 +148,5 @@ export function readLines(text: string, file: string): Lines {
   if (text.length > LARGEST_FILE)
     throw new DockerfileError({ file, line: 1 }, 'it is larger than any Dockerfile');
   const reader = new LineReader(text, file);
-  return { escape: reader.escape, lines: [...reader.read()] };
+  return { escapeCharacter: reader.escapeCharacter, lines: [...reader.read()] };
 }

@@ -19,7 +19,7 @@ import { splitRaw } from './words.js';
 
 /** A line with what all parsers need of it. */
 interface Context extends LogicalLine {
-  escape: string;
+  escapeCharacter: string;
   text: string;
 }
 
@@ -46,8 +46,8 @@ function command(text: string): Command {
 }
 
 /** `NAME=VALUE…`, or `NAME VALUE` for one alone. */
-function pairs({ place, keyword, rest, escape }: Context): NamedValue[] {
-  const words = splitRaw(rest, escape);
+function pairs({ place, keyword, rest, escapeCharacter }: Context): NamedValue[] {
+  const words = splitRaw(rest, escapeCharacter);
   need(place, words.length > 0, `${keyword} has no name`, `write ${keyword} NAME=VALUE`);
   if (!words[0].includes('=')) {
     const value = rest.slice(rest.indexOf(words[0]) + words[0].length).trimStart();
@@ -61,8 +61,8 @@ function pairs({ place, keyword, rest, escape }: Context): NamedValue[] {
   });
 }
 
-function args({ place, rest, escape }: Context): NamedValue[] {
-  const words = splitRaw(rest, escape);
+function args({ place, rest, escapeCharacter }: Context): NamedValue[] {
+  const words = splitRaw(rest, escapeCharacter);
   need(place, words.length > 0, 'ARG has no name', 'write ARG NAME or ARG NAME=DEFAULT');
   return words.map((word) => {
     const [, name, value] = /^([^=]*)(=.*)?$/s.exec(word)!;
@@ -90,7 +90,14 @@ function parseFrom({ place, text, rest }: Context): FromInstruction {
     `${name} cannot be the name of a stage`,
     'it begins with a letter, and has letters, digits, _, . and -',
   );
-  return { kind: 'FROM', place, text, image, name: name?.toLowerCase(), platform: single(place, flags, 'platform') };
+  return {
+    kind: 'FROM',
+    place,
+    text,
+    image,
+    name: name?.toLowerCase(),
+    platform: single(place, flags, 'platform'),
+  };
 }
 
 function parseRun({ place, text, rest, heredocs }: Context): RunInstruction {
@@ -103,7 +110,12 @@ function parseRun({ place, text, rest, heredocs }: Context): RunInstruction {
     'it is default, none or host',
   );
   const security = single(place, flags, 'security') ?? 'sandbox';
-  need(place, security === 'sandbox', `--security=${security} is not possible`, 'a build runs nothing without its confinement');
+  need(
+    place,
+    security === 'sandbox',
+    `--security=${security} is not possible`,
+    'a build runs nothing without its confinement',
+  );
   need(place, flags.rest !== '', 'RUN has no command', 'write RUN COMMAND or RUN ["PROGRAM", "ARGUMENT"]');
   const mounts = (flags.values.get('mount') ?? []).map((mount) => parseRunMount(place, mount));
   return { kind: 'RUN', place, text, command: command(flags.rest), heredocs, mounts, network };
@@ -181,23 +193,32 @@ function parseOnbuild(context: Context): Instruction {
   const keyword = /^\S*/.exec(rest)![0].toUpperCase();
   need(place, rest !== '', 'ONBUILD has no instruction', 'as in ONBUILD COPY . /src');
   need(place, !['ONBUILD', 'FROM', 'MAINTAINER'].includes(keyword), `ONBUILD ${keyword} is not possible`);
-  parseInstruction({ ...context, keyword, rest: rest.slice(keyword.length).trimStart() }, context.escape);
+  parseInstruction(
+    { ...context, keyword, rest: rest.slice(keyword.length).trimStart() },
+    context.escapeCharacter,
+  );
   const documents = heredocs.map(({ content, name }) => `\n${content}${name}`).join('');
   return { kind: 'ONBUILD', place, text, trigger: rest + documents };
 }
 
 function parseShell({ place, text, rest }: Context): Instruction {
   const shell = jsonList(rest);
-  need(place, shell !== undefined && shell.length > 0, 'SHELL needs a JSON list', 'as in SHELL ["/bin/bash", "-c"]');
+  need(
+    place,
+    shell !== undefined && shell.length > 0,
+    'SHELL needs a JSON list',
+    'as in SHELL ["/bin/bash", "-c"]',
+  );
   return { kind: 'SHELL', place, text, args: shell };
 }
 
 /** Any instruction but FROM. Throws a DockerfileError. */
-export function parseInstruction(line: LogicalLine, escape: string): Instruction {
+export function parseInstruction(line: LogicalLine, escapeCharacter: string): Instruction {
   const { place, keyword, rest } = line;
   const text = rest === '' ? keyword : `${keyword} ${rest}`;
-  const context: Context = { ...line, escape, text };
-  const takesFlags = keyword === 'RUN' || keyword === 'COPY' || keyword === 'ADD' || keyword === 'HEALTHCHECK';
+  const context: Context = { ...line, escapeCharacter, text };
+  const takesFlags =
+    keyword === 'RUN' || keyword === 'COPY' || keyword === 'ADD' || keyword === 'HEALTHCHECK';
   if (!takesFlags && rest.startsWith('--')) takeFlags(place, keyword, rest, []);
   switch (keyword) {
     case 'RUN':
@@ -242,16 +263,16 @@ function unknownInstruction(place: Place, keyword: string): DockerfileError {
   );
 }
 
-export function parseFromLine(line: LogicalLine, escape: string): FromInstruction {
-  return parseFrom({ ...line, escape, text: `FROM ${line.rest}` });
+export function parseFromLine(line: LogicalLine, escapeCharacter: string): FromInstruction {
+  return parseFrom({ ...line, escapeCharacter, text: `FROM ${line.rest}` });
 }
 
 /** The instructions that an image keeps for those who build on it. `image` is for messages. */
 export function parseTriggers(triggers: readonly string[], image: string): Instruction[] {
   return triggers.flatMap((trigger, index) => {
-    const { lines, escape } = readLines(trigger, `ONBUILD of ${image}`);
+    const { lines, escapeCharacter } = readLines(trigger, `ONBUILD of ${image}`);
     return lines.map((line) =>
-      parseInstruction({ ...line, place: { ...line.place, line: index + 1 } }, escape),
+      parseInstruction({ ...line, place: { ...line.place, line: index + 1 } }, escapeCharacter),
     );
   });
 }

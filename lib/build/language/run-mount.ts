@@ -50,7 +50,13 @@ export interface SecretMount extends Target {
 
 export type RunMount = BindMount | CacheMount | TmpfsMount | SecretMount;
 
-const ALIASES: Record<string, string> = { destination: 'target', dst: 'target', src: 'source', readonly: 'ro', readwrite: 'rw' };
+const ALIASES: Record<string, string> = {
+  destination: 'target',
+  dst: 'target',
+  src: 'source',
+  readonly: 'ro',
+  readwrite: 'rw',
+};
 const KEYS: Record<RunMount['type'], readonly string[]> = {
   bind: ['from', 'source', 'target', 'rw', 'ro'],
   cache: ['id', 'from', 'source', 'target', 'sharing', 'ro', 'rw', 'mode', 'uid', 'gid'],
@@ -87,7 +93,8 @@ class Keys {
 
   truth(name: string): boolean {
     const value = this.text(name) ?? 'false';
-    if (value !== 'true' && value !== 'false') this.refuse(`${name}=${value} is not possible`, 'it is true or false');
+    if (value !== 'true' && value !== 'false')
+      this.refuse(`${name}=${value} is not possible`, 'it is true or false');
     return value === 'true';
   }
 
@@ -148,7 +155,8 @@ function composeMount(type: RunMount['type'], keys: Keys): RunMount {
     }
     case 'tmpfs': {
       const size = keys.text('size');
-      if (size !== undefined && !/^\d+[kmg]?$/i.test(size)) keys.refuse(`size=${size} is no size`, 'write it as in 64m');
+      if (size !== undefined && !/^\d+[kmg]?$/i.test(size))
+        keys.refuse(`size=${size} is no size`, 'write it as in 64m');
       return { type, target, size };
     }
     case 'secret': {

@@ -13,7 +13,7 @@ export type Lookup = (name: string) => string | undefined;
 export class WordError extends Error {}
 
 /** Splits at white space outside of quotes; quotes and escapes stay. */
-export function splitRaw(text: string, escape: string): string[] {
+export function splitRaw(text: string, escapeCharacter: string): string[] {
   const words: string[] = [];
   let word = '';
   let quote = '';
@@ -25,7 +25,7 @@ export function splitRaw(text: string, escape: string): string[] {
       continue;
     }
     word += char;
-    if (char === escape && quote !== "'" && at + 1 < text.length) word += text[++at];
+    if (char === escapeCharacter && quote !== "'" && at + 1 < text.length) word += text[++at];
     else if (quote === '' && (char === '"' || char === "'")) quote = char;
     else if (char === quote) quote = '';
   }
@@ -45,7 +45,7 @@ class Expander {
   constructor(
     private readonly text: string,
     private readonly lookup: Lookup,
-    private readonly escape: string,
+    private readonly escapeCharacter: string,
   ) {}
 
   /** All of the text; or up to one of the characters of `end`, which is passed. */
@@ -70,7 +70,7 @@ class Expander {
     if (char === '"') return this.#double();
     if (char === '$') return { text: this.#variable(), splits: true };
     this.#at++;
-    if (char !== this.escape) return { text: char, splits: true };
+    if (char !== this.escapeCharacter) return { text: char, splits: true };
     // At the very end it is nothing.
     return { text: this.text[this.#at++] ?? '', splits: false };
   }
@@ -95,7 +95,8 @@ class Expander {
       this.#at++;
       if (char === '"') return { text, splits: false };
       const next = this.text[this.#at];
-      const isEscaped = char === this.escape && (next === '"' || next === '$' || next === this.escape);
+      const isEscaped =
+        char === this.escapeCharacter && (next === '"' || next === '$' || next === this.escapeCharacter);
       text += isEscaped ? next : char;
       if (isEscaped) this.#at++;
     }
@@ -161,15 +162,15 @@ function joined(pieces: readonly Piece[]): string {
 }
 
 /** One word with its quotes taken away and its variables replaced. Throws a WordError. */
-export function expandWord(text: string, lookup: Lookup, escape: string): string {
-  return joined(new Expander(text, lookup, escape).pieces());
+export function expandWord(text: string, lookup: Lookup, escapeCharacter: string): string {
+  return joined(new Expander(text, lookup, escapeCharacter).pieces());
 }
 
 /** The same, split at white space that is not quoted, that of variables included. */
-export function expandWords(text: string, lookup: Lookup, escape: string): string[] {
+export function expandWords(text: string, lookup: Lookup, escapeCharacter: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
-  for (const { text: piece, splits } of new Expander(text, lookup, escape).pieces()) {
+  for (const { text: piece, splits } of new Expander(text, lookup, escapeCharacter).pieces()) {
     const parts = splits ? piece.split(/\s+/) : [piece];
     for (const [index, part] of parts.entries()) {
       if (index > 0 && word !== undefined) {

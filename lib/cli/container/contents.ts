@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What of `tsoverlay diff`, `commit` and `export` is about containers. */
 import { OverlayError } from '../../base/errors.js';
+import { CONTAINER_PLACES } from '../../container/server/container-files.js';
 import type { ContainerConfig } from '../../container/state/config.js';
 import { type Container, lookUpContainer } from '../../container/state/containers.js';
 import { type CreatedImage, commitLayer, type ImageNotes } from '../../image/create-image.js';
@@ -17,12 +18,9 @@ export function containerNamed(root: string | undefined, name: string): Containe
   return name.includes('/') ? undefined : lookUpContainer(Store.open(root), name);
 }
 
-/** Places for what every container is given, made where an image lacks them. */
-const PLACES = new Set(['/dev', '/proc', '/sys', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf']);
-
 export async function changesOf(container: Container): Promise<Change[]> {
   const { storage, place } = await storedContainer(container);
-  return storage.changes(place).filter(({ kind, path }) => kind !== 'A' || !PLACES.has(path));
+  return storage.changes(place).filter(({ kind, path }) => kind !== 'A' || !CONTAINER_PLACES.has(path));
 }
 
 /** The merged view as an archive. */

@@ -7,10 +7,11 @@ import { signalNumber } from '../../container/signals.js';
 import {
   type Container,
   findContainer,
-  readContainers,
+  readListedContainers,
   renameContainer,
 } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
+import { discardContainer } from '../../container/state/removal.js';
 import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
 import { parseFilters, parseMoment } from '../filters.js';
@@ -24,8 +25,8 @@ import type {
   StopArguments,
 } from './arguments.js';
 import { forEachContainer } from './each.js';
-import { discard, stopContainer } from './removal.js';
 import { startQuietly } from './run.js';
+import { stopContainer } from './stopping.js';
 import { treeSize } from './tree-size.js';
 
 function graceOf(container: Container, time: number | undefined): number {
@@ -105,7 +106,7 @@ export async function remove({ root, names, force }: RemoveArguments): Promise<v
       await stopContainer(container, name, 0);
     }
     // With --rm it is gone by now.
-    if (container.exists) await discard(container);
+    if (container.exists) await discardContainer(container);
     return undefined;
   });
 }
@@ -120,7 +121,7 @@ export async function prune(args: ContainerPruneArguments): Promise<void> {
   );
   let freed = 0;
   const removed: string[] = [];
-  for (const { container, config } of readContainers(Store.open(args.root))) {
+  for (const { container, config } of readListedContainers(Store.open(args.root))) {
     const { status } = await readState(container);
     const has = (label: string): boolean => {
       const [key, ...value] = label.split('=');
@@ -134,7 +135,7 @@ export async function prune(args: ContainerPruneArguments): Promise<void> {
       !(filters.get('label!') ?? []).some(has);
     if (!goes) continue;
     freed += treeSize(container.path('upper'));
-    await discard(container);
+    await discardContainer(container);
     removed.push(container.id);
   }
   if (removed.length > 0) process.stdout.write(`Deleted Containers:\n${removed.join('\n')}\n\n`);

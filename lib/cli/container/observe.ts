@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { Cgroup, type CgroupFigures } from '../../container/server/cgroup.js';
-import { type Container, findContainer, readContainers } from '../../container/state/containers.js';
+import { type Container, findContainer, readListedContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { bytes, decimalSize, table } from '../format.js';
@@ -159,7 +159,7 @@ export async function stats(args: StatsArguments): Promise<void> {
   const chosen = (): Container[] =>
     args.names.length > 0
       ? args.names.map((name) => findContainer(store, name))
-      : readContainers(store).map(({ container }) => container);
+      : readListedContainers(store).map(({ container }) => container);
   let containers = chosen();
   let before = await sample(containers);
   for (;;) {

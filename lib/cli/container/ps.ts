@@ -128,7 +128,8 @@ async function listAll(store: Store): Promise<Listed[]> {
   const listed: Listed[] = [];
   for (const container of listContainers(store)) {
     try {
-      listed.push({ container, config: container.readConfig(), state: await readState(container) });
+      const config = container.readConfig();
+      if (config.isBuild !== true) listed.push({ container, config, state: await readState(container) });
     } catch (failure) {
       if (!(failure instanceof OverlayError)) throw failure;
       // It was removed meanwhile.

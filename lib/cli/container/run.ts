@@ -14,6 +14,7 @@ import {
   readWholeContainers,
 } from '../../container/state/containers.js';
 import { readState, settleState } from '../../container/state/recovery.js';
+import { discardContainer } from '../../container/state/removal.js';
 import { findImage, hasImage, type Image } from '../../image/images.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';
@@ -25,7 +26,6 @@ import { transferProgress } from '../image/progress.js';
 import { interruptible } from '../interruption.js';
 import type { CreateArguments, RunArguments, StartArguments } from './arguments.js';
 import { containerOptions } from './container-options.js';
-import { discard } from './removal.js';
 import { type Joining, join, parseKeys, terminalSize, writeOutput } from './terminal.js';
 
 function wordsOf(args: { '--'?: string[] }): [first: string, ...rest: string[]] {
@@ -109,18 +109,20 @@ export async function create(args: CreateArguments): Promise<void> {
 }
 
 /** Starts a container and joins it, until it has ended or its user has left it. */
-async function startJoined(container: Container, name: string, joining: Joining): Promise<void> {
+export async function startJoined(container: Container, name: string, joining: Joining): Promise<void> {
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
     writeOutput(stream, bytes, () => client?.goOn());
-  client = await ContainerClient.start(container, name, take, joining.terminal ? terminalSize() : undefined);
+  client = await ContainerClient.start(container, name, take, {
+    size: joining.terminal ? terminalSize() : undefined,
+  });
   const end = await join(client, joining);
   client.close();
   if (end.kind === 'exited') process.exitCode = end.code;
 }
 
 /** Signals are the terminal's own to send, where there is one. */
-function joiningFor(
+export function joiningFor(
   { terminal, interactive }: Pick<ContainerConfig['options'], 'terminal' | 'interactive'>,
   keys: string,
   signals: boolean,
@@ -149,7 +151,7 @@ export async function run(args: RunArguments): Promise<void> {
     } else await startJoined(container, config.name, joining);
   } catch (failure) {
     // What could not be started is of no use to anybody.
-    if (container.exists && container.readWrittenState().startedAt === '') await discard(container);
+    if (container.exists && container.readWrittenState().startedAt === '') await discardContainer(container);
     throw failure;
   }
 }

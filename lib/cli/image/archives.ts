@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay save`, `load`, `import`, `export` and `commit`. */
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { layersOfMount } from '../../container/state/layers-in-use.js';
 import {
@@ -36,35 +34,8 @@ import type {
   SaveArguments,
 } from './arguments.js';
 import { configChange } from './config-changes.js';
-
 import { limitsFrom } from './limits.js';
-
-/** Whether `-` was given, which yargs hands over as an empty text. */
-function isStandard(path: string): boolean {
-  return path === '-' || path === '';
-}
-
-/** Writes to a file that appears when it is whole, or to standard output, which must be no terminal. */
-async function writeOut(
-  bytes: Iterable<Buffer> | AsyncIterable<Buffer>,
-  path: string | undefined,
-): Promise<void> {
-  if (path === undefined || isStandard(path)) {
-    if (process.stdout.isTTY)
-      throw new UsageError('an archive is nothing for a terminal', 'give --output FILE or redirect it');
-    await pipeline(Readable.from(bytes, { objectMode: false }), process.stdout);
-    return;
-  }
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await pipeline(Readable.from(bytes, { objectMode: false }), createWriteStream(temporary));
-    renameSync(temporary, path);
-  } catch (cause) {
-    rmSync(temporary, { force: true });
-    if (cause instanceof OverlayError) throw cause;
-    throw new OverlayError({ operation: 'write', path, reason: (cause as Error).message, cause });
-  }
-}
+import { isStandard, writeOut } from './write-out.js';
 
 export async function save({ root, names, output }: SaveArguments): Promise<void> {
   const store = Store.open(root);

@@ -53,6 +53,11 @@ export class ClientSession {
     this.server.outlet.add(this.channel);
   }
 
+  /** The container ends when this client goes. */
+  bind(): void {
+    this.#closeOnLeave = () => void this.server.stop(0);
+  }
+
   #done(): void {
     this.channel.send({ kind: 'done' } satisfies ServerMessage);
   }

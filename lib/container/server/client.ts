@@ -61,12 +61,15 @@ export class ContainerClient {
     });
   }
 
-  /** Starts a container; settles when it runs. `take` is given what it writes. Throws a ContainerFailure. */
+  /**
+   * Starts a container; settles when it runs. `take` is given what it writes. With `bound`
+   * it is killed and removed when this process goes before it. Throws a ContainerFailure.
+   */
   static async start(
     container: Container,
     name: string,
     take?: (stream: StreamName, bytes: Buffer) => boolean,
-    size?: TerminalSize,
+    { size, bound = false }: { size?: TerminalSize | undefined; bound?: boolean } = {},
   ): Promise<ContainerClient> {
     const server = prepared ?? startServer();
     prepared = undefined;
@@ -74,7 +77,7 @@ export class ContainerClient {
     const client = new ContainerClient(new FrameChannel(await server.channel), name);
     client.#take = take;
     const { id, store } = container;
-    await client.ask({ op: 'start', root: store.root, id, attach: take !== undefined, size });
+    await client.ask({ op: 'start', root: store.root, id, attach: take !== undefined, bound, size });
     return client;
   }
 

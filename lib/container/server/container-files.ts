@@ -17,6 +17,16 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 `;
 
+/** What every container is given, so that its places are made where an image lacks them. */
+export const CONTAINER_PLACES: ReadonlySet<string> = new Set([
+  '/dev',
+  '/proc',
+  '/sys',
+  '/etc/hosts',
+  '/etc/hostname',
+  '/etc/resolv.conf',
+]);
+
 const RESOLV = '/etc/resolv.conf';
 /** Where systemd-resolved says which servers it asks itself. */
 const RESOLVED = '/run/systemd/resolve/resolv.conf';

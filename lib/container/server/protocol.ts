@@ -17,8 +17,15 @@ export interface ExecRequest {
 }
 
 export type ClientMessage =
-  /** The first of a new server; with `attach` what it writes comes along. */
-  | { op: 'start'; root: string; id: string; attach: boolean; size?: TerminalSize | undefined }
+  /** The first of a new server; with `attach` what it writes comes along, with `bound` it ends when the client goes. */
+  | {
+      op: 'start';
+      root: string;
+      id: string;
+      attach: boolean;
+      bound: boolean;
+      size?: TerminalSize | undefined;
+    }
   | { op: 'attach'; size?: TerminalSize | undefined }
   | { op: 'exec'; request: ExecRequest; detach: boolean }
   | { op: 'signal'; signal: string }

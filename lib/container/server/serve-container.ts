@@ -108,11 +108,16 @@ async function runLocked(
   process.title = `tsoverlay: container ${config.name}`;
   const listener = await listen(container.id, server, sessions);
   sessions.add(first);
+  if (request.bound) {
+    first.bind();
+    if (channel.closed) void server.stop(0);
+  }
   channel.send({ kind: 'done' } satisfies ServerMessage);
   const code = await server.ended();
   listener.close();
   rmSync(socketPath(container.id), { force: true });
-  if (config.options.autoRemove) await removeContainer(container);
+  // Who would have removed one that is bound is gone.
+  if (config.options.autoRemove || (request.bound && channel.closed)) await removeContainer(container);
   return code;
 }
 

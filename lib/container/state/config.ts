@@ -92,6 +92,8 @@ export interface ContainerConfig {
   created: string;
   image: ContainerImage;
   options: ContainerOptions;
+  /** A step of a build runs in it; it is not listed, and goes with the build. */
+  isBuild?: boolean | undefined;
 }
 
 export type ContainerStatus = 'created' | 'running' | 'paused' | 'exited';

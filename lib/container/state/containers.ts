@@ -139,6 +139,11 @@ export function readWholeContainers(store: Store): Known[] {
   });
 }
 
+/** Those that people know of: a build's own are not among them. */
+export function readListedContainers(store: Store): Known[] {
+  return readContainers(store).filter(({ config }) => config.isBuild !== true);
+}
+
 /** All of them; one that is being removed is not listed. Throws an OverlayError for one that is damaged. */
 export function readContainers(store: Store): Known[] {
   return listContainers(store).flatMap((container) => {

@@ -2,12 +2,18 @@
 /** Taking a container away. */
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { OverlayError } from '../../base/errors.js';
 import { listImages } from '../../image/images.js';
 import { Staging } from '../../image/staging.js';
 import { storageDriver } from '../storage/storage-driver.js';
 import { removeNamelessVolumes } from '../storage/volumes.js';
 import type { Container } from './containers.js';
 import { collectUnused } from './layers-in-use.js';
+import { cleanUp } from './recovery.js';
+
+const LOCK_TRIES = 500;
+const LOCK_WAIT_MS = 10;
 
 /**
  * Takes a container away with all its changes; with the last container of an image
@@ -29,4 +35,25 @@ export async function removeContainer(container: Container): Promise<void> {
   }
   const isKept = listImages(store).some(({ id }) => id === config?.image.id);
   if (!isKept) await collectUnused(store);
+}
+
+/** Removes one that is not running; waits for a server that is about to end. */
+export async function discardContainer(container: Container): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    using lock = container.tryLock();
+    if (lock !== undefined) {
+      await cleanUp(container);
+      await removeContainer(container);
+      return;
+    }
+    if (tries >= LOCK_TRIES) {
+      throw new OverlayError({
+        operation: 'remove container',
+        path: container.id.slice(0, 12),
+        reason: 'somebody is using it',
+        remedy: 'try again',
+      });
+    }
+    await delay(LOCK_WAIT_MS);
+  }
 }

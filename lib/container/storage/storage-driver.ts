@@ -12,6 +12,7 @@
  * keep a whole tree, in `rootfs` itself.
  */
 import { nearestName, UsageError } from '../../base/errors.js';
+import type { Rewrite } from '../../image/pack-node.js';
 import type { Store } from '../../image/store.js';
 import type { Change } from '../../overlay/diff.js';
 import type { LayerSet } from '../../overlay/open.js';
@@ -44,8 +45,8 @@ export interface StorageDriver {
   view(place: ContainerPlace): LayerSet;
   /** What differs from the image, as `docker diff` says it. */
   changes(place: ContainerPlace): Change[];
-  /** The same as a layer's archive. */
-  pack(place: ContainerPlace): Generator<Buffer>;
+  /** The same as a layer's archive; `rewrite` changes attributes on the way. */
+  pack(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer>;
   /** Takes away what a plain removal of the directory would not. */
   remove(place: ContainerPlace): Promise<void>;
 }

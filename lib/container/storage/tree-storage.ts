@@ -4,11 +4,12 @@
  * onto itself while the container runs, so that its mount can have flags of its own.
  */
 import { join } from 'node:path';
-import { type ByteString, fromText } from '../../base/bytes.js';
+import { fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { diffImages } from '../../image/diff-images.js';
 import { packChanges } from '../../image/pack.js';
-import type { Change } from '../../overlay/diff.js';
+import type { Rewrite } from '../../image/pack-node.js';
+import { type Change, withParents } from '../../overlay/diff.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
 import type { Union } from '../../overlay/union.js';
 import { MS_BIND, MS_REMOUNT, mountFileSystem } from '../../sys/mounts.js';
@@ -62,27 +63,15 @@ function withBoth<T>(place: ContainerPlace, work: (before: Union, after: Union) 
   }
 }
 
-/** As an upper would have it: what leads to a change was changed too. */
-function withParents(changes: readonly Change[]): Change[] {
-  const known = new Map<ByteString, Change>(changes.map((change) => [change.path, change]));
-  for (const { path } of changes) {
-    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
-      const parent = path.slice(0, end);
-      if (!known.has(parent)) known.set(parent, { kind: 'C', path: parent });
-    }
-  }
-  return [...known.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
 export function changesInTree(place: ContainerPlace): Change[] {
   return withBoth(place, (before, after) => withParents(diffImages(before, after, 'times')));
 }
 
-export function* packChangesInTree(place: ContainerPlace): Generator<Buffer> {
+export function* packChangesInTree(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer> {
   const changes = changesInTree(place);
   const union = openUnion(treeView(place));
   try {
-    yield* packChanges(union, changes);
+    yield* packChanges(union, changes, rewrite);
   } finally {
     union.close();
   }

@@ -2,6 +2,7 @@
 /** What the drivers share whose changes lie in an upper, in overlayfs's format. */
 import { join } from 'node:path';
 import { packUpper } from '../../image/pack.js';
+import type { Rewrite } from '../../image/pack-node.js';
 import type { Change } from '../../overlay/diff.js';
 import { diffLayers } from '../../overlay/diff-layers.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
@@ -33,10 +34,10 @@ export function changesInUpper(place: ContainerPlace): Change[] {
   return diffLayers(readableLayers(place));
 }
 
-export function* packChangesInUpper(place: ContainerPlace): Generator<Buffer> {
+export function* packChangesInUpper(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer> {
   const union = openUnion(readableLayers(place));
   try {
-    yield* packUpper(union);
+    yield* packUpper(union, rewrite);
   } finally {
     union.close();
   }

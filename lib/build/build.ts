@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A build: from a Dockerfile and a context to an image.
+ *
+ * A stage is built when something asks for it, once; those that nobody asks for are
+ * left out, and those that do not wait for each other go on side by side. The store's
+ * `collection` lock is shared from the beginning to the end, so that no layer goes.
+ */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { nearestName, OverlayError } from '../base/errors.js';
+import type { Digest } from '../image/digest.js';
+import type { Image } from '../image/images.js';
+import { hostPlatform, type Platform, parsePlatform } from '../image/platform.js';
+import { Staging } from '../image/staging.js';
+import type { StepRecord } from '../image/step-cache.js';
+import type { Store } from '../image/store.js';
+import type { LayerSet } from '../overlay/open.js';
+import { cachedImports } from './cache-import.js';
+import { type Dockerfile, parseDockerfile, type Stage } from './language/dockerfile.js';
+import { DockerfileError, type Place } from './language/failure.js';
+import { expandWord } from './language/words.js';
+import type { BuildOptions } from './options.js';
+import type { Step } from './progress.js';
+import { BaseImages } from './source/base-images.js';
+import { layersOfContext } from './source/context.js';
+import { SourceTree } from './source/source-tree.js';
+import { StageBuilder } from './stage/stage-builder.js';
+import { emptyState, layerSetOf, type StageState, stateOf } from './stage/stage-state.js';
+import { atPlace, GlobalArguments, platformArguments } from './stage/variables.js';
+import { Turns } from './turns.js';
+
+export interface BuildResult {
+  state: StageState;
+  steps: number;
+  cachedSteps: number;
+}
+
+export class Build implements Disposable {
+  readonly dockerfile: Dockerfile;
+  readonly globals: GlobalArguments;
+  cachedSteps = 0;
+  readonly #images: BaseImages;
+  readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #failed = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #turns = new Turns(Math.max(2, availableParallelism()));
+  #scratch: Staging | undefined;
+  #contextLayers: LayerSet | undefined;
+  #context: SourceTree | undefined;
+  #imported: Promise<ReadonlyMap<Digest, StepRecord>> | undefined;
+  #steps = 0;
+
+  /** Reads the Dockerfile. Throws a DockerfileError. The caller holds the `collection` lock, shared. */
+  constructor(
+    readonly store: Store,
+    readonly options: BuildOptions,
+  ) {
+    const { text, file } = options.dockerfile;
+    this.dockerfile = parseDockerfile(text, file);
+    const platforms = platformArguments(options.platform ?? hostPlatform());
+    this.globals = new GlobalArguments(options.args, new Map(), platforms);
+    this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
+    this.#images = new BaseImages(store, { ...options, signal: this.#signal });
+    this.#declareGlobals();
+  }
+
+  #declareGlobals(): void {
+    const { globals, escapeCharacter, file } = this.dockerfile;
+    for (const { args, line } of globals) {
+      for (const { name, value } of args) {
+        const expanded =
+          value === undefined
+            ? undefined
+            : atPlace({ file, line }, () => expandWord(value, this.globals.lookup, escapeCharacter));
+        this.globals.declare(name, expanded);
+      }
+    }
+  }
+
+  /** Aborted when the build is interrupted, and when one of its steps has failed. */
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  /** Builds the wanted stage and what it needs. Nothing of it goes on when this throws. */
+  async run(): Promise<BuildResult> {
+    let state: StageState;
+    try {
+      state = await this.#build(this.#target());
+    } catch (failure) {
+      this.#failed.abort(failure);
+      await Promise.allSettled(this.#stages.values());
+      throw failure;
+    }
+    const { unused } = this.globals;
+    if (unused.length > 0)
+      this.options.progress.note(`--build-arg ${unused.join(', ')}: the Dockerfile has no such ARG`);
+    return { state, steps: this.#steps, cachedSteps: this.cachedSteps };
+  }
+
+  #target(): Stage {
+    const { stages, file } = this.dockerfile;
+    const { target } = this.options;
+    if (target === undefined) return stages.at(-1)!;
+    const found = this.#findStage(target);
+    if (found !== undefined) return found;
+    const near = nearestName(
+      target,
+      stages.map(({ name }) => name),
+    );
+    throw new OverlayError({
+      operation: 'build',
+      path: file,
+      reason: `there is no stage ${target}`,
+      remedy: near === undefined ? 'name stages with FROM … AS NAME' : `did you mean ${near}?`,
+    });
+  }
+
+  #findStage(name: string): Stage | undefined {
+    return this.dockerfile.stages.find(
+      (stage) => stage.name === name.toLowerCase() || String(stage.index) === name,
+    );
+  }
+
+  #build(stage: Stage): Promise<StageState> {
+    const running = this.#stages.get(stage.index);
+    if (running !== undefined) return running;
+    const started = this.#start(stage);
+    this.#stages.set(stage.index, started);
+    // Who waits for it is told of a failure; who does not is none the worse.
+    started.catch(() => undefined);
+    return started;
+  }
+
+  async #start(stage: Stage): Promise<StageState> {
+    // What its instructions copy from is built meanwhile.
+    for (const name of namesIn(stage)) {
+      const needed = this.#findStage(name);
+      if (needed !== undefined && needed.index < stage.index) void this.#build(needed);
+    }
+    return new StageBuilder(this, stage).run(await this.#base(stage));
+  }
+
+  async #base(stage: Stage): Promise<StageState> {
+    const { place, image, platform: asked } = stage.from;
+    const { escapeCharacter } = this.dockerfile;
+    const expand = (text: string): string =>
+      atPlace(place, () => expandWord(text, this.globals.lookup, escapeCharacter));
+    const name = expand(image);
+    if (name === '')
+      throw new DockerfileError(place, `FROM ${image} is empty`, 'give the ARG a default, or --build-arg');
+    const given = asked === undefined ? '' : expand(asked);
+    const platform = given === '' ? this.options.platform : parsePlatform(given);
+    const earlier = this.#earlier(stage, place, name, 'FROM');
+    if (earlier !== undefined) return await this.#build(earlier);
+    if (name === 'scratch') return emptyState(platform ?? hostPlatform());
+    return stateOf(await this.#image(place, name, platform));
+  }
+
+  /** A stage that stands before the one that names it; undefined for the name of an image. */
+  #earlier(stage: Stage, place: Place, name: string, who: string): Stage | undefined {
+    const found = this.#findStage(name);
+    if (found === undefined || found.index < stage.index) return found;
+    if (/^\d+$/.test(name) && found.name === name && who === 'FROM') return undefined;
+    const reason =
+      found.index === stage.index
+        ? `${who} ${name}: a stage cannot use itself`
+        : `${who} ${name}: that stage begins later, in line ${found.from.place.line}, and stages cannot wait for each other in a circle`;
+    throw new DockerfileError(
+      place,
+      reason,
+      'a stage can use those that stand before it; name an image with its tag',
+    );
+  }
+
+  async #image(place: Place, name: string, platform: Platform | undefined): Promise<Image> {
+    try {
+      return await this.#images.get(name, platform);
+    } catch (cause) {
+      if (!(cause instanceof OverlayError)) throw cause;
+      throw new DockerfileError(place, cause.message, undefined);
+    }
+  }
+
+  /** What `--from` names: an earlier stage, by name or number, or an image. */
+  async stateOf(stage: Stage, place: Place, from: string): Promise<StageState> {
+    const earlier = this.#earlier(stage, place, from, '--from');
+    if (earlier !== undefined) return await this.#build(earlier);
+    if (from === 'scratch') return emptyState(hostPlatform());
+    return stateOf(await this.#image(place, from, this.options.platform));
+  }
+
+  async layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet | undefined> {
+    return layerSetOf(this.store, await this.stateOf(stage, place, from));
+  }
+
+  contextLayers(): LayerSet {
+    this.#contextLayers ??= layersOfContext(this.options.context, () => this.#scratchPath('ignored'));
+    return this.#contextLayers;
+  }
+
+  async context(): Promise<SourceTree> {
+    this.#context ??= new SourceTree(this.contextLayers(), 'the context', false);
+    return this.#context;
+  }
+
+  #scratchPath(name: string): string {
+    this.#scratch ??= Staging.make(this.store);
+    return join(this.#scratch.path, name);
+  }
+
+  /** Steps of the images of `--cache-from`. */
+  imported(): Promise<ReadonlyMap<Digest, StepRecord>> {
+    this.#imported ??= cachedImports(this.store, this.#images, this.options.cacheFrom);
+    return this.#imported;
+  }
+
+  /** Waits until one more program may run. */
+  turn(): Promise<AsyncDisposable> {
+    return this.#turns.take();
+  }
+
+  newStep(stage: Stage, number: number, total: number, text: string): Step {
+    const isOnly = this.dockerfile.stages.length === 1;
+    return {
+      id: ++this.#steps,
+      stage: isOnly ? '' : stage.name,
+      number,
+      total,
+      text: text.replace(/\s+/g, ' '),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#context?.[Symbol.dispose]();
+    this.#scratch?.[Symbol.dispose]();
+  }
+}
+
+/** What a stage's instructions take files from, as far as it stands there without variables. */
+function namesIn({ instructions }: Stage): string[] {
+  return instructions.flatMap((instruction) => {
+    if (instruction.kind === 'COPY') return instruction.from ?? [];
+    if (instruction.kind !== 'RUN') return [];
+    return instruction.mounts.flatMap((mount) => ('from' in mount ? (mount.from ?? []) : []));
+  });
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/** A copy as a layer's archive, and what identifies its sources: names, modes, owners and bytes, and no times. */
+import type { ByteString } from '../../base/bytes.js';
+import { sourceDateEpoch } from '../../image/create-image.js';
+import { type Digest, Hasher } from '../../image/digest.js';
+import { gathered } from '../../image/pack.js';
+import { NodePacker, type Rewrite } from '../../image/pack-node.js';
+import type { TarEntry } from '../../image/tar-format.js';
+import { headerOf } from '../../image/tar-writer.js';
+import type { Union } from '../../overlay/union.js';
+import { type Found, type SourceTree, walkBelow } from '../source/source-tree.js';
+import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
+import type { ModeChange } from './mode-change.js';
+
+export interface CopyAttributes {
+  /** Whose everything becomes; undefined: as its source says. */
+  owner: { uid: number; gid: number } | undefined;
+  mode: ModeChange | undefined;
+}
+
+function withoutTimes(tree: SourceTree): Rewrite {
+  return (entry) => ({
+    ...entry,
+    ...(tree.keepsOwners ? {} : { uid: 0, gid: 0 }),
+    modifySeconds: 0,
+    modifyNanoseconds: 0,
+  });
+}
+
+/** The same for the same content of the sources; of a directory its own name does not count. */
+export function digestOfSources(sources: readonly Found[], skips: (path: ByteString) => boolean): Digest {
+  const hasher = new Hasher();
+  const packers = new Map<SourceTree, NodePacker>();
+  for (const { tree, node, path } of sources) {
+    const packer = packers.get(tree) ?? new NodePacker(tree.union);
+    packers.set(tree, packer);
+    const add = (one: typeof node, name: ByteString): void => {
+      for (const piece of packer.pack(one, name, withoutTimes(tree))) hasher.update(piece);
+    };
+    add(node, node.isDirectory() ? '' : path);
+    if (!node.isDirectory()) continue;
+    for (const below of walkBelow(tree.union, node, skips)) add(below.node, below.path);
+  }
+  return hasher.digest();
+}
+
+class CopyPacker {
+  readonly #packers = new Map<Union, NodePacker>();
+  readonly #made: TarEntry;
+  readonly #epoch = sourceDateEpoch();
+
+  constructor(
+    private readonly base: Union | undefined,
+    private readonly attributes: CopyAttributes,
+  ) {
+    const { uid, gid } = attributes.owner ?? { uid: 0, gid: 0 };
+    this.#made = {
+      name: '',
+      type: 'directory',
+      mode: 0o755,
+      uid,
+      gid,
+      size: 0,
+      modifySeconds: this.#epoch ?? Math.floor(Date.now() / 1000),
+      modifyNanoseconds: 0,
+      target: '',
+      deviceMajor: 0,
+      deviceMinor: 0,
+      xattrs: new Map(),
+      segments: null,
+    };
+  }
+
+  #packer(union: Union): NodePacker {
+    const packer = this.#packers.get(union) ?? new NodePacker(union);
+    this.#packers.set(union, packer);
+    return packer;
+  }
+
+  *pack(directory: TreeDirectory, path: ByteString): Generator<Buffer> {
+    for (const [name, child] of [...directory.children].sort(byName)) {
+      const whole = path === '' ? name : `${path}/${name}`;
+      if (child instanceof TreeDirectory) {
+        yield* this.#directory(child, whole);
+        yield* this.pack(child, whole);
+      } else yield* this.#packer(child.tree.union).pack(child.node, whole, this.#rewrite(child));
+    }
+  }
+
+  *#directory({ origin, below }: TreeDirectory, path: ByteString): Generator<Buffer> {
+    if (origin !== undefined)
+      yield* this.#packer(origin.tree.union).pack(origin.node, path, this.#rewrite(origin));
+    else if (below !== undefined) yield* this.#packer(this.base!).pack(below, path);
+    else yield headerOf({ ...this.#made, name: `${path}/` });
+  }
+
+  /** Times of a context say when somebody got a file, so with an epoch they are all the same. */
+  #rewrite({ tree }: Origin): Rewrite {
+    const { owner, mode } = this.attributes;
+    const epoch = this.#epoch;
+    const usual = tree.keepsOwners ? undefined : { uid: 0, gid: 0 };
+    return (entry) => ({
+      ...entry,
+      ...(owner ?? usual),
+      mode:
+        mode === undefined || entry.type === 'symlink'
+          ? entry.mode
+          : mode(entry.mode, entry.type === 'directory'),
+      ...(epoch !== undefined && (!tree.keepsOwners || entry.modifySeconds > epoch)
+        ? { modifySeconds: epoch, modifyNanoseconds: 0 }
+        : {}),
+    });
+  }
+}
+
+function byName([a]: [ByteString, unknown], [b]: [ByteString, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+/** The layer's archive; the tree and its unions stay open until it has been read. */
+export function packCopy(
+  base: Union | undefined,
+  tree: CopyTree,
+  attributes: CopyAttributes,
+): Generator<Buffer> {
+  return gathered(new CopyPacker(base, attributes).pack(tree.root, ''));
+}

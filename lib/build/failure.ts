@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/** A RUN whose program failed. */
+import { OverlayError } from '../base/errors.js';
+import type { Place } from './language/failure.js';
+import type { StageState } from './stage/stage-state.js';
+
+/** What a shell needs to be opened where the step began. */
+export interface StateBefore {
+  state: StageState;
+  /** `NAME=VALUE` of ARGs. */
+  env: string[];
+}
+
+export class StepFailure extends OverlayError {
+  constructor(
+    { file, line }: Place,
+    readonly instruction: string,
+    readonly exitCode: number,
+    readonly before: StateBefore,
+  ) {
+    super({
+      operation: 'build',
+      path: `${file}:${line}`,
+      reason: `\`${instruction}\` ended with exit code ${exitCode}`,
+      remedy: 'look around in the state before it with `tsoverlay build --debug-shell`',
+    });
+    this.name = 'StepFailure';
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/** Images that a build begins with or copies from: those of the store, or fetched if they are not there. */
+import { OverlayError } from '../../base/errors.js';
+import { findImage, hasImage, type Image } from '../../image/images.js';
+import type { Platform } from '../../image/platform.js';
+import { hostPlatform } from '../../image/platform.js';
+import { pullImage } from '../../image/pull.js';
+import { parseReference } from '../../image/reference.js';
+import { readRegistryConfig } from '../../image/registry-config.js';
+import type { Store } from '../../image/store.js';
+import type { BuildOptions } from '../options.js';
+
+export class BaseImages {
+  /** Each is looked for once in a build. */
+  readonly #known = new Map<string, Promise<Image>>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly options: Pick<BuildOptions, 'pull' | 'progress' | 'signal'>,
+  ) {}
+
+  get(name: string, platform: Platform | undefined): Promise<Image> {
+    const key = `${name} ${JSON.stringify(platform ?? null)}`;
+    const image = this.#known.get(key) ?? this.#find(name, platform);
+    this.#known.set(key, image);
+    return image;
+  }
+
+  async #find(name: string, platform: Platform | undefined): Promise<Image> {
+    const wanted = platform ?? hostPlatform();
+    if (!this.options.pull && hasImage(this.store, name)) {
+      const { image } = findImage(this.store, name);
+      if (platform === undefined || serves(image, platform)) return image;
+    }
+    const { progress, signal } = this.options;
+    await pullImage(this.store, parseReference(name), {
+      platform: wanted,
+      registries: readRegistryConfig(),
+      progress: progress.transfer(),
+      signal,
+    });
+    return findImage(this.store, name).image;
+  }
+
+  /** Undefined for one that cannot be had: a build goes on without its cache. */
+  async tryGet(name: string): Promise<Image | undefined> {
+    try {
+      return await this.get(name, undefined);
+    } catch (failure) {
+      if (!(failure instanceof OverlayError)) throw failure;
+      this.options.progress.note(`--cache-from ${name} is left out: ${failure.message}`);
+      return undefined;
+    }
+  }
+}
+
+function serves({ config }: Image, { os, architecture, variant }: Platform): boolean {
+  const isSame = config.os === os && config.architecture === architecture;
+  return isSame && (variant === undefined || config.variant === undefined || config.variant === variant);
+}

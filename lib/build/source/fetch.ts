@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/** What ADD gets by HTTP: a file of the last part of the URL's path, for its owner alone (Dockerfile reference, "ADD"). */
+import { createWriteStream, mkdirSync, openSync, utimesSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { OverlayError } from '../../base/errors.js';
+import { type Digest, Hasher } from '../../image/digest.js';
+import { HttpTransport, type Response } from '../../image/http-transport.js';
+
+const MOST_REDIRECTS = 10;
+
+export function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text);
+}
+
+/** Whether it names a repository of git and no file. */
+export function isRepository(text: string): boolean {
+  return /^git@|^git:\/\/|^ssh:\/\/|^https?:\/\/[^#?]+\.git(#.*)?$/i.test(text);
+}
+
+function failure(url: string, reason: string, cause?: unknown): OverlayError {
+  return new OverlayError({
+    operation: 'fetch',
+    path: url,
+    reason,
+    remedy: 'see that the address is right',
+    cause,
+  });
+}
+
+/** Redirects are followed, but not from a secure address to another kind. */
+async function request(transport: HttpTransport, url: URL, signal: AbortSignal): Promise<Response> {
+  let at = url;
+  for (let count = 0; count < MOST_REDIRECTS; count++) {
+    const headers = { 'user-agent': 'tsoverlay', accept: '*/*' };
+    const answer = await transport.send(at, { method: 'GET', headers, signal });
+    const { statusCode } = answer;
+    const { location } = answer.headers;
+    if (statusCode === 200) return answer;
+    answer.body.destroy();
+    if (statusCode < 300 || statusCode >= 400 || location === undefined)
+      throw failure(url.href, `the server answers ${statusCode}`);
+    const next = new URL(location, at);
+    if (!isUrl(next.href) || (at.protocol === 'https:' && next.protocol !== 'https:'))
+      throw failure(url.href, `it leads on to ${next.href}`);
+    at = next;
+  }
+  throw failure(url.href, 'it leads on and on');
+}
+
+function nameOf(url: URL): string {
+  const name = basename(decodeURIComponent(url.pathname));
+  if (name !== '' && name !== '/' && name !== '.' && name !== '..' && !name.includes('\0')) return name;
+  throw failure(url.href, 'its path ends without the name of a file');
+}
+
+/** Fetches a file into a new directory. Throws an OverlayError; `checksum` is verified. */
+export async function fetchFile(
+  text: string,
+  directory: string,
+  checksum: string | undefined,
+  signal: AbortSignal,
+): Promise<{ name: string; digest: Digest }> {
+  const url = new URL(text);
+  const name = nameOf(url);
+  mkdirSync(directory, { mode: 0o700 });
+  const path = join(directory, name);
+  const transport = new HttpTransport({ verifies: true });
+  const hasher = new Hasher();
+  try {
+    const answer = await request(transport, url, signal);
+    const passage = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        hasher.update(chunk);
+        done(null, chunk);
+      },
+    });
+    await pipeline(answer.body, passage, createWriteStream(path, { fd: openSync(path, 'wx', 0o600) }), {
+      signal,
+    });
+    const modified = Date.parse(answer.headers['last-modified'] ?? '');
+    const time = new Date(Number.isNaN(modified) ? 0 : modified);
+    utimesSync(path, time, time);
+  } catch (cause) {
+    if (cause instanceof OverlayError || signal.aborted) throw cause;
+    throw failure(text, (cause as Error).message, cause);
+  } finally {
+    transport.close();
+  }
+  const digest = hasher.digest();
+  if (checksum !== undefined && digest !== checksum) {
+    throw new OverlayError({
+      operation: 'fetch',
+      path: text,
+      reason: `its digest is ${digest}, --checksum says ${checksum}`,
+      remedy: 'find out which of them is right',
+    });
+  }
+  return { name, digest };
+}

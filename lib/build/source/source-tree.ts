@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Where COPY and ADD take files from: the context, a stage, an image, an archive, each
+ * as a read-only union, so that no symlink leads out of it and names are bytes.
+ */
+import { posix } from 'node:path';
+import { type ByteString, fromText, toText } from '../../base/bytes.js';
+import { ENOENT, ENOTDIR } from '../../base/errno.js';
+import { check, OverlayError } from '../../base/errors.js';
+import { completeListing } from '../../overlay/listing.js';
+import { findNode } from '../../overlay/lookup.js';
+import type { OverlayNode } from '../../overlay/node.js';
+import { type LayerSet, openUnion } from '../../overlay/open.js';
+import { acquire, release } from '../../overlay/references.js';
+import type { Union } from '../../overlay/union.js';
+import { readTarget, walk } from '../../overlay/walk.js';
+import { globToRegExp, isGlob } from '../language/glob.js';
+
+/** Something that is to be copied. Its node has a reference that `release` gives back. */
+export interface Found {
+  tree: SourceTree;
+  node: OverlayNode;
+  /** From the root of the tree, as it was asked for; empty for the root. */
+  path: ByteString;
+}
+
+export class SourceTree implements Disposable {
+  readonly union: Union;
+  readonly #taken: OverlayNode[] = [];
+
+  constructor(
+    layers: LayerSet,
+    /** For messages: `the context`. */
+    readonly name: string,
+    /** Owners stay; those of a context mean nothing in an image. */
+    readonly keepsOwners: boolean,
+  ) {
+    this.union = openUnion({ ...layers, readOnly: true });
+  }
+
+  /** What a source of COPY means: itself, or all that match its pattern. Throws an OverlayError for nothing. */
+  find(text: string): Found[] {
+    // From the root, as that of an image is; what leads above it is refused and not cut off.
+    const path = posix.normalize(text.replace(/^\/+/, '') || '.').replace(/\/$/, '');
+    if (path === '..' || path.startsWith('../')) {
+      throw new OverlayError({
+        operation: 'copy',
+        path: text,
+        reason: `it leads out of ${this.name}`,
+        remedy: 'give a path below it, or build with a directory further up as context',
+      });
+    }
+    const found = isGlob(path) ? this.#match(path) : [this.#take(path === '.' ? '' : fromText(path), text)];
+    if (found.length > 0) return found;
+    throw this.#missing(text, `nothing in ${this.name} matches it`);
+  }
+
+  #take(path: ByteString, asked: string): Found {
+    const node = walk(this.union, path, true);
+    if (typeof node === 'number') {
+      if (node === -ENOENT || node === -ENOTDIR) throw this.#missing(asked, this.#explain(path));
+      throw new OverlayError({ operation: 'copy', path: asked, errno: node });
+    }
+    this.#taken.push(node);
+    return { tree: this, node, path };
+  }
+
+  #missing(asked: string, reason: string): OverlayError {
+    const remedy =
+      this.name === 'the context' ? 'see the name, and what .dockerignore leaves out' : 'see the name';
+    return new OverlayError({ operation: 'copy', path: asked, reason, remedy });
+  }
+
+  /** Why there is nothing: often a symlink that leads elsewhere. */
+  #explain(path: ByteString): string {
+    const parts = path.split('/');
+    for (let count = 1; count <= parts.length; count++) {
+      const prefix = parts.slice(0, count).join('/');
+      const node = walk(this.union, prefix, false);
+      if (typeof node === 'number') break;
+      const target = readTarget(this.union, node);
+      release(this.union, node);
+      if (typeof target === 'number') continue;
+      const through = walk(this.union, prefix, true);
+      if (typeof through === 'number')
+        return `${toText(prefix)} is a symlink to ${toText(target)}, which leads to nothing in ${this.name}`;
+      release(this.union, through);
+    }
+    return `there is no such file in ${this.name}`;
+  }
+
+  /** Directories that a pattern only passes through may be symlinks. */
+  #match(pattern: string): Found[] {
+    let paths: ByteString[] = [''];
+    for (const part of pattern.split('/')) {
+      paths = paths.flatMap((path) => this.#children(path, part));
+    }
+    return paths.map((path) => this.#take(path, pattern));
+  }
+
+  #children(path: ByteString, part: string): ByteString[] {
+    const join = (name: ByteString): ByteString => (path === '' ? name : `${path}/${name}`);
+    if (!isGlob(part)) {
+      const node = walk(this.union, join(fromText(part)), true);
+      if (typeof node === 'number') return [];
+      release(this.union, node);
+      return [join(fromText(part))];
+    }
+    const expression = globToRegExp(part);
+    return this.list(path)
+      .filter((name) => expression.test(toText(name)))
+      .map(join);
+  }
+
+  /** The names in a directory, sorted; none in what is no directory. */
+  list(path: ByteString): ByteString[] {
+    const node = walk(this.union, path, true);
+    if (typeof node === 'number') return [];
+    const names = node.isDirectory() ? namesIn(this.union, node, path) : [];
+    release(this.union, node);
+    return names;
+  }
+
+  [Symbol.dispose](): void {
+    for (const node of this.#taken) release(this.union, node);
+    this.union.close();
+  }
+}
+
+function namesIn(union: Union, node: OverlayNode, path: ByteString): ByteString[] {
+  if (!node.isDirectory()) return [];
+  check(completeListing(union, node), { operation: 'list', path: toText(path) });
+  return [...node.entries.keys()].sort();
+}
+
+export interface Visited {
+  node: OverlayNode;
+  /** From the directory where the walk began. */
+  path: ByteString;
+}
+
+/**
+ * All that lies below a directory, each before what it holds. A node is the walker's:
+ * who keeps it acquires it. What `skips` says yes to is left out with all below it.
+ */
+export function* walkBelow(
+  union: Union,
+  directory: OverlayNode,
+  skips: (path: ByteString) => boolean,
+  path: ByteString = '',
+): Generator<Visited> {
+  for (const name of namesIn(union, directory, path)) {
+    const whole = path === '' ? name : `${path}/${name}`;
+    if (skips(whole) || !directory.isDirectory()) continue;
+    const node = findNode(union, directory, name);
+    if (node === -ENOENT) continue;
+    if (typeof node === 'number')
+      throw new OverlayError({ operation: 'look up', path: toText(whole), errno: node });
+    acquire(node);
+    yield { node, path: whole };
+    if (node.isDirectory()) yield* walkBelow(union, node, skips, whole);
+    release(union, node);
+  }
+}

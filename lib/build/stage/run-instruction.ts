@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/** RUN: what is run, with what, and what that depends on. */
+import { fromText } from '../../base/bytes.js';
+import { AsyncRollback } from '../../base/rollback.js';
+import type { Digest } from '../../image/digest.js';
+import { platformName } from '../../image/platform.js';
+import { digestOfSources } from '../copy/copy-archive.js';
+import { StepFailure } from '../failure.js';
+import type { RunInstruction } from '../language/instructions.js';
+import type { Heredoc } from '../language/lines.js';
+import type { RunMount } from '../language/run-mount.js';
+import { prepareMounts, scriptPath } from '../run/run-mounts.js';
+import { runStep } from '../run/run-step.js';
+import { shellOf } from './configure.js';
+import { stepKey } from './keys.js';
+import type { LayerStep, StepSetting } from './stage-builder.js';
+import { chainOf, layerSetOf } from './stage-state.js';
+import { environmentOf } from './variables.js';
+
+interface Program {
+  args: string[];
+  /** Here-documents that are programs themselves. */
+  scripts: Heredoc[];
+  /** As it is shown. */
+  text: string;
+}
+
+/** With `<<EOF` alone the document is the script; otherwise the shell is given it with the line (as BuildKit does it). */
+function programOf({ command, heredocs }: RunInstruction, shell: readonly string[]): Program {
+  if (command.form === 'exec') return { args: command.args, scripts: [], text: JSON.stringify(command.args) };
+  if (heredocs.length === 0) return { args: [...shell, command.line], scripts: [], text: command.line };
+  const [first] = heredocs;
+  const isAlone = heredocs.length === 1 && /^<<-?\s*["']?[^\s"'<]+["']?$/.test(command.line);
+  if (isAlone && first.content.startsWith('#!'))
+    return { args: [scriptPath(first.name)], scripts: [first], text: command.line };
+  if (isAlone) return { args: [...shell, first.content], scripts: [], text: command.line };
+  const documents = heredocs.map(({ content, name }) => `${content}${name}\n`).join('');
+  return { args: [...shell, `${command.line}\n${documents}`], scripts: [], text: command.line };
+}
+
+export async function makeRun(setting: StepSetting, instruction: RunInstruction): Promise<LayerStep> {
+  const { build, state, variables } = setting;
+  const { place } = instruction;
+  const mounts = instruction.mounts.map((mount) => expandMount(setting, place, mount));
+  const environment = environmentOf(state.config);
+  const args = variables.argumentsBeside(environment);
+  const program = programOf(instruction, shellOf(state.config));
+  const network = instruction.network === 'default' ? build.options.network : instruction.network;
+  const env = args.map(([name, value]) => `${name}=${value}`);
+  const shown = [...(args.length === 0 ? [] : [`|${args.length}`, ...env]), ...program.args].join(' ');
+  return {
+    key: stepKey('RUN', [
+      chainOf(state),
+      [...environment].sort(([a], [b]) => (a < b ? -1 : 1)),
+      args,
+      [state.config.User ?? '', state.config.WorkingDir ?? '', platformName(state.platform)],
+      [program.args, program.scripts.map(({ content }) => content), network, build.options.extraHosts],
+      await Promise.all(mounts.map((mount) => mountKey(setting, place, mount))),
+    ]),
+    createdBy: `RUN ${shown}`,
+    async make(step) {
+      await using undo = new AsyncRollback();
+      const base = layerSetOf(build.store, state);
+      const prepared = await prepareMounts(mounts, program.scripts, {
+        store: build.store,
+        place,
+        cwd: state.config.WorkingDir || '/',
+        secrets: build.options.secrets,
+        layersFrom: async (from) =>
+          from === undefined ? build.contextLayers() : build.layersOf(setting.stage, place, from),
+        signal: build.signal,
+        undo,
+      });
+      const proxies = variables.proxies.map(([name, value]) => `${name}=${value}`);
+      const request = {
+        layers: state.layers,
+        base,
+        config: state.config,
+        args: program.args,
+        env: [...proxies, ...env, ...prepared.env],
+        network,
+        extraHosts: build.options.extraHosts,
+        mounts: prepared.requests,
+        what: instruction.text,
+      };
+      await using _turn = await build.turn();
+      const { exitCode, layer } = await runStep(
+        build.store,
+        request,
+        (bytes) => build.options.progress.output(step, bytes),
+        build.signal,
+      );
+      if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env });
+      return layer;
+    },
+  };
+}
+
+function expandMount(
+  { variables, state }: StepSetting,
+  place: RunInstruction['place'],
+  mount: RunMount,
+): RunMount {
+  const expand = (text: string): string => variables.expand(place, text, state.config);
+  const expanded: RunMount = { ...mount, target: expand(mount.target) };
+  if (expanded.type === 'bind' || expanded.type === 'cache') {
+    expanded.source = expand(expanded.source);
+    if (expanded.from !== undefined) expanded.from = expand(expanded.from);
+  }
+  if (expanded.type === 'cache') expanded.id = expand(expanded.id);
+  return expanded;
+}
+
+/** What is kept from build to build is no input; what is bound is, by its content or its layers. */
+async function mountKey(
+  setting: StepSetting,
+  place: RunInstruction['place'],
+  mount: RunMount,
+): Promise<unknown> {
+  if (mount.type !== 'bind') return mount;
+  const { build, stage } = setting;
+  const { from, source } = mount;
+  const content: Digest =
+    from === undefined
+      ? digestOfSources((await build.context()).find(source), () => false)
+      : chainOf(await build.stateOf(stage, place, from));
+  return [mount, content, fromText(source)];
+}

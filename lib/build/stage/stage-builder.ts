@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/** Builds one stage: its instructions in order, each from the state that the one before left. */
+
+import { creationTime } from '../../image/create-image.js';
+import type { Digest } from '../../image/digest.js';
+import type { RunConfig } from '../../image/manifest.js';
+import { findStep, keepStep, type StepLayer } from '../../image/step-cache.js';
+import type { Build } from '../build.js';
+import type { Stage } from '../language/dockerfile.js';
+import type {
+  CopyInstruction,
+  Instruction,
+  RunInstruction,
+  ValueInstruction,
+} from '../language/instructions.js';
+import { parseTriggers } from '../language/parse.js';
+import type { Step } from '../progress.js';
+import { configure, resolvePath } from './configure.js';
+import { makeCopy } from './copy-step.js';
+import { makeRun } from './run-instruction.js';
+import { configured, layered, type StageState } from './stage-state.js';
+import { StageVariables } from './variables.js';
+import { makeWorkingDirectory } from './working-directory.js';
+
+/** A step that makes a layer, before it is known whether it has to. */
+export interface LayerStep {
+  key: Digest;
+  /** For the history. */
+  createdBy: string;
+  /** Makes the layer; undefined where there is nothing to be made. */
+  make(step: Step): Promise<StepLayer | undefined>;
+}
+
+/** What a step's maker needs of its stage. */
+export interface StepSetting {
+  build: Build;
+  stage: Stage;
+  state: StageState;
+  variables: StageVariables;
+}
+
+export class StageBuilder {
+  readonly #variables: StageVariables;
+  #hasCommand = false;
+  #number = 0;
+  #total = 0;
+
+  constructor(
+    private readonly build: Build,
+    private readonly stage: Stage,
+  ) {
+    this.#variables = new StageVariables(build.globals, build.dockerfile.escapeCharacter);
+  }
+
+  /** From what FROM says to the last instruction. */
+  async run(base: StageState): Promise<StageState> {
+    const { OnBuild: triggers = [], ...config } = base.config as RunConfig & { OnBuild?: string[] };
+    const inherited = parseTriggers(triggers, this.stage.from.image);
+    const instructions = [...inherited, ...this.stage.instructions];
+    this.#total = instructions.length + 1;
+    let state: StageState = { ...base, config };
+    await this.#step(this.stage.from.text, async () => ({ state, how: 'done' }));
+    for (const instruction of instructions) {
+      this.build.signal.throwIfAborted();
+      state = await this.#step(instruction.text, (step) => this.#apply(state, instruction, step));
+    }
+    return state;
+  }
+
+  async #step(
+    text: string,
+    work: (step: Step) => Promise<{ state: StageState; how: 'done' | 'cached' }>,
+  ): Promise<StageState> {
+    const { progress } = this.build.options;
+    const step = this.build.newStep(this.stage, ++this.#number, this.#total, text);
+    progress.begin(step);
+    try {
+      const { state, how } = await work(step);
+      progress.end(step, how);
+      return state;
+    } catch (failure) {
+      progress.end(step, 'failed');
+      throw failure;
+    }
+  }
+
+  async #apply(
+    state: StageState,
+    instruction: Instruction,
+    step: Step,
+  ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
+    const config = configure(state.config, instruction, this.#variables, this.#hasCommand);
+    if (instruction.kind === 'CMD') this.#hasCommand = true;
+    if (config !== undefined) return { state: configured(state, config, instruction.text), how: 'done' };
+    switch (instruction.kind) {
+      case 'RUN':
+        return this.#layer(state, step, await makeRun(this.#setting(state), instruction as RunInstruction));
+      case 'COPY':
+      case 'ADD':
+        return this.#layer(state, step, await makeCopy(this.#setting(state), instruction as CopyInstruction));
+      case 'WORKDIR':
+        return this.#workingDirectory(state, step, instruction);
+      default:
+        return {
+          state: {
+            ...configured(state, state.config, instruction.text),
+            author: (instruction as ValueInstruction).value,
+          },
+          how: 'done',
+        };
+    }
+  }
+
+  #setting(state: StageState): StepSetting {
+    const { build, stage } = this;
+    return { build, stage, state, variables: this.#variables };
+  }
+
+  async #workingDirectory(
+    state: StageState,
+    step: Step,
+    { place, value }: ValueInstruction,
+  ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
+    const path = resolvePath(state.config, this.#variables.expand(place, value, state.config));
+    const moved = { ...state, config: { ...state.config, WorkingDir: path } };
+    return this.#layer(moved, step, makeWorkingDirectory(this.#setting(moved), path));
+  }
+
+  /** The layer of the cache, or a new one. */
+  async #layer(
+    state: StageState,
+    step: Step,
+    { key, createdBy, make }: LayerStep,
+  ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
+    const { store, options } = this.build;
+    const found = options.noCache
+      ? undefined
+      : (findStep(store, key) ?? (await this.build.imported()).get(key));
+    if (found !== undefined) {
+      this.build.cachedSteps++;
+      return {
+        state: layered(state, found.layer, { createdBy, created: found.created, key }),
+        how: 'cached',
+      };
+    }
+    const layer = await make(step);
+    if (layer === undefined) return { state: configured(state, state.config, createdBy), how: 'done' };
+    const created = creationTime().toISOString();
+    keepStep(store, key, { layer, what: createdBy, created });
+    return { state: layered(state, layer, { createdBy, created, key }), how: 'done' };
+  }
+}

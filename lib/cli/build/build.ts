@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay build`. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { type BuiltImage, buildImage } from '../../build/build-image.js';
+import { StepFailure } from '../../build/failure.js';
+import { DockerfileError } from '../../build/language/failure.js';
+import type { BuildOptions } from '../../build/options.js';
+import type { BuildProgress } from '../../build/progress.js';
+import { openContext } from '../../build/source/context.js';
+import { shortId } from '../../image/digest.js';
+import { parsePlatform } from '../../image/platform.js';
+import { familiarName, parseName } from '../../image/reference.js';
+import { Staging } from '../../image/staging.js';
+import { Store } from '../../image/store.js';
+import { interruptible } from '../interruption.js';
+import type { BuildArguments } from './arguments.js';
+import { excerpt, RememberingProgress } from './failure-report.js';
+import { JsonProgress, PlainProgress } from './progress-plain.js';
+import { TerminalProgress } from './progress-terminal.js';
+import {
+  type DockerfileText,
+  parseNames,
+  parseOutput,
+  parsePairs,
+  parseSecrets,
+  readDockerfile,
+} from './requests.js';
+
+const PROGRESS = ['auto', 'plain', 'tty', 'json', 'quiet'];
+const NETWORKS = ['default', 'none', 'host'] as const;
+
+function progressFor({ progress, quiet }: BuildArguments): BuildProgress {
+  if (!PROGRESS.includes(progress))
+    throw new UsageError(`--progress ${progress} is not possible`, `it is ${PROGRESS.join(', ')}`);
+  if (quiet || progress === 'quiet') return new PlainProgress(process.stderr, true);
+  if (progress === 'json') return new JsonProgress(process.stderr);
+  if (progress === 'plain' || (progress === 'auto' && !process.stderr.isTTY))
+    return new PlainProgress(process.stderr, false);
+  return new TerminalProgress(process.stderr);
+}
+
+function networkFrom(text: string): BuildOptions['network'] {
+  const known = NETWORKS.find((name) => name === text);
+  if (known !== undefined) return known;
+  throw new UsageError(`--network ${text} is not possible`, `it is ${NETWORKS.join(', ')}`);
+}
+
+/** A build without a context has an empty one. */
+function contextOf(store: Store, args: BuildArguments, { path }: DockerfileText) {
+  if (args.context !== '-')
+    return { context: openContext(args.context, path), [Symbol.dispose]: () => undefined };
+  const staging = Staging.make(store);
+  const directory = `${staging.path}/context`;
+  mkdirSync(directory);
+  return { context: openContext(directory, undefined), [Symbol.dispose]: () => staging[Symbol.dispose]() };
+}
+
+export async function build(args: BuildArguments): Promise<void> {
+  const shown = progressFor(args);
+  const names = parseNames(args.tag);
+  const output = parseOutput(args.output);
+  const network = networkFrom(args.network);
+  const secrets = parseSecrets(args.secret);
+  const platform = args.platform === undefined ? undefined : parsePlatform(args.platform);
+  const dockerfile = await readDockerfile(args.context, args.file);
+  const store = Store.open(args.root);
+  const progress = new RememberingProgress(shown);
+  // One of an earlier build would be taken for this one's.
+  if (args.iidfile !== undefined) rmSync(args.iidfile, { force: true });
+  try {
+    using scope = contextOf(store, args, dockerfile);
+    const built = await interruptible((signal) =>
+      buildImage(
+        store,
+        {
+          context: scope.context,
+          dockerfile,
+          target: args.target,
+          args: parsePairs('build-arg', args['build-arg']),
+          labels: Object.fromEntries(parsePairs('label', args.label)),
+          secrets,
+          platform,
+          cacheFrom: args['cache-from'],
+          noCache: args['no-cache'],
+          pull: args.pull,
+          network,
+          extraHosts: args['add-host'],
+          progress,
+          signal,
+        },
+        { names, squash: args.squash },
+      ),
+    );
+    if (shown instanceof TerminalProgress) shown.finish();
+    if (output !== undefined) {
+      const { writeOutput } = await import('./outputs.js');
+      await writeOutput(store, built.manifestDigest, names, output);
+    }
+    report(args, built, names, output?.destination === '-');
+  } catch (failure) {
+    if (shown instanceof TerminalProgress) shown.stop();
+    await explain(failure, store, args, dockerfile, progress);
+    throw failure;
+  }
+}
+
+function report(
+  args: BuildArguments,
+  { id, steps, cachedSteps }: BuiltImage,
+  names: string[],
+  isTaken: boolean,
+): void {
+  if (args.iidfile !== undefined) writeFileSync(args.iidfile, id);
+  if (isTaken) return;
+  if (args.quiet) {
+    process.stdout.write(`${id}\n`);
+    return;
+  }
+  const cached = cachedSteps === 0 ? '' : `, ${cachedSteps} cached`;
+  process.stdout.write(`Built ${shortId(id)} in ${steps} steps${cached}\n`);
+  for (const name of names) process.stdout.write(`Tagged ${familiarName(parseName(name))}\n`);
+}
+
+/** What people want to see before the one line that says what is wrong. */
+async function explain(
+  failure: unknown,
+  store: Store,
+  args: BuildArguments,
+  { text, file }: DockerfileText,
+  { failed }: RememberingProgress,
+): Promise<void> {
+  if (!(failure instanceof OverlayError)) return;
+  if (failure instanceof StepFailure && failed !== undefined && args.progress !== 'json')
+    process.stderr.write(`------\n${failed.join('\n')}\n------\n`);
+  const line = failure.path?.startsWith(`${file}:`)
+    ? Number(failure.path.slice(file.length + 1))
+    : Number.NaN;
+  if (
+    (failure instanceof DockerfileError || failure instanceof StepFailure) &&
+    line > 0 &&
+    args.progress !== 'json'
+  )
+    process.stderr.write(excerpt(text, file, line));
+  if (!(failure instanceof StepFailure) || !args['debug-shell']) return;
+  const { openDebugShell } = await import('./debug-shell.js');
+  await openDebugShell(store, failure);
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay build ls` and `tsoverlay build prune`. */
+import { UsageError } from '../../base/errors.js';
+import { type KnownMountCache, listMountCaches, removeMountCache } from '../../build/run/mount-cache.js';
+import { collectUnused } from '../../container/state/layers-in-use.js';
+import { blobSize, layerSize, reachableFrom } from '../../image/collect.js';
+import { type Digest, shortId } from '../../image/digest.js';
+import { listImages } from '../../image/images.js';
+import { forgetStep, type KnownStep, listSteps } from '../../image/step-cache.js';
+import { Store } from '../../image/store.js';
+import { confirm } from '../confirm.js';
+import { parseSize } from '../container/sizes.js';
+import { treeSize } from '../container/tree-size.js';
+import { parseFilters, parseMoment } from '../filters.js';
+import { age, decimalSize } from '../format.js';
+import { printListing } from '../listing.js';
+import type { BuildListArguments, BuildPruneArguments } from './arguments.js';
+
+interface Kept {
+  id: string;
+  type: 'step' | 'mount';
+  /** Bytes that its removal gives back. */
+  size: number;
+  used: number;
+  what: string;
+  /** An image has the layer as well. */
+  inUse: boolean;
+  remove(): void;
+}
+
+function keptStep(store: Store, step: KnownStep, ofImages: ReadonlySet<Digest>): Kept {
+  const { diffId, descriptor } = step.layer;
+  return {
+    id: shortId(step.key),
+    type: 'step',
+    size: layerSize(store, diffId) + blobSize(store, descriptor.digest),
+    used: step.used,
+    what: step.what,
+    inUse: ofImages.has(diffId),
+    remove: () => forgetStep(store, step.key),
+  };
+}
+
+function keptMount(store: Store, cache: KnownMountCache): Kept {
+  return {
+    id: cache.name.slice(0, 12),
+    type: 'mount',
+    size: treeSize(cache.path),
+    used: cache.used,
+    what: `RUN --mount=type=cache,id=${cache.id}`,
+    inUse: false,
+    remove: () => void removeMountCache(store, cache),
+  };
+}
+
+/** What was used last comes first. */
+function listKept(store: Store): Kept[] {
+  const { layers } = reachableFrom(listImages(store));
+  return [
+    ...listSteps(store).map((step) => keptStep(store, step, layers)),
+    ...listMountCaches(store).map((cache) => keptMount(store, cache)),
+  ].sort((a, b) => b.used - a.used);
+}
+
+const COLUMNS = [
+  { title: 'ID', field: 'ID' },
+  { title: 'TYPE', field: 'Type' },
+  { title: 'SIZE', field: 'Size' },
+  { title: 'LAST USED', field: 'LastUsed' },
+  { title: 'IN USE', field: 'InUse' },
+  { title: 'DESCRIPTION', field: 'Description' },
+];
+const LONGEST_TEXT = 60;
+
+export async function list(args: BuildListArguments): Promise<void> {
+  const rows = listKept(Store.open(args.root)).map(({ id, type, size, used, inUse, what }) => ({
+    ID: id,
+    Type: type,
+    Size: decimalSize(size),
+    LastUsed: age(new Date(used).toISOString()),
+    InUse: String(inUse),
+    Description: what.length > LONGEST_TEXT ? `${what.slice(0, LONGEST_TEXT - 1)}…` : what,
+  }));
+  printListing(rows, COLUMNS, 'ID', args);
+}
+
+export async function prune(args: BuildPruneArguments): Promise<void> {
+  const filters = parseFilters(args.filter, ['until']);
+  const until = Math.min(
+    ...(filters.get('until') ?? []).map((text) => parseMoment(text)),
+    Number.POSITIVE_INFINITY,
+  );
+  const most = args['keep-storage'] === undefined ? 0 : parseSize('keep-storage', args['keep-storage']);
+  const what = args.all ? 'all that builds keep' : 'all that builds keep and no image has';
+  if (!args.force && !(await confirm(`This removes ${what}. Go on?`)))
+    throw new UsageError('nothing was removed', 'answer y, or give --force');
+  const store = Store.open(args.root);
+  let kept = 0;
+  const removed: Kept[] = [];
+  for (const one of listKept(store)) {
+    const stays =
+      (!args.all && (one.inUse || one.type === 'mount')) || one.used >= until || kept + one.size <= most;
+    if (stays) kept += one.size;
+    else removed.push(one);
+  }
+  for (const one of removed) one.remove();
+  const collected = await collectUnused(store);
+  if (collected === undefined)
+    process.stderr.write(
+      'tsoverlay: others use the store; `tsoverlay image prune` gives the space back later\n',
+    );
+  for (const { id, what: text } of removed)
+    process.stdout.write(`Deleted ${id} ${text.slice(0, LONGEST_TEXT)}\n`);
+  const mounts = removed.filter(({ type }) => type === 'mount').reduce((sum, { size }) => sum + size, 0);
+  process.stdout.write(`Total reclaimed space: ${decimalSize((collected?.freed ?? 0) + mounts)}\n`);
+}

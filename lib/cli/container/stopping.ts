@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/** Ending containers. */
+import { OverlayError } from '../../base/errors.js';
+import { ContainerClient } from '../../container/server/client.js';
+import type { Container } from '../../container/state/containers.js';
+
+/** Ends a running container and waits until its server is gone; nothing where none runs. */
+export async function stopContainer(container: Container, name: string, seconds: number): Promise<void> {
+  let client: ContainerClient;
+  try {
+    client = await ContainerClient.connect(container, name);
+  } catch (failure) {
+    if (!(failure instanceof OverlayError)) throw failure;
+    // Its server ended meanwhile, or was killed: there is nothing to be stopped.
+    return;
+  }
+  client.tell({ op: 'stop', seconds });
+  await client.exited();
+  client.close();
+}
