@@ -3,7 +3,7 @@
 import yargs, { type CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
-import { buildCommand } from './build/commands.js';
+import { buildCommand, buildFlags } from './build/commands.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
 import { group } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
@@ -22,7 +22,7 @@ const aboutBoth = [
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
 export async function runProgram(words: readonly string[]): Promise<void> {
   const argv = separateWords(words);
-  refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags });
+  refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags, ...buildFlags(argv) });
   await yargs(argv)
     .scriptName('tsoverlay')
     .usage(

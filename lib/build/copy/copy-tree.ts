@@ -82,10 +82,8 @@ export class CopyTree implements Disposable {
   }
 
   #copyDirectory(origin: Origin, destination: ByteString, skips: (path: ByteString) => boolean): void {
-    const isThere = this.#isDirectory(destination);
+    // The directory itself is not copied: one that is there stays as it is, and a new one is a plain one.
     const top = this.#open(components(destination), destination);
-    // One that is there stays as it is.
-    if (!isThere && top.origin === undefined) top.origin = this.#hold(origin);
     const made = new Map<ByteString, TreeDirectory>([['', top]]);
     for (const { node, path } of walkBelow(origin.tree.union, origin.node, skips)) {
       const at = path.lastIndexOf('/');

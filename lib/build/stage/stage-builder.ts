@@ -2,6 +2,7 @@
 /** Builds one stage: its instructions in order, each from the state that the one before left. */
 
 import { creationTime } from '../../image/create-image.js';
+import { DEFAULT_PATH } from '../../container/spec/defaults.js';
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { findStep, keepStep, type StepLayer } from '../../image/step-cache.js';
@@ -58,7 +59,7 @@ export class StageBuilder {
     const inherited = parseTriggers(triggers, this.stage.from.image);
     const instructions = [...inherited, ...this.stage.instructions];
     this.#total = instructions.length + 1;
-    let state: StageState = { ...base, config };
+    let state: StageState = { ...base, config: withPath(config) };
     await this.#step(this.stage.from.text, async () => ({ state, how: 'done' }));
     for (const instruction of instructions) {
       this.build.signal.throwIfAborted();
@@ -149,4 +150,10 @@ export class StageBuilder {
     keepStep(store, key, { layer, what: createdBy, created });
     return { state: layered(state, layer, { createdBy, created, key }), how: 'done' };
   }
+}
+
+/** Every image says where its programs are. */
+function withPath(config: RunConfig): RunConfig {
+  if ((config.Env ?? []).some((text) => text.startsWith('PATH='))) return config;
+  return { ...config, Env: [...(config.Env ?? []), `PATH=${DEFAULT_PATH}`] };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The commands about builds: their words, arguments and options. What they do is loaded when they are run. */
 import type { CommandModule } from 'yargs';
-import { define, flag, group, several, text } from '../define.js';
+import { define, flag, group, optionsOf, several, text } from '../define.js';
 import type { BuildArguments, BuildListArguments, BuildPruneArguments } from './arguments.js';
 
 const ROOT = { root: text('The store; default TSOVERLAY_ROOT or /var/lib/tsoverlay') };
@@ -75,4 +75,10 @@ export function buildCommand(words: readonly string[]): CommandModule {
   return words[1] === 'ls' || words[1] === 'prune'
     ? group('build', 'Commands about what builds keep', [listing, pruning])
     : building;
+}
+
+/** Their long options. */
+export function buildFlags(words: readonly string[]): Record<string, readonly string[]> {
+  const [command] = words[1] === 'ls' ? [listing] : words[1] === 'prune' ? [pruning] : [building];
+  return { build: optionsOf(command) };
 }
