@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A RUN whose program failed. */
+/** Steps that fail. */
 import { OverlayError } from '../base/errors.js';
 import type { Place } from './language/failure.js';
 import type { StageState } from './stage/stage-state.js';
@@ -11,6 +11,15 @@ export interface StateBefore {
   env: string[];
 }
 
+/** A step that could not be done: where it stands, and why. */
+export class StepError extends OverlayError {
+  constructor({ file, line }: Place, { message, cause }: OverlayError) {
+    super({ operation: 'build', path: `${file}:${line}`, reason: message, cause });
+    this.name = 'StepError';
+  }
+}
+
+/** A RUN whose program failed. */
 export class StepFailure extends OverlayError {
   constructor(
     { file, line }: Place,

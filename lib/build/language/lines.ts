@@ -30,7 +30,8 @@ export interface Lines {
 }
 
 const DIRECTIVE = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
-const HEREDOC = /^\d*<<(-?)(?!<)(.+)$/s;
+/** The name is one of the shell's; `<<2` is an operator, and `<<<` begins a here-string. */
+const HEREDOC = /^\d*<<(-?)(["']?)([a-zA-Z_][\w.-]*)\2(?:[>|&;)].*)?$/s;
 /** Those whose words may name here-documents. */
 const WITH_HEREDOCS = new Set(['RUN', 'COPY', 'ADD']);
 /** No real one is larger, and all of it is held several times over. */
@@ -83,7 +84,8 @@ class LineReader {
       const number = this.#at;
       const start = line.trimStart();
       if (start === '' || start.startsWith('#')) continue;
-      yield this.#compose({ file: this.file, line: number }, this.#join(start));
+      const whole = this.#join(start);
+      if (whole !== '') yield this.#compose({ file: this.file, line: number }, whole);
     }
   }
 
@@ -97,7 +99,7 @@ class LineReader {
       if (next === undefined) break;
       whole += next;
     }
-    return whole.trimEnd();
+    return whole.trim();
   }
 
   #compose(place: Place, whole: string): LogicalLine {
@@ -139,8 +141,7 @@ interface HeredocName {
 export function heredocName(word: string): HeredocName | undefined {
   const match = HEREDOC.exec(word);
   if (match === null) return undefined;
-  const name = match[2].replace(/["'\\]/g, '');
-  return name === '' ? undefined : { name, expands: name === match[2], trims: match[1] === '-' };
+  return { name: match[3], expands: match[2] === '', trims: match[1] === '-' };
 }
 
 /** Throws a DockerfileError for what cannot be taken apart. */

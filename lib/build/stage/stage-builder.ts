@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** Builds one stage: its instructions in order, each from the state that the one before left. */
 
-import { creationTime } from '../../image/create-image.js';
+import { OverlayError } from '../../base/errors.js';
 import { DEFAULT_PATH } from '../../container/spec/defaults.js';
+import { creationTime } from '../../image/create-image.js';
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { findStep, keepStep, type StepLayer } from '../../image/step-cache.js';
 import type { Build } from '../build.js';
+import { StepError, StepFailure } from '../failure.js';
 import type { Stage } from '../language/dockerfile.js';
+import { DockerfileError } from '../language/failure.js';
 import type {
   CopyInstruction,
   Instruction,
@@ -60,16 +63,16 @@ export class StageBuilder {
     const instructions = [...inherited, ...this.stage.instructions];
     this.#total = instructions.length + 1;
     let state: StageState = { ...base, config: withPath(config) };
-    await this.#step(this.stage.from.text, async () => ({ state, how: 'done' }));
+    await this.#step(this.stage.from, async () => ({ state, how: 'done' }));
     for (const instruction of instructions) {
       this.build.signal.throwIfAborted();
-      state = await this.#step(instruction.text, (step) => this.#apply(state, instruction, step));
+      state = await this.#step(instruction, (step) => this.#apply(state, instruction, step));
     }
     return state;
   }
 
   async #step(
-    text: string,
+    { place, text }: Pick<Instruction, 'place' | 'text'>,
     work: (step: Step) => Promise<{ state: StageState; how: 'done' | 'cached' }>,
   ): Promise<StageState> {
     const { progress } = this.build.options;
@@ -81,7 +84,9 @@ export class StageBuilder {
       return state;
     } catch (failure) {
       progress.end(step, 'failed');
-      throw failure;
+      const isTold = failure instanceof DockerfileError || failure instanceof StepFailure;
+      if (isTold || !(failure instanceof OverlayError) || this.build.signal.aborted) throw failure;
+      throw new StepError(place, failure);
     }
   }
 

@@ -4,7 +4,6 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { type BuiltImage, buildImage } from '../../build/build-image.js';
 import { StepFailure } from '../../build/failure.js';
-import { DockerfileError } from '../../build/language/failure.js';
 import type { BuildOptions } from '../../build/options.js';
 import type { BuildProgress } from '../../build/progress.js';
 import { openContext } from '../../build/source/context.js';
@@ -13,6 +12,7 @@ import { parsePlatform } from '../../image/platform.js';
 import { familiarName, parseName } from '../../image/reference.js';
 import { Staging } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
+import { isStandard } from '../image/write-out.js';
 import { interruptible } from '../interruption.js';
 import type { BuildArguments } from './arguments.js';
 import { excerpt, RememberingProgress } from './failure-report.js';
@@ -48,7 +48,7 @@ function networkFrom(text: string): BuildOptions['network'] {
 
 /** A build without a context has an empty one. */
 function contextOf(store: Store, args: BuildArguments, { path }: DockerfileText) {
-  if (args.context !== '-')
+  if (!isStandard(args.context))
     return { context: openContext(args.context, path), [Symbol.dispose]: () => undefined };
   const staging = Staging.make(store);
   const directory = `${staging.path}/context`;
@@ -136,12 +136,7 @@ async function explain(
   const line = failure.path?.startsWith(`${file}:`)
     ? Number(failure.path.slice(file.length + 1))
     : Number.NaN;
-  if (
-    (failure instanceof DockerfileError || failure instanceof StepFailure) &&
-    line > 0 &&
-    args.progress !== 'json'
-  )
-    process.stderr.write(excerpt(text, file, line));
+  if (line > 0 && args.progress !== 'json') process.stderr.write(excerpt(text, file, line));
   if (!(failure instanceof StepFailure) || !args['debug-shell']) return;
   const { openDebugShell } = await import('./debug-shell.js');
   await openDebugShell(store, failure);

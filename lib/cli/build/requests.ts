@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { nearestName, OverlayError, UsageError } from '../../base/errors.js';
 import type { Secret } from '../../build/options.js';
 import { fullName, parseReference } from '../../image/reference.js';
+import { isStandard } from '../image/write-out.js';
 
 /** Far more than any secret; the rest of a file that is given by mistake is not read. */
 const LARGEST_SECRET = 500 << 10;
@@ -87,7 +88,7 @@ const USUAL_NAMES = ['Dockerfile', 'Containerfile'];
 
 /** Throws an OverlayError where there is none. */
 export async function readDockerfile(context: string, file: string | undefined): Promise<DockerfileText> {
-  if (file === '-' || (file === undefined && context === '-'))
+  if (file === undefined ? isStandard(context) : isStandard(file))
     return { text: (await buffer(process.stdin)).toString('utf8'), file: 'Dockerfile', path: undefined };
   const usual = USUAL_NAMES.map((name) => join(context, name));
   const path = file ?? usual.find((one) => existsSync(one)) ?? usual[0];
