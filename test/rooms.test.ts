@@ -15,7 +15,8 @@ const allowed: Record<string, readonly string[]> = {
   library: ['base', 'sys', 'overlay'],
   image: ['base', 'sys', 'overlay'],
   container: ['base', 'sys', 'overlay', 'mount', 'image'],
-  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image', 'container'],
+  build: ['base', 'sys', 'overlay', 'mount', 'image', 'container'],
+  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image', 'container', 'build'],
 };
 
 interface Import {
