@@ -143,7 +143,7 @@ CMD ["python3", "-m", "src.main"]
     t.equal(await served(t, cli, 'built', 8000), 'served by Python\n');
     t.match(
       await builder.say('sh', '-c', 'ls -l src; ls -d /usr/games /usr/share/*licenses; id -un'),
-      /app +app .*__pycache__[\s\S]*\/usr\/share\/licenses\napp\n$/,
+      /app +root .*__pycache__[\s\S]*\/usr\/share\/licenses\napp\n$/,
     );
   });
 
@@ -177,9 +177,9 @@ CMD node dist/server.js
   await t.test('Podman loads it and runs it', async (t) => {
     const archive = join(base, 'app.tar');
     await cli.ok('save', '-o', archive, 'my-go-app');
-    const podman = `podman --root ${base}/ps --runroot ${base}/pr --storage-driver vfs`;
+    const podman = `podman --root ${base}/ps --runroot ${base}/pr --storage-driver overlay`;
     const limits =
-      '--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --runtime runc --network none --cgroups disabled';
+      '--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --runtime runc --network none';
     try {
       shell(`${podman} load -q -i ${archive}`);
       const id = (await cli.ok('inspect', '-f', '{{.Id}}', 'my-go-app')).trim();
@@ -193,7 +193,7 @@ CMD node dist/server.js
       );
     } finally {
       shell(
-        `${podman} rmi -a -f >/dev/null 2>&1; umount ${base}/ps/* 2>/dev/null; rm -rf ${base}/ps ${base}/pr ${archive}; true`,
+        `${podman} rmi -a -f >/dev/null 2>&1 || true; umount ${base}/ps/overlay 2>/dev/null || true; rm -rf ${base}/ps ${base}/pr ${archive}`,
       );
     }
   });
