@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Building, with the locks that keep what is built and find what killed builds have left. */
-import { discardPreparedContainerServer } from '../container/server/client.js';
-import { readWholeContainers } from '../container/state/containers.js';
-import { discardContainer } from '../container/state/removal.js';
 import { type CreatedImage, writeImage } from '../image/create-image.js';
 import { sweepStagings } from '../image/staging.js';
 import type { Store } from '../image/store.js';
 import { StoreLock } from '../image/store-lock.js';
 import { Build, type BuildResult } from './build.js';
 import type { BuildOptions } from './options.js';
-import { sweepSecrets } from './run/run-mounts.js';
 import { squashed } from './squash.js';
-import { imageConfigOf } from './stage/stage-state.js';
+import { imageConfigOf, type StageState } from './stage/stage-state.js';
 
 export interface BuiltImage extends Omit<BuildResult, 'state'>, CreatedImage {}
 
@@ -25,13 +21,12 @@ export interface ImageWish {
 /** Held by every build, alone by who looks for leftovers. Order: `collection` before it. */
 const BUILDS = 'builds';
 
-/** Containers whose build was killed. */
+/** What killed builds have left is taken away, where no build goes on. */
 async function sweepBuilds(store: Store): Promise<void> {
   using alone = StoreLock.tryTake(store.root, BUILDS, false);
   if (alone === undefined) return;
-  sweepSecrets();
-  for (const { container, config } of readWholeContainers(store))
-    if (config.isBuild === true) await discardContainer(container);
+  const { sweepLeftovers } = await import('./run/leftovers.js');
+  await sweepLeftovers(store);
 }
 
 /**
@@ -44,23 +39,22 @@ export async function buildImage(store: Store, options: BuildOptions, wish: Imag
   await sweepBuilds(store);
   using _builds = await StoreLock.take(store.root, BUILDS, true, options.signal);
   sweepStagings(store);
-  using build = new Build(store, options);
-  try {
-    const { state, ...figures } = await build.run();
-    const labels = { ...state.config.Labels, ...options.labels };
-    const config =
-      Object.keys(options.labels).length === 0 ? state.config : { ...state.config, Labels: labels };
-    const labelled = { ...state, config };
-    const final = wish.squash ? await squashed(store, labelled) : labelled;
-    const names = wish.names.length === 0 ? [undefined] : wish.names;
-    const image = await writeImage(
-      store,
-      imageConfigOf(final),
-      final.layers.map(({ descriptor }) => descriptor),
-      names,
-    );
-    return { ...figures, ...image };
-  } finally {
-    await discardPreparedContainerServer();
-  }
+  await using build = new Build(store, options);
+  const { state, ...figures } = await build.run();
+  return { ...figures, ...(await keep(store, state, options.labels, wish)) };
+}
+
+async function keep(
+  store: Store,
+  state: StageState,
+  labels: Readonly<Record<string, string>>,
+  { names, squash }: ImageWish,
+): Promise<CreatedImage> {
+  const hasLabels = Object.keys(labels).length > 0;
+  const config = hasLabels
+    ? { ...state.config, Labels: { ...state.config.Labels, ...labels } }
+    : state.config;
+  const final = squash ? await squashed(store, { ...state, config }) : { ...state, config };
+  const layers = final.layers.map(({ descriptor }) => descriptor);
+  return await writeImage(store, imageConfigOf(final), layers, names.length === 0 ? [undefined] : names);
 }

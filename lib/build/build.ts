@@ -36,7 +36,7 @@ export interface BuildResult {
   cachedSteps: number;
 }
 
-export class Build implements Disposable {
+export class Build implements AsyncDisposable {
   readonly dockerfile: Dockerfile;
   readonly globals: GlobalArguments;
   cachedSteps = 0;
@@ -49,6 +49,7 @@ export class Build implements Disposable {
   #contextLayers: LayerSet | undefined;
   #context: SourceTree | undefined;
   #imported: Promise<ReadonlyMap<Digest, StepRecord>> | undefined;
+  #servers: typeof import('../container/server/client.js') | undefined;
   #steps = 0;
 
   /** Reads the Dockerfile. Throws a DockerfileError. The caller holds the `collection` lock, shared. */
@@ -232,9 +233,16 @@ export class Build implements Disposable {
     };
   }
 
-  [Symbol.dispose](): void {
+  /** Said by who knows that a RUN will be done: its server can start beforehand. */
+  async expectRun(): Promise<void> {
+    this.#servers ??= await import('../container/server/client.js');
+    this.#servers.prepareContainerServer();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#context?.[Symbol.dispose]();
     this.#scratch?.[Symbol.dispose]();
+    await this.#servers?.discardPreparedContainerServer();
   }
 }
 

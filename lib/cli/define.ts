@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** How a command is put into words for yargs: its line, its options, and what is loaded when it is run. */
 import type { Argv, CommandModule, Options } from 'yargs';
+import { readPlainWords } from './plain-words.js';
 
 /** An option with a value. */
 export const text = (describe: string, alias?: string): Options => ({
@@ -30,7 +31,8 @@ export interface Wording {
   examples?: [command: string, what: string][];
 }
 
-const optionNames = new Map<CommandModule, readonly string[]>();
+const wordings = new Map<CommandModule, Wording>();
+const runners = new Map<CommandModule, (args: never) => Promise<void>>();
 
 /** What yargs is given. `run` is called with the arguments. */
 export function define<T>(
@@ -52,13 +54,23 @@ export function define<T>(
     },
     handler: (args) => run(args as T),
   };
-  optionNames.set(module, Object.keys(options));
+  wordings.set(module, { command, describe, options });
+  runners.set(module, run as (args: never) => Promise<void>);
   return module;
 }
 
 /** The long options of a command that was defined here. */
 export function optionsOf(command: CommandModule): readonly string[] {
-  return optionNames.get(command) ?? [];
+  return Object.keys(wordings.get(command)?.options ?? {});
+}
+
+/** Carries out a command that was defined here, where its words are plain; answers false where they are for yargs. */
+export async function runPlainly(command: CommandModule, words: readonly string[]): Promise<boolean> {
+  const wording = wordings.get(command);
+  const args = wording === undefined ? undefined : readPlainWords(wording, words);
+  if (args === undefined) return false;
+  await runners.get(command)!(args as never);
+  return true;
 }
 
 /** A word that other commands stand behind. */

@@ -6,8 +6,6 @@
  * Loading yargs takes as long as starting Node, so a mount's server is started
  * before it, and the two load side by side.
  */
-import { discardPreparedServer, prepareServer } from '../mount/background.js';
-import { ServerProcess } from '../mount/server-process.js';
 import { parseDropIn, runDropIn } from './drop-in.js';
 import { reportFailure } from './failure.js';
 
@@ -35,14 +33,24 @@ function startsContainer(words: readonly string[]): boolean {
   return (command === 'run' || command === 'start') && !words.includes('--help');
 }
 
+/** Loaded for commands that mount. */
+let background: typeof import('../mount/background.js') | undefined;
 /** Loaded for commands that start a container. */
 let client: typeof import('../container/server/client.js') | undefined;
+
+/** A server that bin/tsoverlay has started for nothing: it knows less of command lines. */
+async function discardStarted(): Promise<void> {
+  if (process.env.TSOVERLAY_STARTED === undefined) return;
+  const { ServerProcess } = await import('../mount/server-process.js');
+  await ServerProcess.started()?.discard();
+}
 
 async function main(argv: readonly string[]): Promise<void> {
   const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
   if (dropIn !== undefined) {
-    if (!dropIn.foreground) prepareServer(dropIn.device);
-    await ServerProcess.started()?.discard();
+    background = await import('../mount/background.js');
+    if (!dropIn.foreground) background.prepareServer(dropIn.device);
+    await discardStarted();
     await runDropIn(dropIn);
     return;
   }
@@ -53,25 +61,31 @@ async function main(argv: readonly string[]): Promise<void> {
     const { needsUserNamespace, enterUserNamespace } = await import('./user-namespace.js');
     if (needsUserNamespace(words)) enterUserNamespace(argv);
   }
-  if (wantsServer(words)) prepareServer();
+  if (wantsServer(words)) {
+    background = await import('../mount/background.js');
+    background.prepareServer();
+  }
   if (startsContainer(words)) {
     client = await import('../container/server/client.js');
     client.prepareContainerServer();
   }
-  // bin/tsoverlay knows less of command lines.
-  await ServerProcess.started()?.discard();
+  await discardStarted();
+  const { runPlainCommand } = await import('./plain-commands.js');
+  if (await runPlainCommand(words)) return;
   const { runProgram } = await import('./program.js');
   await runProgram(words);
 }
 
-const argv = process.argv.slice(2);
-
-try {
-  await main(argv);
-} catch (failure) {
-  const words = argv[0] === 'container' ? argv.slice(1) : argv;
-  process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
-} finally {
-  await discardPreparedServer();
-  await client?.discardPreparedContainerServer();
+async function run(argv: readonly string[]): Promise<void> {
+  try {
+    await main(argv);
+  } catch (failure) {
+    const words = argv[0] === 'container' ? argv.slice(1) : argv;
+    process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
+  } finally {
+    await background?.discardPreparedServer();
+    await client?.discardPreparedContainerServer();
+  }
 }
+
+void run(process.argv.slice(2));

@@ -6,4 +6,4 @@
 import { prepareServingThread } from './serving-worker.js';
 
 prepareServingThread();
-await import('./background-server.js');
+void import('./background-server.js');

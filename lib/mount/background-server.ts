@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What the server process that mountInBackground starts does: one request, one mount, until it is unmounted. */
+import type { Duplex } from 'node:stream';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { LONGEST_REQUEST, type StartAnswer, type StartRequest } from './background.js';
 import { readLine } from './line.js';
@@ -7,11 +8,7 @@ import { removeServerFiles } from './registry.js';
 import { serveMount } from './server.js';
 import { openServerChannel } from './server-channel.js';
 
-const channel = await openServerChannel();
-// Whoever asked may be gone by the time there is an answer; the mount stays all the same.
-channel.on('error', () => channel.destroy());
-
-function answer(message: StartAnswer): void {
+function answer(channel: Duplex, message: StartAnswer): void {
   channel.end(`${JSON.stringify(message)}\n`);
 }
 
@@ -32,20 +29,31 @@ function storyOf(failure: unknown): StartAnswer {
   };
 }
 
-async function main(): Promise<void> {
+async function main(channel: Duplex): Promise<void> {
   const { target, options } = JSON.parse(await readLine(channel, LONGEST_REQUEST)) as StartRequest;
-  const reason = await serveMount(target, { ...options, onFault: logFault }, () => answer({ started: true }));
+  const reason = await serveMount(target, { ...options, onFault: logFault }, () =>
+    answer(channel, { started: true }),
+  );
   if (reason !== undefined) throw new Error(reason);
 }
 
-main().then(
-  () => process.exit(0),
-  (failure: Error) => {
-    removeServerFiles(process.pid);
-    if (channel.writable) channel.end(`${JSON.stringify(storyOf(failure))}\n`, () => process.exit(1));
-    else {
-      logFault(failure.stack ?? failure.message);
-      process.exit(1);
-    }
-  },
-);
+function refuse(channel: Duplex, failure: Error): void {
+  removeServerFiles(process.pid);
+  if (channel.writable) channel.end(`${JSON.stringify(storyOf(failure))}\n`, () => process.exit(1));
+  else {
+    logFault(failure.stack ?? failure.message);
+    process.exit(1);
+  }
+}
+
+async function serve(): Promise<void> {
+  const channel = await openServerChannel();
+  // Whoever asked may be gone by the time there is an answer; the mount stays all the same.
+  channel.on('error', () => channel.destroy());
+  main(channel).then(
+    () => process.exit(0),
+    (failure: Error) => refuse(channel, failure),
+  );
+}
+
+void serve();

@@ -178,8 +178,7 @@ CMD node dist/server.js
     const archive = join(base, 'app.tar');
     await cli.ok('save', '-o', archive, 'my-go-app');
     const podman = `podman --root ${base}/ps --runroot ${base}/pr --storage-driver overlay`;
-    const limits =
-      '--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --runtime runc --network none';
+    const limits = '--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --runtime runc --network none';
     try {
       shell(`${podman} load -q -i ${archive}`);
       const id = (await cli.ok('inspect', '-f', '{{.Id}}', 'my-go-app')).trim();

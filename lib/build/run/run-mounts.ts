@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** What a RUN has mounted beside its layers, from the request to the mount and back. */
-import { existsSync, mkdirSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fromText, toText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
 import type { AsyncRollback } from '../../base/rollback.js';
 import type { MountRequest } from '../../container/state/config.js';
 import { fillFromView } from '../../container/storage/fill-from-view.js';
-import { Staging, sweepStagings } from '../../image/staging.js';
+import { Staging } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
 import { mountInBackground } from '../../mount/background.js';
 import { askServer } from '../../mount/control.js';
-import { prepareRuntimeDirectory, runtimeDirectory } from '../../mount/registry.js';
+import { prepareRuntimeDirectory } from '../../mount/registry.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
 import { release } from '../../overlay/references.js';
 import { walk } from '../../overlay/walk.js';
@@ -22,7 +22,9 @@ import { DockerfileError, type Place } from '../language/failure.js';
 import type { Heredoc } from '../language/lines.js';
 import type { BindMount, CacheMount, RunMount, SecretMount } from '../language/run-mount.js';
 import type { Secret } from '../options.js';
+import { removeIfEmpty, secretsDirectory } from './leftovers.js';
 import { takeMountCache } from './mount-cache.js';
+import { scriptPath } from './scripts.js';
 
 export interface MountSetting {
   store: Store;
@@ -44,8 +46,6 @@ export interface PreparedMounts {
 }
 
 const SECRETS = '/run/secrets';
-/** Where a here-document is a program. */
-const SCRIPTS = '/dev/pipes';
 
 /** Takes what the mounts need. Throws a DockerfileError for what is not there. */
 export async function prepareMounts(
@@ -80,14 +80,10 @@ export async function prepareMounts(
       const path = join(staging.path, name);
       writeFileSync(path, content, { mode: 0o755 });
       check(changeMode(AT_FDCWD, fromText(path), 0o755), { operation: 'write', path });
-      prepared.requests.push(bind(path, `${SCRIPTS}/${name}`, true));
+      prepared.requests.push(bind(path, scriptPath(name), true));
     }
   }
   return prepared;
-}
-
-export function scriptPath(name: string): string {
-  return `${SCRIPTS}/${name}`;
 }
 
 function bind(source: string, target: string, readOnly: boolean): MountRequest {
@@ -182,7 +178,7 @@ function addSecret(
 /** In the runtime directory, which lies in memory where the system has one there. */
 function writeSecret(content: Buffer, { mode, uid, gid }: SecretMount, { undo }: MountSetting): string {
   const root = prepareRuntimeDirectory();
-  const all = join(root, 'staging');
+  const all = secretsDirectory(root);
   mkdirSync(all, { recursive: true, mode: 0o700 });
   const staging = Staging.make({ root });
   undo.push(() => {
@@ -195,23 +191,4 @@ function writeSecret(content: Buffer, { mode, uid, gid }: SecretMount, { undo }:
   check(changeOwner(AT_FDCWD, fromText(path), uid, gid), story);
   check(changeMode(AT_FDCWD, fromText(path), mode), story);
   return path;
-}
-
-function removeIfEmpty(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    // Another build has something there, or took it away.
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw failure;
-  }
-}
-
-/** Takes away what killed builds have left. The caller is the only build. */
-export function sweepSecrets(): void {
-  const root = runtimeDirectory();
-  const all = join(root, 'staging');
-  if (!existsSync(all)) return;
-  sweepStagings({ root });
-  removeIfEmpty(all);
 }

@@ -96,11 +96,18 @@ function clamped(): Rewrite | undefined {
     entry.modifySeconds >= epoch ? { ...entry, modifySeconds: epoch, modifyNanoseconds: 0 } : entry;
 }
 
-/** Runs it; `take` is given what it writes. Throws an OverlayError where it cannot be started, or was interrupted. */
+export interface RunListener {
+  /** What the program writes. */
+  take(bytes: Buffer): void;
+  /** It runs. */
+  started(): void;
+}
+
+/** Runs it. Throws an OverlayError where it cannot be started, or was interrupted. */
 export async function runStep(
   store: Store,
   request: RunRequest,
-  take: (bytes: Buffer) => void,
+  listener: RunListener,
   signal: AbortSignal,
 ): Promise<RunOutcome> {
   await using undo = new AsyncRollback();
@@ -117,7 +124,7 @@ export async function runStep(
     ...CONTAINER_PLACES,
     ...options.mounts.map(({ target }) => target).filter((target) => !target.startsWith('/dev/')),
   ]);
-  const exitCode = await execute(container, take, signal);
+  const exitCode = await execute(container, listener, signal);
   if (exitCode !== 0) return { exitCode, layer: undefined };
   const { directory } = container;
   removeStubs(join(directory, 'upper'), request.base, places);
@@ -128,7 +135,7 @@ export async function runStep(
 
 async function execute(
   container: Container,
-  take: (bytes: Buffer) => void,
+  { take, started }: RunListener,
   signal: AbortSignal,
 ): Promise<number> {
   signal.throwIfAborted();
@@ -141,6 +148,7 @@ async function execute(
     },
     { bound: true },
   );
+  started();
   const stop = (): void => client.tell({ op: 'stop', seconds: 0 });
   signal.addEventListener('abort', stop);
   try {

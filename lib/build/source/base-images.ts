@@ -4,9 +4,7 @@ import { OverlayError } from '../../base/errors.js';
 import { findImage, hasImage, type Image } from '../../image/images.js';
 import type { Platform } from '../../image/platform.js';
 import { hostPlatform } from '../../image/platform.js';
-import { pullImage } from '../../image/pull.js';
 import { parseReference } from '../../image/reference.js';
-import { readRegistryConfig } from '../../image/registry-config.js';
 import type { Store } from '../../image/store.js';
 import type { BuildOptions } from '../options.js';
 
@@ -33,6 +31,11 @@ export class BaseImages {
       if (platform === undefined || serves(image, platform)) return image;
     }
     const { progress, signal } = this.options;
+    // Loaded only here: mostly everything is there.
+    const [{ pullImage }, { readRegistryConfig }] = await Promise.all([
+      import('../../image/pull.js'),
+      import('../../image/registry-config.js'),
+    ]);
     await pullImage(this.store, parseReference(name), {
       platform: wanted,
       registries: readRegistryConfig(),

@@ -7,17 +7,9 @@ import { pipeline } from 'node:stream/promises';
 import { OverlayError } from '../../base/errors.js';
 import { type Digest, Hasher } from '../../image/digest.js';
 import { HttpTransport, type Response } from '../../image/http-transport.js';
+import { isUrl } from './urls.js';
 
 const MOST_REDIRECTS = 10;
-
-export function isUrl(text: string): boolean {
-  return /^https?:\/\//i.test(text);
-}
-
-/** Whether it names a repository of git and no file. */
-export function isRepository(text: string): boolean {
-  return /^git@|^git:\/\/|^ssh:\/\/|^https?:\/\/[^#?]+\.git(#.*)?$/i.test(text);
-}
 
 function failure(url: string, reason: string, cause?: unknown): OverlayError {
   return new OverlayError({

@@ -14,10 +14,10 @@ import { type ModeChange, parseModeChange } from '../copy/mode-change.js';
 import { DockerfileError } from '../language/failure.js';
 import type { CopyInstruction } from '../language/instructions.js';
 import { heredocName } from '../language/lines.js';
-import { fetchFile, isRepository, isUrl } from '../source/fetch.js';
 import { IgnoreList } from '../source/ignore.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
+import { isRepository, isUrl } from '../source/urls.js';
 import { storeStepLayer } from '../store-layer.js';
 import { resolvePath } from './configure.js';
 import { stepKey } from './keys.js';
@@ -211,6 +211,8 @@ async function fetched(
       'write sha256: and 64 hexadecimal digits',
     );
   const directory = scope.scratch();
+  // Loaded only here: what speaks HTTP takes its time.
+  const { fetchFile } = await import('../source/fetch.js');
   const { name } = await fetchFile(url, directory, checksum, build.signal);
   return scope.own(new SourceTree({ lowers: [directory] }, url, false)).find(escaped(name));
 }

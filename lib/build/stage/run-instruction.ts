@@ -9,8 +9,7 @@ import { StepFailure } from '../failure.js';
 import type { RunInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';
 import type { RunMount } from '../language/run-mount.js';
-import { prepareMounts, scriptPath } from '../run/run-mounts.js';
-import { runStep } from '../run/run-step.js';
+import { scriptPath } from '../run/scripts.js';
 import { shellOf } from './configure.js';
 import { stepKey } from './keys.js';
 import type { LayerStep, StepSetting } from './stage-builder.js';
@@ -58,7 +57,12 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
       await Promise.all(mounts.map((mount) => mountKey(setting, place, mount))),
     ]),
     createdBy: `RUN ${shown}`,
-    async make(step) {
+    async make(step, started) {
+      // Loaded only here: a build may find everything in the cache.
+      const [{ prepareMounts }, { runStep }] = await Promise.all([
+        import('../run/run-mounts.js'),
+        import('../run/run-step.js'),
+      ]);
       await using undo = new AsyncRollback();
       const base = layerSetOf(build.store, state);
       const prepared = await prepareMounts(mounts, program.scripts, {
@@ -87,7 +91,7 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
       const { exitCode, layer } = await runStep(
         build.store,
         request,
-        (bytes) => build.options.progress.output(step, bytes),
+        { take: (bytes) => build.options.progress.output(step, bytes), started },
         build.signal,
       );
       if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env });

@@ -31,8 +31,8 @@ export interface LayerStep {
   key: Digest;
   /** For the history. */
   createdBy: string;
-  /** Makes the layer; undefined where there is nothing to be made. */
-  make(step: Step): Promise<StepLayer | undefined>;
+  /** Makes the layer; undefined where there is nothing to be made. `started` is called when a program of it runs. */
+  make(step: Step, started: () => void): Promise<StepLayer | undefined>;
 }
 
 /** What a step's maker needs of its stage. */
@@ -46,8 +46,9 @@ export interface StepSetting {
 export class StageBuilder {
   readonly #variables: StageVariables;
   #hasCommand = false;
+  /** Of the step that goes on; FROM is the first. */
   #number = 0;
-  #total = 0;
+  #instructions: readonly Instruction[] = [];
 
   constructor(
     private readonly build: Build,
@@ -61,7 +62,7 @@ export class StageBuilder {
     const { OnBuild: triggers = [], ...config } = base.config as RunConfig & { OnBuild?: string[] };
     const inherited = parseTriggers(triggers, this.stage.from.image);
     const instructions = [...inherited, ...this.stage.instructions];
-    this.#total = instructions.length + 1;
+    this.#instructions = instructions;
     let state: StageState = { ...base, config: withPath(config) };
     await this.#step(this.stage.from, async () => ({ state, how: 'done' }));
     for (const instruction of instructions) {
@@ -76,7 +77,7 @@ export class StageBuilder {
     work: (step: Step) => Promise<{ state: StageState; how: 'done' | 'cached' }>,
   ): Promise<StageState> {
     const { progress } = this.build.options;
-    const step = this.build.newStep(this.stage, ++this.#number, this.#total, text);
+    const step = this.build.newStep(this.stage, ++this.#number, this.#instructions.length + 1, text);
     progress.begin(step);
     try {
       const { state, how } = await work(step);
@@ -132,6 +133,11 @@ export class StageBuilder {
     return this.#layer(moved, step, makeWorkingDirectory(this.#setting(moved), path));
   }
 
+  /** Whether one of the instructions from there on is a RUN; after a step that is not in the cache, it will be done. */
+  #runsFrom(index: number): boolean {
+    return this.#instructions.slice(index).some(({ kind }) => kind === 'RUN');
+  }
+
   /** The layer of the cache, or a new one. */
   async #layer(
     state: StageState,
@@ -149,7 +155,10 @@ export class StageBuilder {
         how: 'cached',
       };
     }
-    const layer = await make(step);
+    if (this.#runsFrom(this.#number - 2)) await this.build.expectRun();
+    const layer = await make(step, () => {
+      if (this.#runsFrom(this.#number - 1)) void this.build.expectRun();
+    });
     if (layer === undefined) return { state: configured(state, state.config, createdBy), how: 'done' };
     const created = creationTime().toISOString();
     keepStep(store, key, { layer, what: createdBy, created });

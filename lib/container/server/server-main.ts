@@ -11,5 +11,4 @@ const channel = openServerChannel();
 // An OCI runtime wants none; bin/tsoverlay sees when one is asked for.
 const stage = process.env.TSOVERLAY_STAGE === 'none' ? undefined : new Stage();
 prepareServingThread();
-const { serveContainer } = await import('./serve-container.js');
-await serveContainer(stage, await channel);
+void import('./serve-container.js').then(async ({ serveContainer }) => serveContainer(stage, await channel));

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/** What builds leave that are killed: containers, and secrets of theirs. */
+import { existsSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readWholeContainers } from '../../container/state/containers.js';
+import { sweepStagings } from '../../image/staging.js';
+import type { Store } from '../../image/store.js';
+import { runtimeDirectory } from '../../mount/registry.js';
+
+/** In the runtime directory, which lies in memory where the system has one there. */
+export function secretsDirectory(root = runtimeDirectory()): string {
+  return join(root, 'staging');
+}
+
+/** Takes it all away. The caller is the only build. */
+export async function sweepLeftovers(store: Store): Promise<void> {
+  if (existsSync(secretsDirectory())) {
+    sweepStagings({ root: runtimeDirectory() });
+    removeIfEmpty(secretsDirectory());
+  }
+  for (const { container, config } of readWholeContainers(store)) {
+    if (config.isBuild !== true) continue;
+    const { discardContainer } = await import('../../container/state/removal.js');
+    await discardContainer(container);
+  }
+}
+
+export function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    // Another build has something there, or took it away.
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw failure;
+  }
+}
