@@ -6,7 +6,6 @@
  * Loading yargs takes as long as starting Node, so a mount's server is started
  * before it, and the two load side by side.
  */
-import { parseDropIn, runDropIn } from './drop-in.js';
 import { reportFailure } from './failure.js';
 
 /** Every command: their options may look like those of the forms without one. */
@@ -46,12 +45,13 @@ async function discardStarted(): Promise<void> {
 }
 
 async function main(argv: readonly string[]): Promise<void> {
-  const dropIn = COMMANDS.has(argv[0]) ? undefined : parseDropIn(argv);
-  if (dropIn !== undefined) {
+  const forms = COMMANDS.has(argv[0]) ? undefined : await import('./drop-in.js');
+  const dropIn = forms?.parseDropIn(argv);
+  if (forms !== undefined && dropIn !== undefined) {
     background = await import('../mount/background.js');
     if (!dropIn.foreground) background.prepareServer(dropIn.device);
     await discardStarted();
-    await runDropIn(dropIn);
+    await forms.runDropIn(dropIn);
     return;
   }
   // Options before the command's name, or without one, are a mount's.

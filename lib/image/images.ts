@@ -127,6 +127,8 @@ const SHORTEST_ID = 2;
 
 /** Finds an image by name, by id or the beginning of one, or by digest. Throws an OverlayError. */
 export function findImage(store: Store, text: string): FoundImage {
+  const known = findKnownName(store, text);
+  if (known !== undefined) return known;
   const images = listImages(store);
   const named = findByName(images, text);
   if (named !== undefined) return named;
@@ -147,6 +149,19 @@ export function findImage(store: Store, text: string): FoundImage {
     }
   }
   throw unknownImage(images, text);
+}
+
+/** An image by one of its names, without a look at the others: a store may have thousands. */
+function findKnownName(store: Store, text: string): FoundImage | undefined {
+  if (/^sha256:[0-9a-f]*$/.test(text)) return undefined;
+  const name = fullName(parseReference(text));
+  const { manifests } = readIndex(store);
+  const named = manifests.find((descriptor) => nameOf(descriptor) === name);
+  if (named === undefined) return undefined;
+  const image = readImage(store, named.digest);
+  for (const descriptor of manifests) if (descriptor.digest === named.digest) addNames(image, descriptor);
+  image.names.sort();
+  return { image, name };
 }
 
 function findByName(images: readonly Image[], text: string): FoundImage | undefined {
