@@ -39,15 +39,17 @@ test-one: build ## One part of the tests: make test-one T=mount/lifecycle
 demo: build ## Build, mount a small layered root file system, change it, show what happened (as root)
 	node dist/test/demo.js
 
-bench: setup build ## Measure against the plain directory, kernel overlayfs, fuse-overlayfs and Podman (as root)
+bench: setup build ## Measure against the plain directory, kernel overlayfs, fuse-overlayfs, Podman and Buildah (as root)
 	node dist/bench/main.js
 	node dist/bench/images.js
 	node dist/bench/containers.js
+	node dist/bench/builds.js
 
 bench-quick: setup build ## The same with small inputs and one round, to see that it runs
 	node dist/bench/main.js --quick
 	node dist/bench/images.js --quick
 	node dist/bench/containers.js --quick
+	node dist/bench/builds.js --quick
 
 clean: ## Remove what was built
 	rm -rf dist .tap

@@ -43,6 +43,8 @@ class PlainReader {
 
   /** Answers how many words were used, or undefined for what is not plain. */
   read(word: string, next: string | undefined): 1 | 2 | undefined {
+    // yargs would take it for the value of a flag.
+    if (next === 'true' || next === 'false') return undefined;
     if (word.startsWith('--')) {
       const equals = word.indexOf('=');
       const name = word.slice(2, equals < 0 ? undefined : equals);
@@ -105,7 +107,7 @@ export function readPlainWords(
   for (let at = 0; at < words.length; ) {
     const word = words[at];
     if (word === '--') {
-      reader.args['--'] = words.slice(at + 1);
+      if (at + 1 < words.length) reader.args['--'] = words.slice(at + 1);
       break;
     }
     // `-` and an empty word have their ways with yargs.

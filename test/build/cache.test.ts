@@ -279,6 +279,7 @@ t.test('ls and prune', async (t) => {
     'step false',
     'step true',
   ]);
+  t.match(await cli.ok('system', 'df'), /Build cache +3 +1 /);
   const before = layers();
   t.match(await cli.ok('image', 'prune', '-f'), /reclaimed/);
   t.equal(layers(), before, 'what builds keep is not for image prune');

@@ -97,6 +97,7 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
       if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env });
       return layer;
     },
+    [Symbol.dispose]: () => undefined,
   };
 }
 

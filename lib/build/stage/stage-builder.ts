@@ -27,7 +27,7 @@ import { StageVariables } from './variables.js';
 import { makeWorkingDirectory } from './working-directory.js';
 
 /** A step that makes a layer, before it is known whether it has to. */
-export interface LayerStep {
+export interface LayerStep extends Disposable {
   key: Digest;
   /** For the history. */
   createdBy: string;
@@ -101,10 +101,10 @@ export class StageBuilder {
     if (config !== undefined) return { state: configured(state, config, instruction.text), how: 'done' };
     switch (instruction.kind) {
       case 'RUN':
-        return this.#layer(state, step, await makeRun(this.#setting(state), instruction as RunInstruction));
+        return this.#layer(state, step, makeRun(this.#setting(state), instruction as RunInstruction));
       case 'COPY':
       case 'ADD':
-        return this.#layer(state, step, await makeCopy(this.#setting(state), instruction as CopyInstruction));
+        return this.#layer(state, step, makeCopy(this.#setting(state), instruction as CopyInstruction));
       case 'WORKDIR':
         return this.#workingDirectory(state, step, instruction);
       default:
@@ -142,8 +142,10 @@ export class StageBuilder {
   async #layer(
     state: StageState,
     step: Step,
-    { key, createdBy, make }: LayerStep,
+    preparing: LayerStep | Promise<LayerStep>,
   ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
+    using prepared = await preparing;
+    const { key, createdBy } = prepared;
     const { store, options } = this.build;
     const found = options.noCache
       ? undefined
@@ -156,7 +158,7 @@ export class StageBuilder {
       };
     }
     if (this.#runsFrom(this.#number - 2)) await this.build.expectRun();
-    const layer = await make(step, () => {
+    const layer = await prepared.make(step, () => {
       if (this.#runsFrom(this.#number - 1)) void this.build.expectRun();
     });
     if (layer === undefined) return { state: configured(state, state.config, createdBy), how: 'done' };

@@ -30,5 +30,6 @@ export function makeWorkingDirectory({ build, state }: StepSetting, path: string
         base?.close();
       }
     },
+    [Symbol.dispose]: () => undefined,
   };
 }

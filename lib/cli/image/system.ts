@@ -5,6 +5,7 @@ import { checkStore } from '../../image/check-store.js';
 import { blobSize, layerSize, listBlobs, reachableFrom } from '../../image/collect.js';
 import { listImages } from '../../image/images.js';
 import { listLayers } from '../../image/layer-store.js';
+import { listSteps } from '../../image/step-cache.js';
 import { Store } from '../../image/store.js';
 import { decimalSize } from '../format.js';
 import { printListing } from '../listing.js';
@@ -36,9 +37,19 @@ export function usage(args: UsageArguments): void {
   };
   const layers = new Map(listLayers(store).map((diffId) => [diffId as string, layerSize(store, diffId)]));
   const blobs = new Map(listBlobs(store).map((digest) => [digest as string, blobSize(store, digest)]));
+  const steps = listSteps(store);
+  const ofImages = reachableFrom(images).layers;
+  const built = new Map(
+    steps.map(({ layer }) => [
+      layer.diffId as string,
+      layerSize(store, layer.diffId) + blobSize(store, layer.descriptor.digest),
+    ]),
+  );
+  const builtInUse = steps.filter(({ layer }) => ofImages.has(layer.diffId)).length;
   const rows = [
     row('Images', layers, kept.layers, images.length, active.length),
     row('Blobs', blobs, kept.blobs, blobs.size, kept.blobs.size),
+    row('Build cache', built, ofImages, steps.length, builtInUse),
   ];
   const columns = [
     { title: 'TYPE', field: 'Type' },
