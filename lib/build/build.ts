@@ -24,6 +24,7 @@ import type { BuildOptions } from './options.js';
 import type { Step } from './progress.js';
 import { BaseImages } from './source/base-images.js';
 import { layersOfContext } from './source/context.js';
+import { DigestMemo } from './source/digest-memo.js';
 import { SourceTree } from './source/source-tree.js';
 import { StageBuilder } from './stage/stage-builder.js';
 import { emptyState, layerSetOf, type StageState, stateOf } from './stage/stage-state.js';
@@ -202,8 +203,13 @@ export class Build implements AsyncDisposable {
   }
 
   async context(): Promise<SourceTree> {
-    this.#context ??= new SourceTree(this.contextLayers(), 'the context', false);
+    this.#context ??= this.#openContext();
     return this.#context;
+  }
+
+  #openContext(): SourceTree {
+    const memo = new DigestMemo(this.store, this.options.context.directory);
+    return new SourceTree(this.contextLayers(), 'the context', false, memo);
   }
 
   #scratchPath(name: string): string {
@@ -240,6 +246,7 @@ export class Build implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#context?.memo?.save();
     this.#context?.[Symbol.dispose]();
     this.#scratch?.[Symbol.dispose]();
     await this.#servers?.discardPreparedContainerServer();

@@ -49,6 +49,14 @@ t.test('only what follows the first change is done again', async (t) => {
     await cli.ok('run', '--rm', 'built', 'cat', '/log', '/app/main.go'),
     'download\nbuild\npackage main // edited\n',
   );
+  const { mtime } = statSync(join(context, 'main.go'));
+  writeFileSync(join(context, 'main.go'), 'package main // EDITED\n');
+  utimesSync(join(context, 'main.go'), mtime, mtime);
+  t.strictSame(await build(), STEPS.slice(0, 3), 'also where size and time are as they were');
+  writeFileSync(join(context, 'main.go'), 'package main // edited\n');
+  t.strictSame(await build(), STEPS);
+  shell('for f in *; do echo "[[1" > $f; done', join(cli.root, 'contexts'));
+  t.strictSame(await build(), STEPS, 'what was kept of the context and is damaged is read again');
   writeFileSync(join(context, 'new.go'), 'new\n');
   t.strictSame(await build(), STEPS.slice(0, 3), 'a new file does');
   shell('rm new.go', context);

@@ -225,7 +225,7 @@ t.test('what is wrong is said in one line', { timeout: 300_000 }, async (t) => {
       t.notMatch(outcome.stderr, /this should not happen|\n +at /);
     });
   }
-  const kept = /^file .*\/(steps|layers|blobs)(\/|$)/;
+  const kept = /^file .*\/(steps|layers|blobs|contexts)(\/|$)/;
   t.strictSame(
     (await leftSince(before, cli)).filter((line) => !kept.test(line)),
     [],
@@ -280,7 +280,7 @@ t.test('--debug-shell opens a shell in the state before', async (t) => {
   await terminal.shows(/\/w\r?\n[\s\S]*kept\r?\n[\s\S]*for me\r?\n/);
   terminal.type('exit\r');
   t.equal(await terminal.exited, 1);
-  const kept = /^file .*\/(steps|layers|blobs)(\/|$)/;
+  const kept = /^file .*\/(steps|layers|blobs|contexts)(\/|$)/;
   t.strictSame(
     (await leftSince(before, cli)).filter((line) => !kept.test(line)),
     [],

@@ -8,7 +8,7 @@ import { census, leftSince, PROGRAM } from '../support/containers.js';
 import { shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
-const KEPT = /^file .*\/(steps|layers|blobs)(\/|$)/;
+const KEPT = /^file .*\/(steps|layers|blobs|contexts)(\/|$)/;
 
 interface Running {
   child: ChildProcess;
@@ -92,7 +92,7 @@ t.test('SIGKILL at random moments', { timeout: 300_000 }, async (t) => {
   await cli.ok('image', 'prune', '-f');
   await cli.ok('build', 'prune', '-fa');
   t.strictSame(
-    (await leftSince(before, cli)).filter((line) => !/\/(steps|mount-caches)$/.test(line)),
+    (await leftSince(before, cli)).filter((line) => !/\/(steps|mount-caches|contexts)$/.test(line)),
     [],
     'nothing is left of those that were killed',
   );

@@ -203,7 +203,7 @@ CMD node dist/server.js
     await goProject(t, theirs);
   });
 
-  const kept = /^file .*\/(steps|layers|blobs|mount-caches)(\/|$)/;
+  const kept = /^file .*\/(steps|layers|blobs|mount-caches|contexts)(\/|$)/;
   t.strictSame(
     (await leftSince(before, cli)).filter((line) => !kept.test(line)),
     [],

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** A copy as a layer's archive, and what identifies its sources: names, modes, owners and bytes, and no times. */
+/** A copy as a layer's archive. */
 import type { ByteString } from '../../base/bytes.js';
 import { sourceDateEpoch } from '../../image/create-image.js';
-import { type Digest, Hasher } from '../../image/digest.js';
 import { gathered } from '../../image/pack.js';
 import { NodePacker, type Rewrite } from '../../image/pack-node.js';
 import type { TarEntry } from '../../image/tar-format.js';
 import { headerOf } from '../../image/tar-writer.js';
 import type { Union } from '../../overlay/union.js';
-import { type Found, type SourceTree, walkBelow } from '../source/source-tree.js';
 import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
 import type { ModeChange } from './mode-change.js';
 
@@ -16,32 +14,6 @@ export interface CopyAttributes {
   /** Whose everything becomes; undefined: as its source says. */
   owner: { uid: number; gid: number } | undefined;
   mode: ModeChange | undefined;
-}
-
-function withoutTimes(tree: SourceTree): Rewrite {
-  return (entry) => ({
-    ...entry,
-    ...(tree.keepsOwners ? {} : { uid: 0, gid: 0 }),
-    modifySeconds: 0,
-    modifyNanoseconds: 0,
-  });
-}
-
-/** The same for the same content of the sources; of a directory its own name does not count. */
-export function digestOfSources(sources: readonly Found[], skips: (path: ByteString) => boolean): Digest {
-  const hasher = new Hasher();
-  const packers = new Map<SourceTree, NodePacker>();
-  for (const { tree, node, path } of sources) {
-    const packer = packers.get(tree) ?? new NodePacker(tree.union);
-    packers.set(tree, packer);
-    const add = (one: typeof node, name: ByteString): void => {
-      for (const piece of packer.pack(one, name, withoutTimes(tree))) hasher.update(piece);
-    };
-    add(node, node.isDirectory() ? '' : path);
-    if (!node.isDirectory()) continue;
-    for (const below of walkBelow(tree.union, node, skips)) add(below.node, below.path);
-  }
-  return hasher.digest();
 }
 
 class CopyPacker {

@@ -15,6 +15,7 @@ import { acquire, release } from '../../overlay/references.js';
 import type { Union } from '../../overlay/union.js';
 import { readTarget, walk } from '../../overlay/walk.js';
 import { globToRegExp, isGlob } from '../language/glob.js';
+import type { DigestMemo } from './digest-memo.js';
 
 /** Something that is to be copied. Its node has a reference that `release` gives back. */
 export interface Found {
@@ -34,6 +35,8 @@ export class SourceTree implements Disposable {
     readonly name: string,
     /** Owners stay; those of a context mean nothing in an image. */
     readonly keepsOwners: boolean,
+    /** Where its files are those of a directory that is built from again and again. */
+    readonly memo?: DigestMemo,
   ) {
     this.union = openUnion({ ...layers, readOnly: true });
   }

@@ -4,7 +4,7 @@ import { fromText } from '../../base/bytes.js';
 import { AsyncRollback } from '../../base/rollback.js';
 import type { Digest } from '../../image/digest.js';
 import { platformName } from '../../image/platform.js';
-import { digestOfSources } from '../copy/copy-archive.js';
+import { digestOfSources } from '../copy/copy-digest.js';
 import { StepFailure } from '../failure.js';
 import type { RunInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';

@@ -2,6 +2,7 @@
 /** `tsoverlay build ls` and `tsoverlay build prune`. */
 import { UsageError } from '../../base/errors.js';
 import { type KnownMountCache, listMountCaches, removeMountCache } from '../../build/run/mount-cache.js';
+import { forgetContexts } from '../../build/source/digest-memo.js';
 import { collectUnused } from '../../container/state/layers-in-use.js';
 import { blobSize, layerSize, reachableFrom } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
@@ -104,6 +105,7 @@ export async function prune(args: BuildPruneArguments): Promise<void> {
     else removed.push(one);
   }
   for (const one of removed) one.remove();
+  if (args.all) forgetContexts(store);
   const collected = await collectUnused(store);
   if (collected === undefined)
     process.stderr.write(
