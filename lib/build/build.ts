@@ -10,7 +10,6 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { nearestName, OverlayError } from '../base/errors.js';
 import type { Digest } from '../image/digest.js';
-import type { Image } from '../image/images.js';
 import { hostPlatform, type Platform, parsePlatform } from '../image/platform.js';
 import { Staging } from '../image/staging.js';
 import type { StepRecord } from '../image/step-cache.js';
@@ -93,7 +92,8 @@ export class Build implements AsyncDisposable {
     } catch (failure) {
       this.#failed.abort(failure);
       await Promise.allSettled(this.#stages.values());
-      throw failure;
+      // The first failure, and not what others saw when they were ended for it.
+      throw this.#failed.signal.reason;
     }
     const { unused } = this.globals;
     if (unused.length > 0)
@@ -130,8 +130,8 @@ export class Build implements AsyncDisposable {
     if (running !== undefined) return running;
     const started = this.#start(stage);
     this.#stages.set(stage.index, started);
-    // Who waits for it is told of a failure; who does not is none the worse.
-    started.catch(() => undefined);
+    // Every stage that is started is needed: with one that fails the build does.
+    started.catch((failure) => this.#failed.abort(failure));
     return started;
   }
 
@@ -141,10 +141,14 @@ export class Build implements AsyncDisposable {
       const needed = this.#findStage(name);
       if (needed !== undefined && needed.index < stage.index) void this.#build(needed);
     }
-    return new StageBuilder(this, stage).run(await this.#base(stage));
+    const { name, platform } = this.#from(stage);
+    const earlier = this.#earlier(stage, name);
+    const base = earlier === undefined ? undefined : await this.#build(earlier);
+    return new StageBuilder(this, stage).run(async () => base ?? this.#imageState(stage, name, platform));
   }
 
-  async #base(stage: Stage): Promise<StageState> {
+  /** What FROM names, and for which platform. */
+  #from(stage: Stage): { name: string; platform: Platform | undefined } {
     const { place, image, platform: asked } = stage.from;
     const { escapeCharacter } = this.dockerfile;
     const expand = (text: string): string =>
@@ -153,44 +157,45 @@ export class Build implements AsyncDisposable {
     if (name === '')
       throw new DockerfileError(place, `FROM ${image} is empty`, 'give the ARG a default, or --build-arg');
     const given = asked === undefined ? '' : expand(asked);
-    const platform = given === '' ? this.options.platform : parsePlatform(given);
-    const earlier = this.#earlier(stage, place, name, 'FROM');
-    if (earlier !== undefined) return await this.#build(earlier);
-    if (name === 'scratch') return emptyState(platform ?? hostPlatform());
-    return stateOf(await this.#image(place, name, platform));
+    return { name, platform: given === '' ? this.options.platform : parsePlatform(given) };
   }
 
   /** A stage that stands before the one that names it; undefined for the name of an image. */
-  #earlier(stage: Stage, place: Place, name: string, who: string): Stage | undefined {
+  #earlier(stage: Stage, name: string): Stage | undefined {
     const found = this.#findStage(name);
-    if (found === undefined || found.index < stage.index) return found;
-    if (/^\d+$/.test(name) && found.name === name && who === 'FROM') return undefined;
-    const reason =
-      found.index === stage.index
-        ? `${who} ${name}: a stage cannot use itself`
-        : `${who} ${name}: that stage begins later, in line ${found.from.place.line}, and stages cannot wait for each other in a circle`;
-    throw new DockerfileError(
-      place,
-      reason,
-      'a stage can use those that stand before it; name an image with its tag',
-    );
+    return found !== undefined && found.index < stage.index ? found : undefined;
   }
 
-  async #image(place: Place, name: string, platform: Platform | undefined): Promise<Image> {
+  async #imageState(
+    stage: Stage,
+    name: string,
+    platform: Platform | undefined,
+    place: Place = stage.from.place,
+  ): Promise<StageState> {
+    if (name === 'scratch') return emptyState(platform ?? hostPlatform());
     try {
-      return await this.#images.get(name, platform);
+      return stateOf(await this.#images.get(name, platform));
     } catch (cause) {
       if (!(cause instanceof OverlayError)) throw cause;
-      throw new DockerfileError(place, cause.message, undefined);
+      throw new DockerfileError(place, this.#explainMissing(stage, name, cause.message));
     }
+  }
+
+  /** An image that cannot be had may be meant as a stage that does not stand before. */
+  #explainMissing(stage: Stage, name: string, reason: string): string {
+    const found = this.#findStage(name);
+    if (found === undefined) return reason;
+    const { line } = found.from.place;
+    const where = found === stage ? 'is this one' : `begins later, in line ${line}`;
+    return `the stage ${name} ${where}, and stages cannot wait for each other in a circle; as an image: ${reason}`;
   }
 
   /** What `--from` names: an earlier stage, by name or number, or an image. */
   async stateOf(stage: Stage, place: Place, from: string): Promise<StageState> {
-    const earlier = this.#earlier(stage, place, from, '--from');
-    if (earlier !== undefined) return await this.#build(earlier);
-    if (from === 'scratch') return emptyState(hostPlatform());
-    return stateOf(await this.#image(place, from, this.options.platform));
+    const earlier = this.#earlier(stage, from);
+    return earlier === undefined
+      ? await this.#imageState(stage, from, this.options.platform, place)
+      : await this.#build(earlier);
   }
 
   async layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet | undefined> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** How a layer is compressed, told by its first bytes: what a media type claims is often wrong. */
+import { availableParallelism } from 'node:os';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import * as zlib from 'node:zlib';
 
@@ -62,10 +63,71 @@ async function zstdDecompressor(): Promise<Transform> {
   });
 }
 
+/** Bytes that are compressed at once; with larger blocks threads wait longer for the last one. */
+const BLOCK = 1 << 20;
+
+/**
+ * Compresses block by block, several at once, each a member of the file of its own
+ * (RFC 1952, 2.2), so that the result is the same however the bytes come. Compressing
+ * is what a commit waits for: one thread manages some 60 MB a second.
+ */
+class BlockCompressor extends Transform {
+  #held: Buffer[] = [];
+  #size = 0;
+  /** In order. */
+  readonly #running: Promise<Buffer>[] = [];
+  #wrote = false;
+
+  override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
+    this.#take(chunk).then(() => done(), done);
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#finish().then(() => done(), done);
+  }
+
+  async #take(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; ) {
+      const end = Math.min(chunk.length, at + BLOCK - this.#size);
+      this.#held.push(chunk.subarray(at, end));
+      this.#size += end - at;
+      at = end;
+      if (this.#size === BLOCK) this.#start();
+      while (this.#running.length > availableParallelism()) await this.#give();
+    }
+  }
+
+  #start(): void {
+    const compressing = gzip(Buffer.concat(this.#held));
+    // A failure is met when its turn comes.
+    compressing.catch(() => undefined);
+    this.#running.push(compressing);
+    this.#held = [];
+    this.#size = 0;
+  }
+
+  async #give(): Promise<void> {
+    this.push(await this.#running.shift()!);
+    this.#wrote = true;
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#size > 0 || (!this.#wrote && this.#running.length === 0)) this.#start();
+    while (this.#running.length > 0) await this.#give();
+  }
+}
+
+function gzip(block: Buffer): Promise<Buffer> {
+  // The fastest level takes two thirds of the time and 7 per cent more space for /usr/share. Node leaves the time out
+  // of the header, so that the same bytes give the same bytes.
+  const options = { chunkSize: CHUNK, level: zlib.constants.Z_BEST_SPEED };
+  return new Promise((resolve, reject) =>
+    zlib.gzip(block, options, (failure, bytes) => (failure === null ? resolve(bytes) : reject(failure))),
+  );
+}
+
 export function gzipCompressor(): Transform {
-  // Compressing is what a commit waits for: the fastest level takes two thirds of the time and 7 per cent more space
-  // for /usr/share. Node leaves the time out of the header, so that the same bytes give the same bytes.
-  return zlib.createGzip({ chunkSize: CHUNK, level: zlib.constants.Z_BEST_SPEED });
+  return new BlockCompressor();
 }
 
 /** Splits a stream's first bytes off, to see what it is, and puts them back. */

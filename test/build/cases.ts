@@ -167,6 +167,11 @@ export const CASES: BuildCase[] = [
     title: 'WORKDIR makes directories',
     dockerfile: 'FROM box\nWORKDIR /a/b\nWORKDIR c\nRUN pwd > /where\nWORKDIR ../d\n',
   },
+  { title: 'WORKDIR after USER', dockerfile: 'FROM box\nUSER ann\nWORKDIR /of/ann\nRUN id -u\n' },
+  {
+    title: 'a stage with the name of an image',
+    dockerfile: 'FROM box AS box\nRUN echo 1 > /1\nFROM box\nRUN echo 2 > /2\n',
+  },
   {
     title: 'WORKDIR with variables',
     dockerfile:

@@ -99,12 +99,13 @@ const CASES: Case[] = [
     title: 'stages that wait for each other',
     dockerfile: 'FROM box AS a\nCOPY --from=b /x /x\nFROM box AS b\nCOPY --from=a /x /x\n',
     stderr:
-      /Dockerfile:2: --from b: that stage begins later, in line 3, and stages cannot wait for each other in a circle/,
+      /Dockerfile:2: the stage b begins later, in line 3, and stages cannot wait for each other in a circle; as an image: /,
   },
   {
     title: 'a stage on itself',
     dockerfile: 'FROM a AS a\n',
-    stderr: /Dockerfile:1: FROM a: a stage cannot use itself/,
+    stderr:
+      /Dockerfile:1: the stage a is this one, and stages cannot wait for each other in a circle; as an image: /,
   },
   {
     title: 'a target that is not there',

@@ -309,3 +309,21 @@ t.test('proxies are for every RUN, without being part of what it depends on', as
   t.match(await builder.ok(dockerfile, {}, '--build-arg', 'HTTP_PROXY=http://two'), /CACHED/);
   t.notMatch(JSON.stringify(await builder.config()), /http:/);
 });
+
+t.test('images for another platform', async (t) => {
+  const builder = await Builder.make(t);
+  const platform = async (): Promise<string> =>
+    (await builder.cli.ok('inspect', '-f', '{{.Os}}/{{.Architecture}}', 'built')).trim();
+  await builder.ok('FROM --platform=linux/arm64 scratch\nCOPY f /f\n', { f: '' });
+  t.equal(await platform(), 'linux/arm64');
+  await builder.ok(
+    'FROM --platform=$BUILDPLATFORM box AS here\nARG TARGETARCH\nRUN echo for $TARGETARCH > /f\nFROM scratch\nCOPY --from=here /f /f\n',
+    {},
+    '--platform',
+    'linux/s390x',
+    '-o',
+    join(builder.base, 'out'),
+  );
+  t.equal(await platform(), 'linux/s390x');
+  t.equal(shell('cat out/f', builder.base), 'for s390x\n', 'made here, for there');
+});

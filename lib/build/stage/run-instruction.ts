@@ -20,21 +20,18 @@ interface Program {
   args: string[];
   /** Here-documents that are programs themselves. */
   scripts: Heredoc[];
-  /** As it is shown. */
-  text: string;
 }
 
 /** With `<<EOF` alone the document is the script; otherwise the shell is given it with the line (as BuildKit does it). */
 function programOf({ command, heredocs }: RunInstruction, shell: readonly string[]): Program {
-  if (command.form === 'exec') return { args: command.args, scripts: [], text: JSON.stringify(command.args) };
-  if (heredocs.length === 0) return { args: [...shell, command.line], scripts: [], text: command.line };
+  if (command.form === 'exec') return { args: command.args, scripts: [] };
+  if (heredocs.length === 0) return { args: [...shell, command.line], scripts: [] };
   const [first] = heredocs;
   const isAlone = heredocs.length === 1 && /^<<-?\s*["']?[^\s"'<]+["']?$/.test(command.line);
-  if (isAlone && first.content.startsWith('#!'))
-    return { args: [scriptPath(first.name)], scripts: [first], text: command.line };
-  if (isAlone) return { args: [...shell, first.content], scripts: [], text: command.line };
+  if (isAlone && first.content.startsWith('#!')) return { args: [scriptPath(first.name)], scripts: [first] };
+  if (isAlone) return { args: [...shell, first.content], scripts: [] };
   const documents = heredocs.map(({ content, name }) => `${content}${name}\n`).join('');
-  return { args: [...shell, `${command.line}\n${documents}`], scripts: [], text: command.line };
+  return { args: [...shell, `${command.line}\n${documents}`], scripts: [] };
 }
 
 export async function makeRun(setting: StepSetting, instruction: RunInstruction): Promise<LayerStep> {

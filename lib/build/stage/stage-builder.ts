@@ -57,15 +57,14 @@ export class StageBuilder {
     this.#variables = new StageVariables(build.globals, build.dockerfile.escapeCharacter);
   }
 
-  /** From what FROM says to the last instruction. */
-  async run(base: StageState): Promise<StageState> {
+  /** From what FROM says, which `open` gets, to the last instruction. */
+  async run(open: () => Promise<StageState>): Promise<StageState> {
+    this.#instructions = this.stage.instructions;
+    const base = await this.#step(this.stage.from, async () => ({ state: await open(), how: 'done' }));
     const { OnBuild: triggers = [], ...config } = base.config as RunConfig & { OnBuild?: string[] };
-    const inherited = parseTriggers(triggers, this.stage.from.image);
-    const instructions = [...inherited, ...this.stage.instructions];
-    this.#instructions = instructions;
+    this.#instructions = [...parseTriggers(triggers, this.stage.from.image), ...this.stage.instructions];
     let state: StageState = { ...base, config: withPath(config) };
-    await this.#step(this.stage.from, async () => ({ state, how: 'done' }));
-    for (const instruction of instructions) {
+    for (const instruction of this.#instructions) {
       this.build.signal.throwIfAborted();
       state = await this.#step(instruction, (step) => this.#apply(state, instruction, step));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** WORKDIR: the directory is made where it is missing, as root's, whoever USER is (Dockerfile reference, "WORKDIR"). */
+/** WORKDIR: what is missing of the directory is made, and belongs to who USER is (as with BuildKit and Buildah). */
 import { fromText } from '../../base/bytes.js';
+import { accountIn } from '../../container/spec/container-spec.js';
 import { openUnion } from '../../overlay/open.js';
 import { packCopy } from '../copy/copy-archive.js';
 import { CopyTree } from '../copy/copy-tree.js';
@@ -11,8 +12,9 @@ import { chainOf, layerSetOf } from './stage-state.js';
 
 export function makeWorkingDirectory({ build, state }: StepSetting, path: string): LayerStep {
   const { store } = build;
+  const user = state.config.User ?? '';
   return {
-    key: stepKey('WORKDIR', [chainOf(state), path]),
+    key: stepKey('WORKDIR', [chainOf(state), path, user]),
     createdBy: `WORKDIR ${path}`,
     async make() {
       const layers = layerSetOf(store, state);
@@ -20,11 +22,8 @@ export function makeWorkingDirectory({ build, state }: StepSetting, path: string
       const tree = new CopyTree(base);
       try {
         if (!tree.makeDirectory(fromText(path))) return undefined;
-        return await storeStepLayer(
-          store,
-          packCopy(base, tree, { owner: undefined, mode: undefined }),
-          state.layers,
-        );
+        const owner = layers === undefined || user === '' ? undefined : accountIn(layers, user);
+        return await storeStepLayer(store, packCopy(base, tree, { owner, mode: undefined }), state.layers);
       } finally {
         tree[Symbol.dispose]();
         base?.close();
