@@ -30,6 +30,16 @@ import { END_OF_ARCHIVE, fileEntry } from './tar-writer.js';
 
 const GATHERED = 256 * 1024;
 
+/** A directory that is being packed. */
+interface Level {
+  directory: DirectoryNode;
+  path: ByteString;
+  /** What the upper has of it, and not all. */
+  changed: boolean;
+  names: readonly ByteString[];
+  at: number;
+}
+
 class Packer {
   readonly #nodes: NodePacker;
 
@@ -40,35 +50,42 @@ class Packer {
     this.#nodes = new NodePacker(union);
   }
 
-  /** All that a directory of the view holds. */
-  *view(directory: DirectoryNode, path: ByteString): Generator<Buffer> {
-    check(completeListing(this.union, directory), { operation: 'list', path: toText(path) });
-    const names = [...directory.entries.keys()].sort();
-    for (const name of names) {
-      const node = findNode(this.union, directory, name);
-      if (node === -ENOENT) continue;
-      const whole = joinPath(path, name);
-      if (typeof node === 'number') throw this.#failed('look up', whole, node);
-      yield* this.#nodes.pack(node, whole, this.rewrite);
-      if (node.isDirectory()) yield* this.view(node, whole);
-      settle(this.union, node);
+  /**
+   * All that a directory of the view holds; or, with `changed`, what the upper has of it:
+   * what is new or changed, and whiteouts for what is gone. No recursion: a tree may be
+   * deeper than the stack.
+   */
+  *below(directory: DirectoryNode, changed: boolean): Generator<Buffer> {
+    const { union } = this;
+    const levels = [this.#level(directory, '', changed)];
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      if (level.at === level.names.length) {
+        levels.pop();
+        settle(union, level.directory);
+        continue;
+      }
+      const name = level.names[level.at++];
+      const path = joinPath(level.path, name);
+      const node = findNode(union, level.directory, name);
+      if (node === -ENOENT) {
+        if (level.changed) yield fileEntry(joinPath(level.path, WHITEOUT_PREFIX + name), Buffer.alloc(0));
+        continue;
+      }
+      if (typeof node === 'number') throw this.#failed('look up', path, node);
+      yield* this.#nodes.pack(node, path, this.rewrite);
+      if (node.isDirectory()) levels.push(yield* this.#enter(level, node, name, path));
+      else settle(union, node);
     }
   }
 
-  /** What the upper has of a directory: what is new or changed, and whiteouts for what is gone. */
-  *upper(directory: DirectoryNode, path: ByteString): Generator<Buffer> {
-    for (const name of this.#upperNames(directory, path)) {
-      const whole = joinPath(path, name);
-      const node = findNode(this.union, directory, name);
-      if (node === -ENOENT) {
-        yield fileEntry(joinPath(path, WHITEOUT_PREFIX + name), Buffer.alloc(0));
-        continue;
-      }
-      if (typeof node === 'number') throw this.#failed('look up', whole, node);
-      yield* this.#nodes.pack(node, whole, this.rewrite);
-      if (node.isDirectory()) yield* this.#upperDirectory(directory, node, name, whole);
-      settle(this.union, node);
-    }
+  #level(directory: DirectoryNode, path: ByteString, changed: boolean): Level {
+    const names = changed ? this.#upperNames(directory, path) : this.#names(directory, path);
+    return { directory, path, changed, names, at: 0 };
+  }
+
+  #names(directory: DirectoryNode, path: ByteString): ByteString[] {
+    check(completeListing(this.union, directory), { operation: 'list', path: toText(path) });
+    return [...directory.entries.keys()].sort();
   }
 
   /** Changes of the view, sorted by path: nodes as they are, whiteouts for what is gone. */
@@ -87,19 +104,16 @@ class Packer {
     }
   }
 
-  *#upperDirectory(
-    parent: DirectoryNode,
-    node: DirectoryNode,
-    name: ByteString,
-    path: ByteString,
-  ): Generator<Buffer> {
+  /** Of one that hides what lies below it, a mark comes first; one that was moved has all that it shows. */
+  *#enter(parent: Level, node: DirectoryNode, name: ByteString, path: ByteString): Generator<Buffer, Level> {
+    if (!parent.changed) return this.#level(node, path, false);
     const { directories, marks } = this.union;
-    const top = this.#top(parent);
+    const top = this.#top(parent.directory);
     const dir = directories.of(top);
     const isMoved = typeof getXattr(dir, name, marks.redirect) !== 'number';
     const hidesBelow = isMoved || isOpaque(this.union, top, dir, name) > 0;
     if (hidesBelow) yield fileEntry(joinPath(path, OPAQUE_FILE), Buffer.alloc(0));
-    yield* isMoved ? this.view(node, path) : this.upper(node, path);
+    return this.#level(node, path, !isMoved);
   }
 
   /** What the topmost layer has of a directory. Precondition: it has the directory. */
@@ -144,12 +158,12 @@ export function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
 
 /** The whole merged view, as a root file system. */
 export function packView(union: Union, rewrite?: Rewrite): Generator<Buffer> {
-  return gathered(new Packer(union, rewrite).view(union.root, ''));
+  return gathered(new Packer(union, rewrite).below(union.root, false));
 }
 
 /** What a directory of the view holds; the directory itself is no entry. */
 export function packDirectory(union: Union, directory: DirectoryNode): Generator<Buffer> {
-  return gathered(new Packer(union).view(directory, ''));
+  return gathered(new Packer(union).below(directory, false));
 }
 
 /**
@@ -158,7 +172,7 @@ export function packDirectory(union: Union, directory: DirectoryNode): Generator
  * its topmost layer.
  */
 export function packUpper(union: Union, rewrite?: Rewrite): Generator<Buffer> {
-  return gathered(new Packer(union, rewrite).upper(union.root, ''));
+  return gathered(new Packer(union, rewrite).below(union.root, true));
 }
 
 /** The changes of a view that has no upper, as a layer; sorted by path. */

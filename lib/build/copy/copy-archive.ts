@@ -49,13 +49,15 @@ class CopyPacker {
     return packer;
   }
 
-  *pack(directory: TreeDirectory, path: ByteString): Generator<Buffer> {
-    for (const [name, child] of [...directory.children].sort(byName)) {
-      const whole = path === '' ? name : `${path}/${name}`;
+  /** All that a tree holds. No recursion: it may be deeper than the stack. */
+  *pack(root: TreeDirectory): Generator<Buffer> {
+    const waiting = entriesOf(root, '');
+    for (let entry = waiting.pop(); entry !== undefined; entry = waiting.pop()) {
+      const { child, path } = entry;
       if (child instanceof TreeDirectory) {
-        yield* this.#directory(child, whole);
-        yield* this.pack(child, whole);
-      } else yield* this.#packer(child.tree.union).pack(child.node, whole, this.#rewrite(child));
+        yield* this.#directory(child, path);
+        for (const below of entriesOf(child, path)) waiting.push(below);
+      } else yield* this.#packer(child.tree.union).pack(child.node, path, this.#rewrite(child));
     }
   }
 
@@ -85,8 +87,16 @@ class CopyPacker {
   }
 }
 
-function byName([a]: [ByteString, unknown], [b]: [ByteString, unknown]): number {
-  return a < b ? -1 : 1;
+/** What a directory holds, the first name last. */
+function entriesOf(
+  { children }: TreeDirectory,
+  path: ByteString,
+): { child: TreeDirectory | Origin; path: ByteString }[] {
+  const names = [...children.keys()].sort().reverse();
+  return names.map((name) => ({
+    child: children.get(name)!,
+    path: path === '' ? name : `${path}/${name}`,
+  }));
 }
 
 /** The layer's archive; the tree and its unions stay open until it has been read. */
@@ -95,5 +105,5 @@ export function packCopy(
   tree: CopyTree,
   attributes: CopyAttributes,
 ): Generator<Buffer> {
-  return gathered(new CopyPacker(base, attributes).pack(tree.root, ''));
+  return gathered(new CopyPacker(base, attributes).pack(tree.root));
 }

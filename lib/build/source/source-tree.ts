@@ -150,18 +150,33 @@ export function* walkBelow(
   union: Union,
   directory: OverlayNode,
   skips: (path: ByteString) => boolean,
-  path: ByteString = '',
 ): Generator<Visited> {
-  for (const name of namesIn(union, directory, path)) {
-    const whole = path === '' ? name : `${path}/${name}`;
-    if (skips(whole) || !directory.isDirectory()) continue;
-    const node = findNode(union, directory, name);
+  // No recursion: a layer may have a tree that is deeper than the stack.
+  const levels: Level[] = [{ node: directory, path: '', names: namesIn(union, directory, ''), at: 0 }];
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    if (level.at === level.names.length) {
+      levels.pop();
+      if (levels.length > 0) release(union, level.node);
+      continue;
+    }
+    const name = level.names[level.at++];
+    const path = level.path === '' ? name : `${level.path}/${name}`;
+    if (skips(path) || !level.node.isDirectory()) continue;
+    const node = findNode(union, level.node, name);
     if (node === -ENOENT) continue;
     if (typeof node === 'number')
-      throw new OverlayError({ operation: 'look up', path: toText(whole), errno: node });
+      throw new OverlayError({ operation: 'look up', path: toText(path), errno: node });
     acquire(node);
-    yield { node, path: whole };
-    if (node.isDirectory()) yield* walkBelow(union, node, skips, whole);
-    release(union, node);
+    yield { node, path };
+    if (node.isDirectory()) levels.push({ node, path, names: namesIn(union, node, path), at: 0 });
+    else release(union, node);
   }
+}
+
+/** A directory that a walk is in; all but the first are held by the walk. */
+interface Level {
+  node: OverlayNode;
+  path: ByteString;
+  names: readonly ByteString[];
+  at: number;
 }
