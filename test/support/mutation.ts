@@ -42,6 +42,9 @@ const BYTES = [0, 1, 2, 0x2e, 0x2f, 0x7f, 0x80, 0xff];
 const WORDS = [0, 1, 2 ** 16 - 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 4096, 65536];
 const LONGS = [0n, 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n];
 
+/** Names that lead elsewhere, where somebody does not look. */
+const NAMES = ['../outside/canary', '..', '/', './/', '../', '/etc/passwd', 'in-the-way/canary', '\0'];
+
 type Change = (random: Random, bytes: Buffer, corpus: readonly Buffer[]) => Buffer;
 
 /** A range of the bytes, from which it may be that nothing is taken. */
@@ -67,6 +70,15 @@ const CHANGES: Change[] = [
   (random, bytes) => {
     const [from, to] = range(random, bytes);
     return Buffer.concat([bytes.subarray(0, to), bytes.subarray(from)]);
+  },
+  (random, bytes) => {
+    const name = Buffer.from(random.pick(NAMES));
+    // Often where a record begins.
+    const place = random.chance(50)
+      ? random.below(bytes.length / 512 + 1) * 512
+      : random.below(bytes.length + 1);
+    name.copy(bytes, Math.min(place, bytes.length));
+    return bytes;
   },
   (random, bytes) => bytes.subarray(0, random.below(bytes.length + 1)),
   (random, bytes, corpus) => {
