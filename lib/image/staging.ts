@@ -128,6 +128,16 @@ export function writeFileWhole(store: Rooted, path: string, bytes: Uint8Array): 
   }
 }
 
+/** Gives a directory its name, unless one with something in it has the name by now. */
+export function renameUnlessThere(fresh: string, path: string): void {
+  try {
+    renameSync(fresh, path);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw failure;
+  }
+}
+
 /** What the system refused, as people are told it; anything else as it is. */
 export function storeFailure(operation: string, path: string, cause: unknown): unknown {
   const { code, errno, syscall } = cause as NodeJS.ErrnoException;

@@ -70,7 +70,7 @@ export const CASES: BuildCase[] = [
     dockerfile:
       'FROM box\nRUN mkdir -m 700 /target && echo old > /target/c.txt && echo stays > /target/stays\nCOPY dir /target\n',
   },
-  { title: 'COPY . .', files: PROJECT, dockerfile: 'FROM box\nWORKDIR /work/app\nCOPY . .\n' },
+  { title: 'COPY . .', files: PROJECT, dockerfile: 'FROM box\nWORKDIR /srv/app\nCOPY . .\n' },
   {
     title: 'COPY with patterns',
     files: { ...PROJECT, 'x1.js': '1', 'x2.js': '2', 'x10.js': '10' },

@@ -5,7 +5,7 @@ import { sourceDateEpoch } from '../../image/create-image.js';
 import { gathered } from '../../image/pack.js';
 import { NodePacker, type Rewrite } from '../../image/pack-node.js';
 import type { TarEntry } from '../../image/tar-format.js';
-import { headerOf } from '../../image/tar-writer.js';
+import { headerOf, plainEntry } from '../../image/tar-writer.js';
 import type { Union } from '../../overlay/union.js';
 import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
 import type { ModeChange } from './mode-change.js';
@@ -26,21 +26,8 @@ class CopyPacker {
     private readonly attributes: CopyAttributes,
   ) {
     const { uid, gid } = attributes.owner ?? { uid: 0, gid: 0 };
-    this.#made = {
-      name: '',
-      type: 'directory',
-      mode: 0o755,
-      uid,
-      gid,
-      size: 0,
-      modifySeconds: this.#epoch ?? Math.floor(Date.now() / 1000),
-      modifyNanoseconds: 0,
-      target: '',
-      deviceMajor: 0,
-      deviceMinor: 0,
-      xattrs: new Map(),
-      segments: null,
-    };
+    const now = this.#epoch ?? Math.floor(Date.now() / 1000);
+    this.#made = { ...plainEntry('', 0, now), type: 'directory', mode: 0o755, uid, gid };
   }
 
   #packer(union: Union): NodePacker {

@@ -22,7 +22,7 @@ import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { digestOf, hexOf } from '../../image/digest.js';
-import { Staging } from '../../image/staging.js';
+import { renameUnlessThere, Staging } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { changeMode, changeOwner } from '../../sys/entries.js';
@@ -63,7 +63,8 @@ export async function takeMountCache(
       check(changeOwner(AT_FDCWD, fromText(join(fresh, 'data')), uid, gid), story);
       check(changeMode(AT_FDCWD, fromText(join(fresh, 'data')), mode), story);
       writeFileSync(join(fresh, 'about.json'), JSON.stringify({ id }), { mode: 0o600 });
-      giveName(fresh, path);
+      // Another step may have been first: then its is taken.
+      renameUnlessThere(fresh, path);
     }
     const now = new Date();
     utimesSync(path, now, now);
@@ -93,16 +94,6 @@ async function takeName(
 
 function lockName(name: string): string {
   return `mount-cache-${name}`;
-}
-
-/** Another step may have been first: then its is taken. */
-function giveName(fresh: string, path: string): void {
-  try {
-    renameSync(fresh, path);
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw failure;
-  }
 }
 
 export interface KnownMountCache {

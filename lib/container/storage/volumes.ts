@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
-import { Staging } from '../../image/staging.js';
+import { renameUnlessThere, Staging } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
 import { type LayerSet, openUnion } from '../../overlay/open.js';
 import { release } from '../../overlay/references.js';
@@ -40,18 +40,9 @@ export function ensureVolume(store: Store, { source, target }: MountRequest, vie
   } finally {
     union.close();
   }
-  giveName(fresh, path);
+  // Another container may have been first with a volume of that name: then its is taken.
+  renameUnlessThere(fresh, path);
   return path;
-}
-
-/** Another container may have been first with a volume of that name: then its is taken. */
-function giveName(fresh: string, path: string): void {
-  try {
-    renameSync(fresh, path);
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw failure;
-  }
 }
 
 /** Takes away the volumes without a name among a container's mounts. */
