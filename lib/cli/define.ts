@@ -3,6 +3,16 @@
 import type { Argv, CommandModule, Options } from 'yargs';
 import { readPlainWords } from './plain-words.js';
 
+/** How yargs takes words: as they are written. */
+export const PARSING = {
+  'duplicate-arguments-array': true,
+  'camel-case-expansion': false,
+  'boolean-negation': false,
+  'populate--': true,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+} as const;
+
 /** An option with a value. */
 export const text = (describe: string, alias?: string): Options => ({
   type: 'string',

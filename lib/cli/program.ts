@@ -5,7 +5,7 @@ import { UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
 import { buildCommand, buildFlags } from './build/commands.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
-import { group } from './define.js';
+import { group, PARSING } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
 import { imageCommands, imageFlags } from './image/commands.js';
 import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
@@ -47,14 +47,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .alias('help', 'h')
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
-    .parserConfiguration({
-      'duplicate-arguments-array': true,
-      'camel-case-expansion': false,
-      'boolean-negation': false,
-      'populate--': true,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-    })
+    .parserConfiguration(PARSING)
     .exitProcess(false)
     .fail((message, failure) => {
       if (failure !== undefined && failure !== null) throw failure;

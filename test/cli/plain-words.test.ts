@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import yargs from 'yargs';
-import { flag, several, text, type Wording } from '../../lib/cli/define.js';
+import { flag, PARSING, several, text, type Wording } from '../../lib/cli/define.js';
 import { readPlainWords } from '../../lib/cli/plain-words.js';
 
 const WORDINGS: Wording[] = [
@@ -49,14 +49,7 @@ async function byYargs(
       .strict()
       .version(false)
       .help(false)
-      .parserConfiguration({
-        'duplicate-arguments-array': true,
-        'camel-case-expansion': false,
-        'boolean-negation': false,
-        'populate--': true,
-        'parse-numbers': false,
-        'parse-positional-numbers': false,
-      })
+      .parserConfiguration(PARSING)
       .exitProcess(false)
       .fail((message, failure) => {
         throw failure ?? new Error(message);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Progress as lines: for logs, and whoever reads them later. */
+import { StringDecoder } from 'node:string_decoder';
 import type { BuildProgress, Step } from '../../build/progress.js';
 import type { TransferProgress } from '../../image/pull.js';
 import { transferProgress } from '../image/progress.js';
@@ -14,18 +15,20 @@ export function seconds(milliseconds: number): string {
 
 /** Splits what comes into whole lines. */
 export class LineSplitter {
+  /** A letter of several bytes may come in two pieces. */
+  readonly #decoder = new StringDecoder('utf8');
   #rest = '';
 
   take(bytes: Buffer): string[] {
     // What draws over its own line has said it last.
-    const lines = (this.#rest + bytes.toString('utf8')).split('\n');
+    const lines = (this.#rest + this.#decoder.write(bytes)).split('\n');
     this.#rest = lines.pop()!;
     return lines.map(lastDrawn);
   }
 
   /** What has no line end. */
   end(): string[] {
-    const rest = this.#rest;
+    const rest = this.#rest + this.#decoder.end();
     this.#rest = '';
     return rest === '' ? [] : [lastDrawn(rest)];
   }
