@@ -8,7 +8,7 @@
  *   node dist/build/bundle.js
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type BuildOptions, build } from 'esbuild';
@@ -104,4 +104,5 @@ writeFileSync(join(OUTPUT, 'package.json'), '{"type":"commonjs"}\n');
 await build({ ...common, banner: {}, entryPoints: ['dist/build/loader.js'] });
 for (const { entry } of PROCESSES) await bundle(entry);
 await bundle('mount/serving-thread');
+for (const place of [OUTPUT, 'dist/lib/mount']) copyFileSync('lib/mount/keeper.sh', join(place, 'keeper.sh'));
 for (const one of PROCESSES) await compile(one);

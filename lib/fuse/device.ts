@@ -40,14 +40,15 @@ export interface LoopObserver {
   workOn(): boolean;
 }
 
-/** Serves until the mount goes. `fd` must be non-blocking. */
+/** Serves until the mount goes. `fd` must be non-blocking. What was agreed with the kernel before is gone on with. */
 export function serveDevice(fd: number, session: Session, observer: LoopObserver): LoopEnd {
   const { buffer } = session.message;
   session.attributesChanged = (node) => {
     const status = invalidateNode(fd, node, -1, 0);
     if (status < 0) fuseDebug('attributes of node %d stay cached: %s', node, errnoName(status));
   };
-  let started = false;
+  let started = session.agreement !== null;
+  if (started) observer.started();
   for (let idle = 0; ; ) {
     const length = read(fd, buffer, buffer.length);
     if (length <= 0) {
@@ -59,6 +60,8 @@ export function serveDevice(fd: number, session: Session, observer: LoopObserver
     idle = 0;
     const size = session.serve(length);
     const status = size > 0 ? answer(fd, session.reply.buffer, size) : 0;
+    // From here on a server that comes after this one has nothing to answer (again.ts).
+    session.message.clear();
     if (status < 0) return status === -ENODEV ? 'unmounted' : status;
     if (started || session.agreement === null) continue;
     started = true;

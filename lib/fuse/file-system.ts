@@ -58,6 +58,15 @@ export interface ListingSink {
 }
 
 export interface FileSystem {
+  /**
+   * A request begins. `unique` and `uniqueHigh` are its number, whose first bit says that it was
+   * sent before and is left out.
+   */
+  begin?(unique: number, uniqueHigh: number): void;
+  /** It is done with this status (0 or a negated errno) and about to be answered; `node` is what it made or found. */
+  finish?(status: Errno, node: number): void;
+  /** A node that an earlier server has answered with: its attributes, and nothing more for the kernel to forget. */
+  revisit?(id: number, out: EntryOut): Errno;
   /** A node that the kernel forgot and finds again by a file handle: itself (`.`) or its parent (`..`). */
   lookupKnown(id: number, which: '.' | '..', out: EntryOut): Errno;
   lookup(parent: number, name: ByteString, out: EntryOut): Errno;

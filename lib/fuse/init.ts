@@ -7,7 +7,14 @@
  *                  u32 max_write, time_gran, u16 max_pages, map_alignment, u32 flags2, ...
  */
 import { EINVAL } from '../base/errno.js';
-import { INIT_OUT, InitFlag, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
+import {
+  INIT_OUT,
+  InitFlag,
+  OLDEST_MINOR,
+  PROTOCOL_MAJOR,
+  PROTOCOL_MINOR,
+  REQUEST_OVERHEAD,
+} from './abi.js';
 import type { Message } from './message.js';
 import type { Reply } from './reply.js';
 
@@ -45,11 +52,21 @@ export interface SessionChoices {
   nfsExport?: boolean | undefined;
   /** Seconds that names and attributes stay valid. */
   timeout?: number | undefined;
+  /** Where requests are read to; of a size that holds the largest. */
+  buffer?: Buffer | undefined;
+  /** What tells node ids of this mount from those of others in file handles. */
+  generation?: number | undefined;
 }
+
+/** Bytes of the largest request. */
+export const LARGEST_REQUEST = MAX_WRITE + REQUEST_OVERHEAD;
 
 /** What was agreed; requests are read by it. */
 export interface Agreement {
   minor: number;
+  /** As the reply to INIT has them. */
+  flags: number;
+  flags2: number;
   /** Agreed flags, by bit number. */
   has(flag: number): boolean;
 }
@@ -73,7 +90,12 @@ export function negotiate(message: Message, reply: Reply, choices: SessionChoice
   reply.u32(24, 1);
   reply.u32(28, MAX_WRITE / PAGE_SIZE);
   reply.u32(32, maskOf(agreed, 32));
-  return { minor: spoken, has: (flag) => agreed.includes(flag) };
+  return agreementOf(spoken, maskOf(agreed, 0), maskOf(agreed, 32));
+}
+
+/** An agreement by what was answered, which an earlier server may have done. */
+export function agreementOf(minor: number, flags: number, flags2: number): Agreement {
+  return { minor, flags, flags2, has: (flag) => isSet(flags, flags2, flag) };
 }
 
 function wantedFlags({ writeback, noAcl, nfsExport }: SessionChoices): readonly number[] {

@@ -16,6 +16,9 @@ export class Message {
   length = 0;
   opcode = 0;
   nodeId = 0;
+  /** The request's number in two halves, without the bit that says that it is sent again (FUSE_UNIQUE_RESEND). */
+  unique = 0;
+  uniqueHigh = 0;
   uid = 0;
   gid = 0;
 
@@ -27,12 +30,19 @@ export class Message {
   begin(length: number): boolean {
     if (length < IN_HEADER || this.view.getUint32(0, true) !== length) return false;
     this.opcode = this.view.getUint32(4, true);
+    this.unique = this.view.getUint32(8, true);
+    this.uniqueHigh = this.view.getUint32(12, true) & 0x7fffffff;
     this.nodeId = this.u64(16 - IN_HEADER);
     this.uid = this.view.getUint32(24, true);
     this.gid = this.view.getUint32(28, true);
     // Extensions (7.38) stand at the end, in units of 8 bytes; none is asked for, so none is read.
     this.length = length - this.view.getUint16(36, true) * 8;
     return this.length >= IN_HEADER;
+  }
+
+  /** Makes the buffer hold no message. */
+  clear(): void {
+    this.view.setUint32(0, 0, true);
   }
 
   /** Bytes after the header. */

@@ -4,13 +4,12 @@
  * device. Every request gets exactly one reply, except those that the protocol
  * leaves without. A handler that throws costs its request an EIO and a log line.
  */
-import { cryptography } from '../base/builtins.js';
 import { fuseDebug } from '../base/debug.js';
 import { EINVAL, EIO, ENOSYS, EPERM, errnoName } from '../base/errno.js';
 import { Stat } from '../sys/stat.js';
-import { INIT_OUT, Opcode, OUT_HEADER, REQUEST_OVERHEAD } from './abi.js';
+import { INIT_OUT, Opcode, OUT_HEADER } from './abi.js';
 import type { FileSystem, Requester } from './file-system.js';
-import { type Agreement, MAX_WRITE, negotiate, type SessionChoices } from './init.js';
+import { type Agreement, LARGEST_REQUEST, negotiate, type SessionChoices } from './init.js';
 import { Message } from './message.js';
 import { type EntryOut, NO_REPLY, Reply } from './reply.js';
 import { rows } from './requests.js';
@@ -23,11 +22,13 @@ export type RequestCounts = Float64Array;
 export const COUNTED_OPCODES = 64;
 
 export class Session {
-  readonly message = new Message(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD));
+  readonly message: Message;
   readonly reply: Reply;
   readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
   readonly requester: Requester = { uid: 0, gid: 0, umask: 0 };
   agreement: Agreement | null = null;
+  /** Called with what was agreed, before the kernel hears of it. */
+  agreed: (agreement: Agreement) => void = () => undefined;
   /** Makes the kernel ask for a node's attributes again; set by who has the device. */
   attributesChanged: (node: number) => void = () => undefined;
 
@@ -37,8 +38,9 @@ export class Session {
     private readonly reportFault: FaultReport,
     private readonly choices: SessionChoices = {},
   ) {
-    const generation = choices.nfsExport === true ? cryptography().randomInt(1, 2 ** 32) : 0;
-    this.reply = new Reply(Buffer.allocUnsafeSlow(MAX_WRITE + REQUEST_OVERHEAD), choices.timeout, generation);
+    const { buffer, timeout, generation } = choices;
+    this.message = new Message(buffer ?? Buffer.allocUnsafeSlow(LARGEST_REQUEST));
+    this.reply = new Reply(Buffer.allocUnsafeSlow(LARGEST_REQUEST), timeout, generation);
   }
 
   /**
@@ -50,9 +52,11 @@ export class Session {
     if (!message.begin(length)) return 0;
     const { opcode } = message;
     if (opcode < COUNTED_OPCODES) this.counts[opcode]++;
+    this.fileSystem.begin?.(message.unique, message.uniqueHigh);
     const result = this.#dispatch(opcode);
+    this.fileSystem.finish?.(Math.min(result, 0), this.entry.nodeId);
     if (fuseDebug.enabled) this.#trace(opcode, result);
-    return result === NO_REPLY ? 0 : this.#finish(result);
+    return result === NO_REPLY ? 0 : this.finish(result);
   }
 
   #dispatch(opcode: number): number {
@@ -75,10 +79,12 @@ export class Session {
     const agreement = negotiate(this.message, this.reply, this.choices);
     if (typeof agreement === 'number') return agreement;
     this.agreement = agreement;
+    this.agreed(agreement);
     return INIT_OUT;
   }
 
-  #finish(result: number): number {
+  /** Puts the header before a reply whose body is in place, or which is a negated errno. Answers how long it is. */
+  finish(result: number): number {
     const { view, buffer } = this.reply;
     const length = OUT_HEADER + Math.max(result, 0);
     view.setUint32(0, length, true);

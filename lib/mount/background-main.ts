@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Entry of the server process that mountInBackground starts. The serving thread
- * takes as long to start as everything else here, so it goes first.
+ * Entry of the server process: started by mountInBackground for a mount that begins, or by
+ * a keeper (`resume`) for one whose server has ended. The serving thread takes as long to
+ * start as everything else here, so it goes first.
  */
 import { prepareServingThread } from './serving-worker.js';
 
 prepareServingThread();
-void import('./background-server.js');
+if (process.argv[2] === 'resume') void import('./resumed-server.js');
+else void import('./background-server.js');

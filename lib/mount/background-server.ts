@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { LONGEST_REQUEST, type StartAnswer, type StartRequest } from './background.js';
+import { logFault } from './fault-log.js';
 import { readLine } from './line.js';
 import { removeServerFiles } from './registry.js';
 import { serveMount } from './server.js';
@@ -10,10 +11,6 @@ import { openServerChannel } from './server-channel.js';
 
 function answer(channel: Duplex, message: StartAnswer): void {
   channel.end(`${JSON.stringify(message)}\n`);
-}
-
-function logFault(text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 }
 
 function storyOf(failure: unknown): StartAnswer {
@@ -31,7 +28,7 @@ function storyOf(failure: unknown): StartAnswer {
 
 async function main(channel: Duplex): Promise<void> {
   const { target, options } = JSON.parse(await readLine(channel, LONGEST_REQUEST)) as StartRequest;
-  const reason = await serveMount(target, { ...options, onFault: logFault }, () =>
+  const reason = await serveMount(target, { ...options, kept: true, onFault: logFault }, () =>
     answer(channel, { started: true }),
   );
   if (reason !== undefined) throw new Error(reason);

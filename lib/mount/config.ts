@@ -8,6 +8,8 @@ export interface MountConfig extends LayerSet {
   /** An existing directory, absolute. */
   target: string;
   driver: DriverName;
+  /** The mount outlives the server: a keeper starts another one (keeper.ts). */
+  kept?: boolean | undefined;
   /** MS_* flags of the mount: read-only, nosuid, nodev, noexec, noatime… */
   flags: number;
   /** Other users may use the mount; default for root. */
@@ -20,6 +22,8 @@ export interface MountConfig extends LayerSet {
   noXattrs?: boolean | undefined;
   /** A descriptor of /dev/fuse that is mounted at the target already. */
   device?: number | undefined;
+  /** What tells node ids of this mount from those of others in file handles; chosen when it is mounted. */
+  generation?: number | undefined;
   /** SELinux context of every file. */
   context?: string | undefined;
   /** What /proc/mounts shows as source. */
@@ -39,6 +43,17 @@ export interface MountFigures {
   openFiles: number;
   /** Bytes. */
   residentMemory: number;
+  /** Of the keeper, in bytes; 0 where there is none. */
+  keeperMemory: number;
+}
+
+/** What is known of the process that keeps a mount. */
+export interface KeeperFigures {
+  readonly pid: number;
+  /** Bytes. */
+  readonly residentMemory: number;
+  /** The next server is to be another program. */
+  setProgram(node: string, main: string): void;
 }
 
 /** How a driver hands over a live mount. */
@@ -48,4 +63,6 @@ export interface RunningMount {
   unmount(detach: boolean): number;
   /** Settles when the mount is gone and everything is closed; the reason where it is no plain unmount. */
   readonly ended: Promise<string | undefined>;
+  /** Where the mount outlives this process. */
+  readonly keeper?: KeeperFigures | undefined;
 }

@@ -15,11 +15,13 @@ import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '.
 import { createNode, createUnnamed } from '../overlay/create.js';
 import * as data from '../overlay/data.js';
 import { controlFlags } from '../overlay/flags.js';
+import { beginRequest } from '../overlay/journal/recorder.js';
+import { nodeOf } from '../overlay/journal/restore.js';
 import { linkNode } from '../overlay/link.js';
 import { completeListing, FIRST_COOKIE, visitEntries } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
 import type { DirectoryNode, Entry, FileNode, OverlayNode } from '../overlay/node.js';
-import { acquire, release, settle } from '../overlay/references.js';
+import { forget, remember, settle } from '../overlay/references.js';
 import { removeDirectoryName, unlinkName } from '../overlay/remove.js';
 import { renameName } from '../overlay/rename.js';
 import type { Union } from '../overlay/union.js';
@@ -53,11 +55,11 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   #node(id: number): OverlayNode | Errno {
-    return this.union.nodes.get(id) ?? -ESTALE;
+    return nodeOf(this.union, id) ?? -ESTALE;
   }
 
   #directory(id: number): DirectoryNode | Errno {
-    const node = this.union.nodes.get(id);
+    const node = nodeOf(this.union, id);
     if (node === undefined) return -ESTALE;
     return node.isDirectory() ? node : -ENOTDIR;
   }
@@ -69,9 +71,24 @@ export class OverlayFileSystem implements FileSystem {
       settle(this.union, node);
       return status;
     }
-    acquire(node);
+    remember(this.union, node);
     out.nodeId = node.id;
     return 0;
+  }
+
+  begin(unique: number, uniqueHigh: number): void {
+    beginRequest(this.union, unique, uniqueHigh);
+  }
+
+  finish(status: Errno, node: number): void {
+    this.union.journal?.commit(status, node);
+  }
+
+  revisit(id: number, out: EntryOut): Errno {
+    const node = this.#node(id);
+    if (typeof node === 'number') return node;
+    out.nodeId = id;
+    return getAttributes(this.union, node, out.stat);
   }
 
   lookup(parent: number, name: ByteString, out: EntryOut): Errno {
@@ -89,8 +106,7 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   forget(id: number, count: number): void {
-    const node = this.union.nodes.get(id);
-    if (node !== undefined && node !== this.union.root) release(this.union, node, count);
+    forget(this.union, id, count);
   }
 
   getAttributes(id: number, out: Stat): Errno {
@@ -269,7 +285,7 @@ export class OverlayFileSystem implements FileSystem {
     const dirent = this.#fill(entry, node.inodeLow, node.inodeHigh);
     this.#listed.nodeId = node.id;
     const taken = status < 0 ? sink.add(dirent) : sink.addWithAttributes(dirent, this.#listed);
-    if (taken && status === 0) acquire(node);
+    if (taken && status === 0) remember(this.union, node);
     else settle(this.union, node);
     return taken;
   }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** The default driver: a serving thread on /dev/fuse. */
+/** The default driver: a serving thread on /dev/fuse, and a keeper where the mount is to outlive this process. */
+import { errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import type { MountConfig, RunningMount } from './config.js';
+import { type Held, Keeper } from './keeper.js';
+import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
@@ -14,8 +17,39 @@ export function startKernelDriver(
   config: MountConfig,
   reportFault: (text: string) => void,
 ): Promise<RunningMount> {
-  const figures = new SharedFigures();
-  const input: ThreadInput = { config, figures: figures.memory };
+  const state = config.kept === true ? createState(reportFault) : undefined;
+  const memory = SharedFigures.memory();
+  const figures =
+    state === undefined ? new SharedFigures(Buffer.from(memory)) : new SharedFigures(ServerState.begin(state).figures);
+  return drive({ kind: 'mount', config, figures: memory, state }, config.target, figures, reportFault);
+}
+
+/** Goes on with a mount of an earlier server, whose keeper this process was started by. */
+export function resumeKernelDriver(
+  held: Held,
+  target: string,
+  keeper: Keeper,
+  reportFault: (text: string) => void,
+): Promise<RunningMount> {
+  const figures = new SharedFigures(ServerState.open(held.state).figures);
+  return drive({ kind: 'resume', ...held }, target, figures, reportFault, keeper);
+}
+
+/** A mount is better served without a keeper than not at all. */
+function createState(reportFault: (text: string) => void): number | undefined {
+  const fd = ServerState.create();
+  if (fd >= 0) return fd;
+  reportFault(`the mount will not outlive its server: no shared memory, ${errnoName(fd)}`);
+  return undefined;
+}
+
+function drive(
+  input: ThreadInput,
+  target: string,
+  figures: SharedFigures,
+  reportFault: (text: string) => void,
+  keeper?: Keeper,
+): Promise<RunningMount> {
   const worker = takeServingThread();
   worker.postMessage(input);
   return new Promise((resolve, reject) => {
@@ -25,12 +59,17 @@ export function startKernelDriver(
     });
     worker.on('message', (message: ThreadMessage) => {
       switch (message.kind) {
+        case 'mounted':
+          if (input.state !== undefined) keeper = Keeper.start({ ...message, state: input.state }, target);
+          break;
         case 'ready':
-          raiseReadAhead(config.target, READ_AHEAD_KIB);
+          raiseReadAhead(target, READ_AHEAD_KIB);
+          keeper?.ready();
           resolve({
             figures: () => figures.read(),
-            unmount: (detach) => unmountFuse(config.target, detach),
+            unmount: (detach) => unmountFuse(target, detach),
             ended,
+            keeper,
           });
           break;
         case 'refused':
@@ -40,15 +79,22 @@ export function startKernelDriver(
           reportFault(message.text);
           break;
         case 'ended':
-          end(message.reason);
+          // Who waits for the end finds no keeper any more.
+          void (keeper?.dismiss() ?? Promise.resolve()).then(() => end(message.reason));
           break;
       }
     });
     worker.on('error', (failure) => {
+      const reason = `the serving thread failed: ${failure.stack ?? failure.message}`;
+      if (keeper !== undefined) {
+        // Another server does better.
+        reportFault(reason);
+        process.kill(process.pid, 'SIGKILL');
+      }
       // The thread is gone with its session: without this the mount would hang for ever.
-      unmountFuse(config.target, true);
+      unmountFuse(target, true);
       reject(failure);
-      end(`the serving thread failed: ${failure.stack ?? failure.message}`);
+      end(reason);
     });
   });
 }

@@ -6,7 +6,7 @@ import { EBUSY, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
 import { listMounts, MS_RDONLY } from '../sys/mounts.js';
-import type { DriverName, MountConfig, MountFigures, RunningMount } from './config.js';
+import type { DriverName, KeeperFigures, MountConfig, MountFigures, RunningMount } from './config.js';
 import { startKernelDriver } from './kernel-driver.js';
 
 export interface MountOptions extends LayerSet {
@@ -32,6 +32,8 @@ export interface MountOptions extends LayerSet {
   device?: number | undefined;
   source?: string | undefined;
   subtype?: string | undefined;
+  /** The mount outlives this process, which serves it and nothing else. */
+  kept?: boolean | undefined;
   /** Called with the text of an error in a request, which was answered EIO. */
   onFault?: ((text: string) => void) | undefined;
 }
@@ -49,8 +51,12 @@ export class Mount implements AsyncDisposable {
     return this.running.ended;
   }
 
+  get keeper(): KeeperFigures | undefined {
+    return this.running.keeper;
+  }
+
   figures(): MountFigures {
-    return this.running.figures();
+    return { ...this.running.figures(), keeperMemory: this.keeper?.residentMemory ?? 0 };
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -27,6 +28,8 @@ import type { DriverName } from './config.js';
 export interface MountRecordFile {
   target: string;
   serverPid: number;
+  /** Of the process that starts another server when this one ends; null where there is none. */
+  keeperPid: number | null;
   lowers: string[];
   upper: string | null;
   work: string | null;
@@ -114,6 +117,19 @@ export function removeServerFiles(pid: number): void {
   rmSync(files.record, { force: true });
   rmSync(files.socket, { force: true });
   if (isEmptyFile(files.log)) rmSync(files.log, { force: true });
+}
+
+/** The files of a server that has ended become those of its successor, this process. */
+export function inheritServerFiles(pid: number): void {
+  const former = serverFiles(pid);
+  rmSync(former.socket, { force: true });
+  const own = serverFiles(process.pid);
+  for (const [from, to] of [
+    [former.record, own.record],
+    [former.log, own.log],
+  ]) {
+    if (existsSync(from)) renameSync(from, to);
+  }
 }
 
 function isEmptyFile(path: string): boolean {

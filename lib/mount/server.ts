@@ -2,6 +2,7 @@
 /** A process that serves one mount until it is unmounted: in the foreground, or as a server in the background. */
 import type { Server } from 'node:net';
 import { OverlayError } from '../base/errors.js';
+import type { LayerSet } from '../overlay/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { listenControl } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
@@ -21,8 +22,21 @@ export async function serveMount(
   onReady: (mount: Mount) => void,
 ): Promise<string | undefined> {
   prepareRuntimeDirectory();
-  // Before the mount: programs see it a little earlier than mount() settles, and may tell it to end at once.
-  const starting = mount(target, options);
+  return serve(mount(target, options), { ...options, since: new Date().toISOString() }, onReady);
+}
+
+/** What the list of mounts says of one. */
+export type Announced = LayerSet & { since: string };
+
+/**
+ * The same for a mount that is about to be there. Signals are heard before it is: programs
+ * see it a little earlier than `starting` settles, and may tell it to end at once.
+ */
+export async function serve(
+  starting: Promise<Mount>,
+  options: Announced,
+  onReady: (mount: Mount) => void,
+): Promise<string | undefined> {
   let stopping = false;
   const stop = (): void => {
     // Once: a second unmount would take what lies beneath the target.
@@ -58,13 +72,14 @@ export async function serveMount(
 /** Enters a mount of this process in the list of mounts and answers its control socket, until it is closed. */
 export async function announceMount(
   mounted: Mount,
-  options: MountOptions,
+  options: LayerSet & { since?: string },
 ): Promise<{ close(): Promise<void> }> {
   process.title = `tsoverlay: ${mounted.target}`;
   const control = await listenControl(mounted);
   writeRecord({
     target: mounted.target,
     serverPid: process.pid,
+    keeperPid: mounted.keeper?.pid ?? null,
     lowers: [...options.lowers],
     upper: options.upper ?? null,
     work: options.work ?? null,
@@ -74,7 +89,7 @@ export async function announceMount(
     whiteout: options.whiteout ?? 'both',
     copyUp: options.copyUp ?? 'whole',
     userxattr: options.userxattr ?? !hasTrustedAttributes(),
-    since: new Date().toISOString(),
+    since: options.since ?? new Date().toISOString(),
   });
   return { close: () => closeControl(control) };
 }

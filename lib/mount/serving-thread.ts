@@ -1,59 +1,70 @@
 // SPDX-License-Identifier: MIT
 /**
- * The serving thread: opens the layers, mounts, serves until the mount is gone.
- * It takes one message, its input, and sends two, that it is ready and that it
- * has ended. An error in a request is reported and answered EIO by the session;
- * the thread goes on.
+ * The serving thread: opens the layers and mounts, or goes on with what an earlier server
+ * has left; then it serves until the mount is gone. It takes one message, its input, and
+ * sends a few: what it has mounted, that it is ready, that it has ended. An error in a
+ * request is reported and answered EIO by the session; the thread goes on.
  */
+import { randomInt } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoName } from '../base/errno.js';
 import { type ErrorStory, OverlayError } from '../base/errors.js';
 import { serveDevice } from '../fuse/device.js';
 import { closeDevice, mountFuse, unmountFuse } from '../fuse/mount.js';
+import { resendPending } from '../fuse/notify.js';
 import { Session } from '../fuse/session.js';
+import { commitQuietly } from '../overlay/journal/recorder.js';
 import { completeCopies, copyOn } from '../overlay/lazy-copy.js';
 import { openUnion } from '../overlay/open.js';
+import { handOn, resumeUnion } from '../overlay/resume.js';
+import type { Union } from '../overlay/union.js';
 import { unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
 import { OverlayFileSystem } from './handler.js';
+import { finishRequest } from './request-in-hand.js';
+import { ServerState } from './server-state.js';
 import { SharedFigures } from './shared-figures.js';
 
-export interface ThreadInput {
-  config: MountConfig;
-  figures: SharedArrayBuffer;
-}
+/** A mount that begins, or one that an earlier server has left. */
+export type ThreadInput =
+  | { kind: 'mount'; config: MountConfig; figures: SharedArrayBuffer; state: number | undefined }
+  | { kind: 'resume'; state: number; device: number; descriptors: readonly number[] };
 
 export type ThreadMessage =
+  | { kind: 'mounted'; device: number; descriptors: readonly number[] }
   | { kind: 'ready' }
   | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
   | { kind: 'fault'; text: string }
   | { kind: 'ended'; reason: string | undefined };
 
+interface Service {
+  union: Union;
+  device: number;
+  session: Session;
+  figures: SharedFigures;
+  config: MountConfig;
+}
+
 function send(message: ThreadMessage): void {
   parentPort!.postMessage(message);
 }
 
-function run({ config, figures: memory }: ThreadInput): void {
+function reportFault(request: string, fault: unknown): void {
+  send({ kind: 'fault', text: `${request}: ${fault instanceof Error ? fault.stack : String(fault)}` });
+}
+
+function run(input: ThreadInput): void {
   // The requests' umask must not become the whole process's.
   unshareUmask();
-  const union = openUnion(config);
-  const figures = new SharedFigures(memory);
-  let device: number;
-  try {
-    device = mountFuse(config);
-  } catch (failure) {
-    union.close();
-    throw failure;
-  }
-  const reportFault = (request: string, fault: unknown): void => {
-    send({ kind: 'fault', text: `${request}: ${fault instanceof Error ? fault.stack : String(fault)}` });
-  };
-  const handler = new OverlayFileSystem(union, config);
-  const session = new Session(handler, figures.counts, reportFault, config);
+  const { union, device, session, figures, config } = input.kind === 'mount' ? begin(input) : resume(input);
   const end = serveDevice(device, session, {
     started: () => send({ kind: 'ready' }),
     rested: () => figures.record(union),
-    workOn: () => copyOn(union),
+    workOn: () => {
+      const more = copyOn(union);
+      commitQuietly(union);
+      return more;
+    },
   });
   if (end !== 'unmounted') unmountFuse(config.target, true);
   closeDevice(device);
@@ -61,6 +72,66 @@ function run({ config, figures: memory }: ThreadInput): void {
   if (completed < 0) reportFault('copies in the background', errnoName(completed));
   union.close();
   send({ kind: 'ended', reason: end === 'unmounted' ? undefined : `/dev/fuse failed: ${errnoName(end)}` });
+}
+
+function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mount' }): Service {
+  const options = { ...config, generation: config.nfsExport === true ? randomInt(1, 2 ** 32) : 0 };
+  const union = openUnion(options);
+  const state = fd === undefined ? undefined : ServerState.begin(fd);
+  const figures = new SharedFigures(state?.figures ?? Buffer.from(memory));
+  let device: number;
+  try {
+    if (state !== undefined) {
+      union.journal = state.journal();
+      const { facts, descriptors } = handOn(union);
+      const since = new Date().toISOString();
+      state.manifest = {
+        config: { ...options, device: undefined },
+        union: facts,
+        descriptors: descriptors.length,
+        since,
+      };
+      state.takeOver(process.pid);
+    }
+    device = mountFuse(config);
+  } catch (failure) {
+    union.close();
+    throw failure;
+  }
+  send({ kind: 'mounted', device, descriptors: handOn(union).descriptors });
+  return { union, device, figures, config, session: sessionOf(union, options, figures, state) };
+}
+
+function sessionOf(
+  union: Union,
+  config: MountConfig,
+  figures: SharedFigures,
+  state: ServerState | undefined,
+): Session {
+  const handler = new OverlayFileSystem(union, config);
+  const session = new Session(handler, figures.counts, reportFault, { ...config, buffer: state?.message });
+  if (state !== undefined) {
+    session.agreement = state.agreement;
+    session.agreed = (agreement) => {
+      state.agreement = agreement;
+    };
+  }
+  return session;
+}
+
+function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resume' }): Service {
+  const state = ServerState.open(fd);
+  const { config, union: facts } = state.manifest;
+  const resumption = resumeUnion(config, facts, descriptors, state.journal());
+  const { union } = resumption;
+  const figures = new SharedFigures(state.figures);
+  const session = sessionOf(union, config, figures, state);
+  finishRequest(device, session, resumption, state);
+  resumption.settle();
+  commitQuietly(union);
+  // What was taken from the queue and did not get into the buffer.
+  resendPending(device);
+  return { union, device, figures, config, session };
 }
 
 function refuse(failure: unknown): void {

@@ -16,9 +16,15 @@ export class SharedFigures {
   readonly counts: Float64Array;
   readonly #gauges: Float64Array;
 
-  constructor(readonly memory = new SharedArrayBuffer((COUNTED_OPCODES + GAUGES) * 8)) {
-    this.counts = new Float64Array(memory, 0, COUNTED_OPCODES);
-    this.#gauges = new Float64Array(memory, COUNTED_OPCODES * 8, GAUGES);
+  /** Over memory that both threads see. */
+  constructor({ buffer, byteOffset }: Pick<Buffer, 'buffer' | 'byteOffset'>) {
+    this.counts = new Float64Array(buffer, byteOffset, COUNTED_OPCODES);
+    this.#gauges = new Float64Array(buffer, byteOffset + COUNTED_OPCODES * 8, GAUGES);
+  }
+
+  /** Memory for a mount that keeps no state. */
+  static memory(): SharedArrayBuffer {
+    return new SharedArrayBuffer((COUNTED_OPCODES + GAUGES) * 8);
   }
 
   /** Called by the serving thread. */
@@ -39,6 +45,15 @@ export class SharedFigures {
     }
     const [nodes, listedEntries, openDirectories, openFiles] = this.#gauges;
     const residentMemory = process.memoryUsage.rss();
-    return { requests, requestsByName, nodes, listedEntries, openDirectories, openFiles, residentMemory };
+    return {
+      requests,
+      requestsByName,
+      nodes,
+      listedEntries,
+      openDirectories,
+      openFiles,
+      residentMemory,
+      keeperMemory: 0,
+    };
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Attributes of nodes: what stat shows, and chmod, chown, utimens, truncate. */
-import { EINVAL, EISDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
 import { changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
 import { truncate } from '../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../sys/stat.js';
@@ -47,11 +47,14 @@ export function getAttributes(union: Union, node: OverlayNode, out: Stat, justFo
   return status;
 }
 
-function directoryAttributes(union: Union, node: DirectoryNode, out: Stat): Errno {
-  const fd = union.directories.of(node.upper ?? node.lowers[0]);
+/** As they are on disk, whatever ids the view shows. */
+export function directoryAttributes(union: Union, node: DirectoryNode, out: Stat): Errno {
+  const real = node.upper ?? node.lowers[0];
+  if (real === undefined) return remainingAttributes(node, out);
+  const fd = union.directories.of(real);
   const status = fd < 0 ? fd : statFd(fd, out);
   if (status < 0) return gone(status);
-  const { override } = (node.upper ?? node.lowers[0]).layer;
+  const { override } = real.layer;
   if (override !== null) applyOverride(override, fd, '.', out);
   out.inodeLow = node.inodeLow;
   out.inodeHigh = node.inodeHigh;
@@ -60,6 +63,16 @@ function directoryAttributes(union: Union, node: DirectoryNode, out: Stat): Errn
   else if (union.features.staticLinkCount || node.lowers.length + (node.upper === null ? 0 : 1) > 1) {
     out.linkCount = 1;
   }
+  return 0;
+}
+
+/** Of a directory that was removed before the server was started anew. */
+function remainingAttributes({ remains, inodeLow, inodeHigh }: DirectoryNode, out: Stat): Errno {
+  if (remains === null) return -ESTALE;
+  out.assign(remains);
+  out.inodeLow = inodeLow;
+  out.inodeHigh = inodeHigh;
+  out.linkCount = 0;
   return 0;
 }
 

@@ -17,6 +17,7 @@ import { setXattr } from '../sys/xattrs.js';
 import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './copy-up-staging.js';
 import { resolveData } from './file-lookup.js';
 import { linkUp } from './hard-links.js';
+import { recordInode, setOrphan } from './journal/recorder.js';
 import { beginLazily, completeCopy, enterInList, pathOf } from './lazy-copy.js';
 import { isImpure } from './lookup.js';
 import { YES } from './marks.js';
@@ -116,7 +117,7 @@ function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnl
   const parent = node.parent;
   if (parent === null) {
     const file = node as FileNode;
-    file.orphan = staged;
+    setOrphan(union, file, staged);
     if (metadataOnly) file.data ??= file.lower;
     else file.data = null;
     union.files.forget(file);
@@ -166,6 +167,7 @@ function renameKeepingTimes(
   if (dir < 0) return gone(dir);
   const before = statAt(dir, '.', union.stat);
   if (before < 0) return gone(before);
+  union.journal?.times(parent.upper!.path(), union.stat);
   const status = rename(union.work!.fd, staged, dir, name);
   return status < 0 ? status : changeTimes(dir, '.', union.stat);
 }
@@ -179,5 +181,6 @@ function takeUpperInode(union: Union, node: FileNode): Errno {
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
   node.inodeLow = numbers.low;
   node.inodeHigh = numbers.high;
+  recordInode(union, node);
   return 0;
 }

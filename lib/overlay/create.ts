@@ -25,6 +25,7 @@ import { copyUp } from './copy-up.js';
 import { type Creator, createAs } from './credentials.js';
 import { isReserved, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
 import { inheritingDirectory } from './inherit.js';
+import { declare, declared } from './journal/intent.js';
 import { addEntry, startListing } from './listing.js';
 import { findNode } from './lookup.js';
 import { isWhiteout, WHITEOUT_DEVICE } from './marks.js';
@@ -54,15 +55,33 @@ export function createNode(
 ): OverlayNode | Errno {
   // Made by hand a whiteout would hide, not be (ovl_mknod).
   if ((creation.mode & S_IFMT) === S_IFCHR && creation.device === WHITEOUT_DEVICE) return -EPERM;
-  const dir = prepareParent(union, parent, name);
+  const again = declared(union, 'create') !== null;
+  const dir = prepareParent(union, parent, name, again);
   if (dir < 0) return dir;
+  if (!again) declare(union, { kind: 'create' });
   let status = makeOwned(union, parent, dir, name, creation);
   const type = creation.mode & S_IFMT;
-  if (status === -EEXIST) status = createOverWhiteout(union, parent, name, creation);
-  else if (status === 0 && type === S_IFDIR) status = closeNewDirectory(union, parent, dir, name);
+  if (status === -EEXIST) {
+    status = createOverWhiteout(union, parent, name, creation);
+    if (status === -EEXIST && again) status = finishCreation(union, parent, dir, name, creation);
+  } else if (status === 0 && type === S_IFDIR) status = closeNewDirectory(union, parent, dir, name);
   if (status >= 0) status = uncover(union, parent, name);
   if (status < 0) return status;
   return adopt(union, parent, name);
+}
+
+/** An earlier server has made the object and may not have come to what follows. */
+function finishCreation(
+  union: Union,
+  parent: DirectoryNode,
+  dir: number,
+  name: ByteString,
+  creation: Creation,
+): Errno {
+  const status = makeOwned(union, parent, dir, name, creation, () => 0);
+  return status < 0 || (creation.mode & S_IFMT) !== S_IFDIR
+    ? status
+    : closeNewDirectory(union, parent, dir, name);
 }
 
 /** A union that hides by files takes the file away once the name is in use again. */
@@ -81,14 +100,22 @@ function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, nam
   return parent.merges && closes ? makeOpaque(union, dir, name) : 0;
 }
 
-/** Checks that the name is free and the parent writable; answers a descriptor of its upper directory. */
-export function prepareParent(union: Union, parent: DirectoryNode, name: ByteString): number {
+/**
+ * Checks that the name is free and the parent writable; answers a descriptor of its upper
+ * directory. `again`: it was found to be free before, and what is there now may be ours.
+ */
+export function prepareParent(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  again = false,
+): number {
   if (!union.writable) return -EROFS;
   if (parent.dead) return -ENOENT;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   if (isReserved(union, name)) return -EINVAL;
-  // Where no lower shows through, the system call itself finds out whether the name is taken.
-  if (parent.merges || parent.complete) {
+  // Where no lower shows through, the system call itself finds out whether the name is taken; an intent needs it before.
+  if (!again && (parent.merges || parent.complete || union.journal !== null)) {
     const existing = findNode(union, parent, name);
     if (typeof existing !== 'number') {
       settle(union, existing);
@@ -108,13 +135,14 @@ function makeOwned(
   dir: number,
   name: ByteString,
   creation: Creation,
+  makeIt = make,
 ): Errno {
   const { creator, device } = creation;
   const mode = plainMode(union, creation.mode);
   if (mode === undefined) {
-    return createAs(union.features.ids, creator, dir, name, () => make(dir, name, creation));
+    return createAs(union.features.ids, creator, dir, name, () => makeIt(dir, name, creation));
   }
-  const made = make(dir, name, { ...creation, mode, device: 0 });
+  const made = makeIt(dir, name, { ...creation, mode, device: 0 });
   if (made < 0) return made;
   const { major: deviceMajor, minor: deviceMinor } = splitDevice(device);
   const above = union.directories.of(parent.upper!);

@@ -10,6 +10,7 @@ import type { Errno } from '../base/errno.js';
 import { changeTimes, makeLink, rename, unlink } from '../sys/entries.js';
 import { Stat, statAt } from '../sys/stat.js';
 import { copyUp, copyUpMetadata, setImpure } from './copy-up.js';
+import { setOrphan } from './journal/recorder.js';
 import { completeBelow } from './lazy-copy.js';
 import type { DirectoryNode, Entry, FileNode, OverlayNode } from './node.js';
 import { gone, type Union } from './union.js';
@@ -41,6 +42,7 @@ export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
   if (status >= 0) status = index.markLinks(indexed, 'lower');
   const times = new Stat();
   if (status >= 0) status = statAt(dir, '.', times);
+  if (status >= 0) union.journal?.times(directory.upper!.path(), times);
   if (status >= 0) status = makeLink(index.fd, indexed.name, dir, name);
   if (status >= 0) status = changeTimes(dir, '.', times);
   if (status >= 0) status = index.markLinks(indexed, 'copy');
@@ -60,15 +62,19 @@ export function startLinkChange(union: Union, node: OverlayNode): Errno {
  * A name has come (`by` 1) or gone (-1). After the last one the copy leaves the
  * index; a file that may be in use stays in the work directory meanwhile.
  */
-export function endLinkChange(union: Union, node: OverlayNode, by: 1 | -1): Errno {
+export function endLinkChange(
+  union: Union,
+  node: OverlayNode,
+  by: 1 | -1,
+  orphan = union.work!.temporaryName(),
+): Errno {
   if (node.isDirectory() || node.indexed === null) return 0;
   const { indexed } = node;
   indexed.links += by;
   if (indexed.links > 0) return 0;
   node.indexed = null;
   if (node.references === 0) return unlink(union.index!.fd, indexed.name);
-  const orphan = union.work!.temporaryName();
   const status = rename(union.index!.fd, indexed.name, union.work!.fd, orphan);
-  if (status === 0) node.orphan = orphan;
+  if (status === 0) setOrphan(union, node, orphan);
   return status;
 }

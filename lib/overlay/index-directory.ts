@@ -66,12 +66,17 @@ export class IndexDirectory {
       const upperMark = encodeOrigin(upper, upper.fd, '', true);
       verify(fd, marks.upper, upperMark, story.path, 'it belongs to another upper directory');
       const index = new IndexDirectory(fd, marks);
-      check(index.#removeForgotten(), story);
+      check(index.removeForgotten(), story);
       return index;
     } catch (failure) {
       close(fd);
       throw failure;
     }
+  }
+
+  /** The index of an earlier server, by its descriptor. */
+  static resume(fd: number, marks: Marks): IndexDirectory {
+    return new IndexDirectory(fd, marks);
   }
 
   /**
@@ -114,12 +119,17 @@ export class IndexDirectory {
     return setXattr(this.fd, name, this.marks.nlink, Buffer.from(value));
   }
 
+  /** Names that the view has of a file, as the index says; 0 for one that is not in it. */
+  linksLeft(name: ByteString, lowerLinks: number): number {
+    return statAt(this.fd, name, this.#stat) < 0 ? 0 : this.#linksOf(name, lowerLinks);
+  }
+
   close(): void {
     close(this.fd);
   }
 
   /** A copy whose last name went just before a kill is taken away (ovl_indexdir_cleanup). */
-  #removeForgotten(): Errno {
+  removeForgotten(): Errno {
     const readable = openReadable(this.fd);
     if (readable < 0) return readable;
     const names: ByteString[] = [];

@@ -42,7 +42,7 @@ export const SMALLEST_LAZY = 8 << 20;
 /** Copies in flight at a time, because each holds two descriptors; the next file is copied at once. */
 export const MOST_LAZY = 16;
 /** Bytes; a multiple of every block size, so that a whole chunk has no hole. */
-const CHUNK = 64 << 10;
+export const CHUNK = 64 << 10;
 /** Bytes copied in the background before the next look for a request. */
 const SLICE = 1 << 20;
 
@@ -57,7 +57,7 @@ export interface LazyCopy {
   /** All chunks before this one are filled. */
   next: number;
   /** In the list of the work directory. */
-  readonly record: ByteString;
+  record: ByteString;
 }
 
 /** Descriptor of the list, made when it is first needed; or a negated errno. */
@@ -88,8 +88,16 @@ function removeFromList(union: Union, record: ByteString): Errno {
   return status;
 }
 
-/** Starts the copy of a file that has just been put in its place as a metacopy. Answers 0 or a negated errno. */
-export function beginLazily(union: Union, node: FileNode, record: ByteString): Errno {
+/**
+ * Starts the copy of a file that has just been put in its place as a metacopy, or goes on with
+ * one: then `mark` says which chunks are there. Answers 0 or a negated errno.
+ */
+export function beginLazily(
+  union: Union,
+  node: FileNode,
+  record: ByteString,
+  mark: (to: number, size: number, filled: Uint8Array) => Errno = () => 0,
+): Errno {
   const from = openSource(union, node);
   if (from < 0) return from;
   const located = union.locate(node, union.place);
@@ -102,6 +110,12 @@ export function beginLazily(union: Union, node: FileNode, record: ByteString): E
     return gone(found);
   }
   const filled = new Uint8Array(Math.ceil(stat.size / CHUNK));
+  const marked = mark(to, stat.size, filled);
+  if (marked < 0) {
+    close(from);
+    close(to);
+    return marked;
+  }
   node.lazy = { from, to, size: stat.size, filled, next: 0, record };
   node.references++;
   union.lazy.add(node);
@@ -232,6 +246,16 @@ export function becomeWhole(union: Union, node: FileNode): Errno {
   node.data = null;
   union.files.forget(node);
   return 0;
+}
+
+/** The file loses its name and goes on to be copied as an orphan: the list names it so, before it is one. */
+export function followOrphan(union: Union, node: FileNode, orphan: ByteString): Errno {
+  if (node.lazy === null) return 0;
+  const record = enterInList(union, orphan);
+  if (typeof record === 'number') return record;
+  const removed = removeFromList(union, node.lazy.record);
+  node.lazy.record = record;
+  return removed;
 }
 
 /** The path of a name beneath the upper, as the list has it. */

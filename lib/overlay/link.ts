@@ -9,6 +9,8 @@ import { copyUpMetadata, setImpure } from './copy-up.js';
 import { prepareParent, requireWhiteout, uncover } from './create.js';
 import { linkKey } from './file-lookup.js';
 import { endLinkChange, startLinkChange } from './hard-links.js';
+import { declare, declared } from './journal/intent.js';
+import { recordName, setOrphan } from './journal/recorder.js';
 import { completeBelow } from './lazy-copy.js';
 import { addEntry } from './listing.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
@@ -18,8 +20,12 @@ import { gone, type Union } from './union.js';
 /** A further name for a file; copies it up first. Answers 0 or a negated errno. */
 export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode, name: ByteString): Errno {
   if (node.isDirectory()) return -EPERM;
-  const dir = prepareParent(union, parent, name);
+  const again = declared(union, 'link');
+  const dir = prepareParent(union, parent, name, again !== null);
   if (dir < 0) return dir;
+  if (again !== null && requireWhiteout(union, dir, name) === -EEXIST) {
+    return finishLink(union, node, parent, name, again.orphan);
+  }
   let status = completeBelow(union, node);
   if (status >= 0) status = copyUpMetadata(union, node);
   if (status < 0) return status;
@@ -34,25 +40,50 @@ export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode,
   if (status >= 0) status = union.locate(node, place);
   if (status < 0) return status;
   const target = union.directories.of(parent.upper!);
+  if (again === null) declare(union, { kind: 'link', orphan: node.orphan !== null });
   status =
     node.orphan === null
       ? makeLink(place.fd, place.name, target, name)
       : placeOrphan(union, node, target, name);
   if (status === -EEXIST) status = linkOverWhiteout(union, node, target, name);
-  if (status >= 0) status = uncover(union, parent, name);
   if (status < 0) return status;
-  const known = statAt(target, name, union.stat);
+  status = enterLink(union, node, parent, name);
+  return status < 0 ? status : endLinkChange(union, node, 1);
+}
+
+/** An earlier server has made the link: how many there are is counted already. */
+function finishLink(
+  union: Union,
+  node: FileNode,
+  parent: DirectoryNode,
+  name: ByteString,
+  wasOrphan: boolean,
+): Errno {
+  if (wasOrphan && node.orphan !== null) {
+    setOrphan(union, node, null);
+    node.inUpper = true;
+  }
+  return enterLink(union, node, parent, name);
+}
+
+/** The name is there: the node has it from now on. */
+function enterLink(union: Union, node: FileNode, parent: DirectoryNode, name: ByteString): Errno {
+  const status = uncover(union, parent, name);
+  if (status < 0) return status;
+  const known = statAt(union.directories.of(parent.upper!), name, union.stat);
   if (known < 0) return gone(known);
   union.nodes.rememberLinks(node, linkKey(union.stat));
+  if (node.recorded) union.journal!.linked(node.id);
   attach(addEntry(union, parent, name, node.type), node);
-  return endLinkChange(union, node, 1);
+  if (node.names.length === 1) recordName(union, node);
+  return 0;
 }
 
 /** A file made by O_TMPFILE gets its first name: what held its content in the work directory becomes it. */
 function placeOrphan(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
   const status = rename(union.work!.fd, node.orphan!, dir, name, 1);
   if (status === 0) {
-    node.orphan = null;
+    setOrphan(union, node, null);
     node.inUpper = true;
   }
   return status;

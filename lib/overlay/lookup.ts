@@ -15,6 +15,7 @@ import { xattrIs } from '../sys/xattrs.js';
 import { foundFile } from './file-lookup.js';
 import { hasFileWhiteout, isReserved } from './file-whiteouts.js';
 import { gatherDirectory } from './gather.js';
+import { restoreChild } from './journal/restore.js';
 import { completeListing } from './listing.js';
 import { isWhiteout } from './marks.js';
 import { attach, type DirectoryNode, Entry, type OverlayNode } from './node.js';
@@ -39,6 +40,10 @@ export function findNode(union: Union, directory: DirectoryNode, name: ByteStrin
   if (known !== undefined && known.node !== null) return known.node;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   if (directory.dead || isReserved(union, name)) return -ENOENT;
+  if (union.recovered !== null) {
+    const restored = restoreChild(union, directory, name);
+    if (restored !== undefined) return restored;
+  }
   // A directory that cannot be listed is asked name by name all the same.
   if (!directory.complete && directory.lowers.length >= MANY_LAYERS) completeListing(union, directory);
   const entry = known ?? directory.entries.get(name);
@@ -60,7 +65,8 @@ function newEntry(directory: DirectoryNode, name: ByteString, type: number): Ent
   return entry;
 }
 
-function probe(
+/** Asks the layers for a name that has no node yet. */
+export function probe(
   union: Union,
   directory: DirectoryNode,
   name: ByteString,

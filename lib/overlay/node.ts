@@ -15,7 +15,7 @@
  * - a directory has an `upper` real directory, or lowers, or both.
  */
 import type { ByteString } from '../base/bytes.js';
-import { S_IFDIR } from '../sys/stat.js';
+import { S_IFDIR, type Stat } from '../sys/stat.js';
 import type { Indexed } from './index-directory.js';
 import type { LazyCopy } from './lazy-copy.js';
 import type { RealDirectory } from './real.js';
@@ -55,6 +55,8 @@ abstract class BaseNode {
   references = 0;
   inodeLow = 0;
   inodeHigh = 0;
+  /** The journal has it. */
+  recorded = false;
   /** Name in the work directory that holds the content after the last name was removed. */
   orphan: ByteString | null = null;
   /** The names known so far; the first one is the way to the file. */
@@ -114,6 +116,8 @@ export class DirectoryNode extends BaseNode {
   impure: boolean | undefined = undefined;
   /** Its last name is gone; it has no entries any more and gets none. */
   dead = false;
+  /** What is left to see of it then, where the directory itself may not outlive the server. */
+  remains: Stat | null = null;
 
   constructor(id: number) {
     super(id, S_IFDIR);
@@ -138,6 +142,33 @@ export class NodeTable {
   readonly #nodes = new Map<number, OverlayNode>();
   readonly #linked = new Map<string, FileNode>();
   #nextId = ROOT_ID;
+  #givenId = 0;
+
+  /** The id that the next new node gets. */
+  get nextId(): number {
+    return this.#nextId;
+  }
+
+  /** Ids below this one were given away by an earlier server. */
+  startAt(id: number): void {
+    this.#nextId = Math.max(this.#nextId, id);
+  }
+
+  /** The node that `make` adds to the table gets this id, which it had before the restart. */
+  withId<T>(id: number, make: () => T): T {
+    this.#givenId = id;
+    try {
+      return make();
+    } finally {
+      this.#givenId = 0;
+    }
+  }
+
+  #takeId(): number {
+    const given = this.#givenId;
+    this.#givenId = 0;
+    return given === 0 ? this.#nextId++ : given;
+  }
 
   get size(): number {
     return this.#nodes.size;
@@ -152,13 +183,13 @@ export class NodeTable {
   }
 
   addFile(type: number): FileNode {
-    const node = new FileNode(this.#nextId++, type);
+    const node = new FileNode(this.#takeId(), type);
     this.#nodes.set(node.id, node);
     return node;
   }
 
   addDirectory(): DirectoryNode {
-    const node = new DirectoryNode(this.#nextId++);
+    const node = new DirectoryNode(this.#takeId());
     this.#nodes.set(node.id, node);
     return node;
   }

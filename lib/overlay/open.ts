@@ -66,14 +66,30 @@ export interface LayerSet extends IdOptions {
 export function openUnion(set: LayerSet): Union {
   checkSet(set);
   using undo = new Rollback();
-  const marks = new Marks(set.userxattr ?? !hasTrustedAttributes());
   const { upper, work } = set;
   const writes = upper !== undefined && work !== undefined && set.readOnly !== true;
   if (writes) checkPlacement(upper, work, [...set.lowers, ...(set.dataLowers ?? [])]);
   const paths = writes || upper === undefined ? set.lowers : [upper, ...set.lowers];
   const lowers = openLowers(paths, 1, undo);
   const dataLayers = openLowers(set.dataLowers ?? [], lowers.length + 1, undo);
-  const writable = writes ? openWritable(set, upper, work, marks, lowers, undo) : null;
+  const union = joinUnion(set, (marks) => {
+    const writable = writes ? openWritable(set, upper, work, marks, lowers, undo) : null;
+    return { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
+  });
+  undo.push(() => {
+    union.files.closeAll();
+    union.directories.closeAll();
+  });
+  if (union.writable) {
+    check(finishEarlierCopies(union), { operation: 'finish copies that were cut short', path: work });
+  }
+  undo.commit();
+  return union;
+}
+
+/** Makes a union of layers that are open. */
+export function joinUnion(set: LayerSet, open: (marks: Marks) => UnionLayers): Union {
+  const marks = new Marks(set.userxattr ?? !hasTrustedAttributes());
   const features = {
     redirects: set.redirectDir ?? 'on',
     metacopy: set.metacopy === true,
@@ -84,17 +100,8 @@ export function openUnion(set: LayerSet): Union {
     whiteouts: set.whiteout ?? 'both',
     sync: set.volatile !== true && set.sync !== false,
   };
-  const layers = { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
-  const union = new Union(layers, marks, features, descriptorLimit());
-  undo.push(() => {
-    union.files.closeAll();
-    union.directories.closeAll();
-  });
+  const union = new Union(open(marks), marks, features, descriptorLimit());
   makeRoot(union);
-  if (union.writable) {
-    check(finishEarlierCopies(union), { operation: 'finish copies that were cut short', path: work });
-  }
-  undo.commit();
   return union;
 }
 

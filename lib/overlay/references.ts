@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * When nodes go. A node stays while it is referenced (the kernel's lookup count,
+ * When nodes come and go. A node stays while it is referenced (the kernel's lookup count,
  * a library handle) or has known children; then everything it holds is let go:
  * descriptors, its place in its parent's entries, and the orphaned content of a
  * file whose last name was removed.
  */
 import { overlayDebug } from '../base/debug.js';
 import { errnoName } from '../base/errno.js';
+import { recordNode } from './journal/recorder.js';
+import { forgetRecovered } from './journal/restore.js';
 import { dropListing } from './listing.js';
 import { type DirectoryNode, detach, type FileNode, type OverlayNode } from './node.js';
 import type { Union } from './union.js';
@@ -15,7 +17,23 @@ export function acquire(node: OverlayNode): void {
   node.references++;
 }
 
-/** Gives back `count` references, as FORGET does. */
+/** The kernel counts on a node once more; a new server will know. */
+export function remember(union: Union, node: OverlayNode): void {
+  recordNode(union, node);
+  if (node.recorded) union.journal!.refer(node.id, 1);
+  acquire(node);
+}
+
+/** The kernel counts on a node `count` times less, as FORGET says. */
+export function forget(union: Union, id: number, count: number): void {
+  const node = union.nodes.get(id);
+  if (node === undefined) return forgetRecovered(union, id, count);
+  if (node === union.root) return;
+  if (node.recorded) union.journal!.refer(id, -count);
+  release(union, node, count);
+}
+
+/** Gives back `count` references. */
 export function release(union: Union, node: OverlayNode, count = 1): void {
   node.references -= count;
   settle(union, node);
@@ -27,9 +45,13 @@ export function settle(union: Union, node: OverlayNode): void {
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (next.references > 0 || next === union.root) continue;
     if (union.features.keepsNodes && next.names.length > 0) continue;
-    if (next.isDirectory() ? next.children > 0 : union.nodes.get(next.id) !== next) continue;
+    if (next.isDirectory() ? isInUse(union, next) : union.nodes.get(next.id) !== next) continue;
     waiting.push(...drop(union, next));
   }
+}
+
+function isInUse(union: Union, node: DirectoryNode): boolean {
+  return node.children > 0 || union.recovered?.hasChildren(node.id) === true;
 }
 
 /** Answers the directories that had the node as a child. */
@@ -47,6 +69,7 @@ function drop(union: Union, node: OverlayNode): DirectoryNode[] {
   if (node.isDirectory()) dropDirectory(union, node);
   else dropFile(union, node);
   union.nodes.delete(node);
+  if (node.recorded) union.journal!.drop(node.id);
   return parents;
 }
 

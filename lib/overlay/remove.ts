@@ -10,12 +10,18 @@
  * again after a restart of the server.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EBUSY, EISDIR, ENOTDIR, ENOTEMPTY, EROFS, type Errno } from '../base/errno.js';
+import { EBUSY, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EROFS, type Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, removeDirectory, rename, unlink } from '../sys/entries.js';
+import { Stat } from '../sys/stat.js';
+import { directoryAttributes } from './attributes.js';
 import { copyUp } from './copy-up.js';
 import { resolveData } from './file-lookup.js';
 import { hideByFile } from './file-whiteouts.js';
 import { copyUpName, endLinkChange, startLinkChange } from './hard-links.js';
+import { declare, declared, type Losing, losingIndexed, losingName } from './journal/intent.js';
+import { recordDead, recordName, recordPlaces, setOrphan } from './journal/recorder.js';
+import { finishLosing } from './journal/redo.js';
+import { followOrphan } from './lazy-copy.js';
 import { completeListing, dropListing, removeEntry } from './listing.js';
 import { findNode, lowerHas } from './lookup.js';
 import { type DirectoryNode, detach, type FileNode } from './node.js';
@@ -25,7 +31,9 @@ import { gone, type Union } from './union.js';
 /** Removes the name of something that is no directory. Answers 0 or a negated errno. */
 export function unlinkName(union: Union, parent: DirectoryNode, name: ByteString): Errno {
   if (!union.writable) return -EROFS;
+  const again = declared(union, 'remove');
   const node = findNode(union, parent, name);
+  if (node === -ENOENT && again !== null) return finishLosing(union, again.losing);
   if (typeof node === 'number') return node;
   if (node.isDirectory()) {
     settle(union, node);
@@ -43,17 +51,29 @@ function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node:
   status = node.indexed === null ? copyUp(union, parent) : copyUpName(union, node, parent, name);
   if (status >= 0) status = startLinkChange(union, node);
   if (status < 0) return status;
-  const cover = coverName(union, parent, name);
-  if (typeof cover === 'number') return cover;
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  if (node.inUpper) status = removeUpperFile(union, node, dir, name, cover === 'device');
+  const losing = declareRemoval(union, parent, name, node);
+  const cover = coverName(union, parent, name);
+  if (typeof cover === 'number') return cover;
+  if (node.inUpper) status = removeUpperFile(union, node, dir, name, cover === 'device', losing);
   else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
   detach(entry);
+  recordName(union, node);
   removeEntry(union, entry, cover === 'device');
-  return endLinkChange(union, node, -1);
+  return endLinkChange(union, node, -1, losing.indexed?.orphan);
+}
+
+function declareRemoval(union: Union, parent: DirectoryNode, name: ByteString, node: FileNode): Losing {
+  // With another name known the content stays reachable by that, and what is indexed by the index.
+  const keep = node.inUpper && node.references > 0 && node.names.length === 1 && node.indexed === null;
+  const losing = losingName(node, parent, name, keep ? union.work!.temporaryName() : null);
+  losing.indexed = losingIndexed(union, node);
+  recordPlaces(union, node);
+  declare(union, { kind: 'remove', losing });
+  return losing;
 }
 
 /**
@@ -79,12 +99,14 @@ function removeUpperFile(
   dir: number,
   name: ByteString,
   whiteout: boolean,
+  { orphan }: Losing,
 ): Errno {
   const work = union.work!;
-  // With another name known the content stays reachable by that, and what is indexed by the index.
-  const keep = node.references > 0 && node.names.length === 1 && node.indexed === null;
+  const keep = orphan !== null;
+  const followed = keep ? followOrphan(union, node, orphan) : 0;
+  if (followed < 0) return followed;
   if (!whiteout && !keep) return unlink(dir, name);
-  const staged = work.temporaryName();
+  const staged = orphan ?? work.temporaryName();
   let status: Errno;
   if (!whiteout) status = rename(dir, name, work.fd, staged);
   else {
@@ -93,14 +115,16 @@ function removeUpperFile(
     status = rename(work.fd, staged, dir, name, keep ? RENAME_EXCHANGE : 0);
     if (status < 0) work.discard(staged);
   }
-  if (status === 0 && keep) node.orphan = staged;
+  if (status === 0 && keep) setOrphan(union, node, staged);
   return status;
 }
 
 /** Removes an empty directory. Answers 0 or a negated errno. */
 export function removeDirectoryName(union: Union, parent: DirectoryNode, name: ByteString): Errno {
   if (!union.writable) return -EROFS;
+  const again = declared(union, 'remove');
   const node = findNode(union, parent, name);
+  if (node === -ENOENT && again !== null) return finishLosing(union, again.losing);
   if (typeof node === 'number') return node;
   const status = node.isDirectory() ? removeMerged(union, parent, name, node) : -ENOTDIR;
   settle(union, node);
@@ -116,19 +140,28 @@ function removeMerged(union: Union, parent: DirectoryNode, name: ByteString, nod
   if (copied < 0) return copied;
   const pinned = keepReachable(union, node);
   if (pinned < 0) return pinned;
-  const cover = coverName(union, parent, name);
-  if (typeof cover === 'number') return cover;
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
+  const losing = losingName(node, parent, name, null, remainsOf(union, node));
+  declare(union, { kind: 'remove', losing });
+  const cover = coverName(union, parent, name);
+  if (typeof cover === 'number') return cover;
   let status: Errno = 0;
   if (node.upper !== null) status = removeUpperDirectory(union, node, dir, name, cover === 'device');
   else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
-  bury(union, node);
+  bury(union, node, losing.remains);
   detach(entry);
   removeEntry(union, entry, cover === 'device');
   return 0;
+}
+
+/** What those who are in a directory see of it when it is gone; null where nobody is. */
+export function remainsOf(union: Union, node: DirectoryNode): Stat | null {
+  if (union.journal === null || !node.recorded) return null;
+  const remains = new Stat();
+  return directoryAttributes(union, node, remains) < 0 ? null : remains;
 }
 
 /** A process may still be in a directory that is removed: its attributes stay readable. */
@@ -139,9 +172,11 @@ export function keepReachable(union: Union, node: DirectoryNode): Errno {
 }
 
 /** From now on nothing is found in the directory and nothing can be made in it. */
-export function bury(union: Union, node: DirectoryNode): void {
+export function bury(union: Union, node: DirectoryNode, remains: Stat | null): void {
   dropListing(union, node);
   node.dead = true;
+  node.remains = remains;
+  recordDead(union, node, remains);
   node.lowers = node.upper === null ? node.lowers.slice(0, 1) : [];
 }
 

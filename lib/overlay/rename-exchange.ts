@@ -4,6 +4,8 @@ import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../sys/entries.js';
 import { copyUpName } from './hard-links.js';
+import { declareRename, losingName } from './journal/intent.js';
+import { recordName } from './journal/recorder.js';
 import { carryImpurity } from './link.js';
 import { attach, type DirectoryNode, detach, type Entry, type OverlayNode } from './node.js';
 import { prepareMove } from './redirect.js';
@@ -21,7 +23,13 @@ export function exchangeNodes(union: Union, renaming: Renaming): Errno {
   const fromDir = union.directories.of(from.upper!);
   const toDir = union.directories.of(to.upper!);
   if (fromDir < 0 || toDir < 0) return gone(Math.min(fromDir, toDir));
-  status = rename(fromDir, fromName, toDir, toName, RENAME_EXCHANGE);
+  status = declareRename(union, renaming, {
+    target: losingName(target, to, toName, null),
+    exchange: true,
+    removeWhiteout: false,
+    hideByFile: false,
+  });
+  if (status >= 0) status = rename(fromDir, fromName, toDir, toName, RENAME_EXCHANGE);
   if (status < 0) return status;
   const first = from.entries.get(fromName)!;
   const second = to.entries.get(toName)!;
@@ -29,6 +37,8 @@ export function exchangeNodes(union: Union, renaming: Renaming): Errno {
   detach(second);
   settleIn(first, target);
   settleIn(second, source);
+  recordName(union, target);
+  recordName(union, source);
   return 0;
 }
 

@@ -33,14 +33,17 @@ import { uncover } from './create.js';
 import { resolveData } from './file-lookup.js';
 import { hideByFile, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
 import { endLinkChange, startLinkChange } from './hard-links.js';
+import { declareRename, type Losing, losingIndexed, losingName } from './journal/intent.js';
+import { recordName, recordPlaces, setOrphan } from './journal/recorder.js';
+import { followOrphan } from './lazy-copy.js';
 import { carryImpurity } from './link.js';
 import { addEntry, removeEntry } from './listing.js';
 import { lowerHas } from './lookup.js';
 import { isWhiteout } from './marks.js';
-import { attach, type DirectoryNode, detach, type FileNode, type OverlayNode } from './node.js';
+import { attach, type DirectoryNode, detach, type OverlayNode } from './node.js';
 import { setOwnership, statUpper } from './ownership.js';
 import { prepareMove } from './redirect.js';
-import { bury, keepReachable } from './remove.js';
+import { bury, keepReachable, remainsOf } from './remove.js';
 import type { Renaming } from './rename.js';
 import { gone, type Union } from './union.js';
 
@@ -64,15 +67,41 @@ export function moveNode(union: Union, renaming: Renaming): Errno {
   if (status < 0) return status;
   const orphan = keepTarget(union, renaming);
   if (typeof orphan === 'number') return orphan;
+  const losing = losingTarget(union, renaming, orphan);
   if (target !== null) status = startLinkChange(union, target);
+  if (status >= 0) status = declareMove(union, renaming, flavour, losing);
   if (status >= 0) status = place(union, renaming, flavour);
   if (status < 0) {
     if (orphan !== '') union.work!.discard(orphan);
     return status;
   }
-  if (orphan !== '') (target as FileNode).orphan = orphan;
-  updateNames(union, renaming, flavour.leavesWhiteout);
-  return target === null ? 0 : endLinkChange(union, target, -1);
+  if (orphan !== '') setOrphan(union, target!, orphan);
+  updateNames(union, renaming, flavour.leavesWhiteout, losing?.remains ?? null);
+  return target === null ? 0 : endLinkChange(union, target, -1, losing?.indexed?.orphan);
+}
+
+/** What becomes of the target, if there is one. */
+function losingTarget(union: Union, { to, toName, target }: Renaming, orphan: ByteString): Losing | null {
+  if (target === null) return null;
+  const remains = target.isDirectory() ? remainsOf(union, target) : null;
+  const losing = losingName(target, to, toName, orphan === '' ? null : orphan, remains);
+  losing.indexed = losingIndexed(union, target);
+  if (!target.isDirectory()) recordPlaces(union, target);
+  return losing;
+}
+
+function declareMove(
+  union: Union,
+  renaming: Renaming,
+  { removeWhiteout, hidesByFile }: Flavour,
+  target: Losing | null,
+): Errno {
+  return declareRename(union, renaming, {
+    target,
+    exchange: false,
+    removeWhiteout,
+    hideByFile: hidesByFile === 'after',
+  });
 }
 
 /** The rename itself, and what makes the old name hidden or free. */
@@ -157,7 +186,8 @@ function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString 
     return '';
   const orphan = union.work!.temporaryName();
   const status = makeLink(union.directories.of(to.upper!), toName, union.work!.fd, orphan);
-  return status < 0 ? status : orphan;
+  const followed = status < 0 ? status : followOrphan(union, target, orphan);
+  return followed < 0 ? followed : orphan;
 }
 
 /** Puts an empty opaque directory in the place of one that holds only whiteouts (ovl_clear_empty). */
@@ -179,13 +209,19 @@ function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno
   return status < 0 ? status : discarded;
 }
 
-function updateNames(union: Union, renaming: Renaming, leavesWhiteout: boolean): void {
+function updateNames(
+  union: Union,
+  renaming: Renaming,
+  leavesWhiteout: boolean,
+  remains: Stat | null,
+): void {
   const { from, fromName, to, toName, source, target } = renaming;
   const replaced = to.entries.get(toName);
   const hidden = replaced?.below;
   if (replaced !== undefined) {
-    if (target?.isDirectory()) bury(union, target);
+    if (target?.isDirectory()) bury(union, target, remains);
     detach(replaced);
+    if (target !== null) recordName(union, target);
     removeEntry(union, replaced, false);
   }
   const old = from.entries.get(fromName)!;
@@ -201,4 +237,5 @@ function updateNames(union: Union, renaming: Renaming, leavesWhiteout: boolean):
     source.upper!.parent = to.upper;
     source.upper!.name = toName;
   }
+  if (position === 0) recordName(union, source);
 }

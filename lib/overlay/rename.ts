@@ -23,6 +23,8 @@ import { NAME_MAX } from '../sys/names.js';
 import { copyUpMetadata } from './copy-up.js';
 import { isReserved } from './file-whiteouts.js';
 import { copyUpName } from './hard-links.js';
+import { declared } from './journal/intent.js';
+import { finishRename, wasRenamed } from './journal/redo.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
@@ -55,6 +57,10 @@ export function renameName(
   if (to.dead) return -ENOENT;
   if (toName.length > NAME_MAX) return -ENAMETOOLONG;
   if (isReserved(union, toName)) return -EINVAL;
+  const again = declared(union, 'rename');
+  if (again !== null && wasRenamed(union, to, toName, again)) {
+    return finishRename(union, { from, fromName, to, toName }, again);
+  }
   const source = findNode(union, from, fromName);
   if (typeof source === 'number') return source;
   const found = findNode(union, to, toName);

@@ -11,6 +11,9 @@ import { Stat } from '../sys/stat.js';
 import { FileDescriptors } from './file-descriptors.js';
 import type { IdMapping } from './id-mapping.js';
 import type { IndexDirectory } from './index-directory.js';
+import type { Intent } from './journal/intent.js';
+import type { Journal } from './journal/journal.js';
+import type { Recovered } from './journal/recovered.js';
 import { InodeNumbers } from './inodes.js';
 import type { Layer } from './layer.js';
 import type { Marks } from './marks.js';
@@ -81,6 +84,12 @@ export class Union implements UnionLayers {
   listedEntries = 0;
   /** Files whose copy-up is in flight, the oldest first. */
   readonly lazy = new Set<FileNode>();
+  /** Keeps what a new server must know of this one's state; null where none will come. */
+  journal: Journal | null = null;
+  /** Nodes of an earlier server that nobody has asked for yet; null when there are none. */
+  recovered: Recovered | null = null;
+  /** What the request that is being served was about to do when an earlier server served it. */
+  redo: Intent | null = null;
   /** Scratch records; valid until the next call into the union. */
   readonly stat = new Stat();
   /** The file whose attributes `stat` holds, for who asks right after a lookup or a creation. */
@@ -117,7 +126,9 @@ export class Union implements UnionLayers {
    */
   locate(node: OverlayNode, place: Place): Errno {
     if (node.isDirectory()) {
-      place.fd = this.directories.of(node.upper ?? node.lowers[0]);
+      const real = node.upper ?? node.lowers[0];
+      if (real === undefined) return -ESTALE;
+      place.fd = this.directories.of(real);
       place.name = '.';
     } else if (node.orphan !== null) {
       place.fd = this.work!.fd;

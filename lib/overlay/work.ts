@@ -37,6 +37,14 @@ import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
 
 const KNOWN_CONTENTS = new Set(['work', 'index']);
 
+/** As they are handed on to a new server. */
+export interface WorkDescriptors {
+  /** Of `WORKDIR/work`. */
+  readonly fd: number;
+  /** They hold the upper's lock and the work directory's. */
+  readonly locks: readonly number[];
+}
+
 export class WorkDirectory {
   #counter = 0;
   #whiteout: ByteString | null = null;
@@ -81,6 +89,28 @@ export class WorkDirectory {
       for (const held of locks) close(held);
       throw failure;
     }
+  }
+
+  /**
+   * The work directory of an earlier server, by the descriptors that were handed on;
+   * the locks are held by them. Throws an OverlayError.
+   */
+  static resume({ fd, locks }: WorkDescriptors): WorkDirectory {
+    const work = new WorkDirectory(fd, [...locks, fd]);
+    const names: ByteString[] = [];
+    check(work.#list('.', names), { operation: 'read work directory' });
+    const listed = work.#list('lazy', names);
+    if (listed !== -ENOENT) check(listed, { operation: 'read the list of copies' });
+    for (const name of names) {
+      const number = name.startsWith('#') ? Number.parseInt(name.slice(1), 16) : 0;
+      if (number > work.#counter) work.#counter = number;
+    }
+    return work;
+  }
+
+  /** What a new server of the same mount needs of it. */
+  get descriptors(): WorkDescriptors {
+    return { fd: this.fd, locks: this.locks.slice(0, 2) };
   }
 
   /**
@@ -133,14 +163,14 @@ export class WorkDirectory {
     return 0;
   }
 
-  /** Empties the work directory. */
-  clear(): Errno {
+  /** Empties the work directory, but for what is still in use. */
+  clear(inUse: ReadonlySet<ByteString> = new Set()): Errno {
     const names: ByteString[] = [];
     const listed = this.#list('.', names);
     if (listed < 0) return listed;
     for (const name of names) {
       // The list of copies that are to be finished first (lazy-copy.ts).
-      if (name === 'lazy') continue;
+      if (name === 'lazy' || inUse.has(name)) continue;
       const status = unlink(this.fd, name);
       if (status < 0 && status !== -EISDIR && status !== -EPERM) return status;
       if (status < 0) {

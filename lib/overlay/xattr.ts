@@ -5,13 +5,15 @@
  * that an overlay on top of this one works (overlayfs.rst, "Nested overlayfs mounts").
  */
 import type { ByteString } from '../base/bytes.js';
-import { ENODATA, EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { EEXIST, ENODATA, EOPNOTSUPP, type Errno } from '../base/errno.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
 import { copyUpMetadata, isInUpper } from './copy-up.js';
+import { declare, declared } from './journal/intent.js';
 import type { OverlayNode } from './node.js';
 import { isOverride } from './override-stat.js';
 import type { Union } from './union.js';
 
+const XATTR_CREATE = 1;
 const CAPABILITY = 'security.capability';
 
 export function getAttribute(union: Union, node: OverlayNode, name: ByteString): Buffer | Errno {
@@ -47,7 +49,14 @@ export function setAttribute(
   const { place } = union;
   const located = union.locate(node, place);
   if (!node.isDirectory()) node.lacksCapability = false;
-  return located < 0 ? located : setXattr(place.fd, place.name, union.marks.toDisk(name), value, flags);
+  if (located < 0) return located;
+  const stored = union.marks.toDisk(name);
+  if (flags !== XATTR_CREATE || union.journal === null) return setXattr(place.fd, place.name, stored, value, flags);
+  if (declared(union, 'attribute') !== null) return setXattr(place.fd, place.name, stored, value);
+  // Asked beforehand, so that it is known to be new when a new server is asked for it again.
+  if (typeof getXattr(place.fd, place.name, stored) !== 'number') return -EEXIST;
+  declare(union, { kind: 'attribute' });
+  return setXattr(place.fd, place.name, stored, value, flags);
 }
 
 export function removeAttribute(union: Union, node: OverlayNode, name: ByteString): Errno {
@@ -60,5 +69,12 @@ export function removeAttribute(union: Union, node: OverlayNode, name: ByteStrin
   if (status < 0) return status;
   const { place } = union;
   const located = union.locate(node, place);
-  return located < 0 ? located : removeXattr(place.fd, place.name, union.marks.toDisk(name));
+  if (located < 0) return located;
+  const stored = union.marks.toDisk(name);
+  const again = declared(union, 'attribute') !== null;
+  if (union.journal !== null && !again && typeof getXattr(place.fd, place.name, stored) !== 'number') {
+    declare(union, { kind: 'attribute' });
+  }
+  const removed = removeXattr(place.fd, place.name, stored);
+  return again && removed === -ENODATA ? 0 : removed;
 }

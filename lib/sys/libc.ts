@@ -110,7 +110,14 @@ export const raw = {
   accept4: declare('int accept4(int socket, void *address, void *size, int flags)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   sendmsg: declare('int64 sendmsg(int socket, const void *message, int flags)'),
+  mmap: declare('void *mmap(uintptr_t at, size_t size, int protection, int flags, int fd, int64 offset)'),
+  munmap: declare('int munmap(uintptr_t at, size_t size)'),
 };
+
+/** The memory at an address, as long as it is mapped. */
+export function viewMemory(address: bigint, size: number): ArrayBuffer {
+  return koffi.view(address, size);
+}
 
 /** Declares functions of another library, by their prototypes; undefined where the machine does not have it. */
 export function openLibrary(name: string): ((prototype: string) => Native) | undefined {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The keeper of a mount, from the server's side: a process that holds what must outlive the
+ * server and starts a new one when it ends (keeper.sh). The first server starts the keeper;
+ * later servers are its children. A keeper that ends before the mount does is replaced, so
+ * either of the two may be killed at any moment, but not both at once.
+ *
+ * Descriptors of the keeper, and of every server after the first:
+ *   3 the state, 4 /dev/fuse, from 10 on the union's in the order in which it hands them on
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { constants as system } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { fromText } from '../base/bytes.js';
+import { mountDebug } from '../base/debug.js';
+import { check } from '../base/errors.js';
+import { makeNode } from '../sys/entries.js';
+import { AT_FDCWD } from '../sys/files.js';
+import { setParentDeathSignal } from '../sys/programs.js';
+import { S_IFIFO } from '../sys/stat.js';
+import { hasProcess, prepareRuntimeDirectory } from './registry.js';
+
+export const STATE_FD = 3;
+export const DEVICE_FD = 4;
+const FIFO_FD = 7;
+/** Where a server that the keeper has started speaks. */
+export const SPEAKING_FD = 9;
+export const FIRST_UNION_FD = 10;
+const LOG_FD = 2;
+/** A keeper's end is told to servers that are its children by this signal. */
+const KEEPER_ENDED = 'SIGUSR2';
+
+/** What a keeper holds. */
+export interface Held {
+  state: number;
+  device: number;
+  descriptors: readonly number[];
+}
+
+export class Keeper {
+  #dismissed = false;
+  #count = 0;
+
+  private constructor(
+    private readonly held: Held,
+    private readonly target: string,
+    public pid: number,
+    private fifo: string,
+    private speaking: number,
+  ) {}
+
+  /** Starts a keeper for a mount of this process. Throws an OverlayError. */
+  static start(held: Held, target: string): Keeper {
+    const keeper = new Keeper(held, target, 0, '', -1);
+    keeper.#start();
+    return keeper;
+  }
+
+  /** The keeper that has started this process. */
+  static parent(held: Held, target: string, fifo: string, pid: number): Keeper {
+    const keeper = new Keeper(held, target, pid, fifo, SPEAKING_FD);
+    process.on(KEEPER_ENDED, () => keeper.#replace());
+    check(setParentDeathSignal(system.signals[KEEPER_ENDED]), { operation: 'watch the keeper' });
+    if (process.ppid !== pid) keeper.#replace();
+    return keeper;
+  }
+
+  #start(): void {
+    this.#count++;
+    this.fifo = join(prepareRuntimeDirectory(), `keeper-${process.pid}-${this.#count}.fifo`);
+    check(makeNode(AT_FDCWD, fromText(this.fifo), S_IFIFO | 0o600, 0), {
+      operation: 'start the keeper',
+      path: this.fifo,
+    });
+    this.speaking = openSync(this.fifo, constants.O_RDWR);
+    const listening = openSync(this.fifo, constants.O_RDONLY);
+    const child = this.#spawn(listening);
+    closeSync(listening);
+    this.pid = child.pid!;
+    child.once('exit', () => this.#replace());
+    child.unref();
+  }
+
+  #spawn(listening: number): ChildProcess {
+    const { state, device, descriptors } = this.held;
+    const stdio: ('ignore' | number)[] = Array.from({ length: FIRST_UNION_FD }, () => 'ignore');
+    stdio[1] = stdio[LOG_FD] = LOG_FD;
+    stdio[STATE_FD] = state;
+    stdio[DEVICE_FD] = device;
+    stdio[FIFO_FD] = listening;
+    const script = fileURLToPath(new URL('./keeper.sh', import.meta.url));
+    const server = fileURLToPath(new URL('./background-main.js', import.meta.url));
+    return spawn('/bin/sh', [script, this.fifo, process.execPath, server, this.target], {
+      detached: true,
+      cwd: '/',
+      stdio: [...stdio, ...descriptors],
+    });
+  }
+
+  /** Its end was not asked for: another one takes its place. */
+  #replace(): void {
+    if (this.#dismissed) return;
+    mountDebug('keeper %d has ended, another one is started', this.pid);
+    closeSync(this.speaking);
+    rmSync(this.fifo, { force: true });
+    this.#start();
+  }
+
+  #say(line: string): void {
+    writeSync(this.speaking, `${line}\n`);
+  }
+
+  /** This process serves. */
+  ready(): void {
+    this.#say('ready');
+  }
+
+  /** This process will not end although it is killed. */
+  hung(): void {
+    this.#say('hung');
+  }
+
+  /** The next server is to be another program. */
+  setProgram(node: string, main: string): void {
+    this.#say(`node ${node}`);
+    this.#say(`main ${main}`);
+  }
+
+  /** The mount is gone; settles when the keeper is, too. */
+  async dismiss(): Promise<void> {
+    this.#dismissed = true;
+    this.#say('end');
+    while (hasProcess(this.pid)) await delay(1);
+    closeSync(this.speaking);
+  }
+
+  /** Bytes; 0 where there is no keeper. */
+  get residentMemory(): number {
+    return residentMemoryOf(this.pid);
+  }
+}
+
+function residentMemoryOf(pid: number): number {
+  try {
+    const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return line === null ? 0 : Number(line[1]) * 1024;
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw failure;
+  }
+}

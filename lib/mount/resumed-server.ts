@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** What a server does that the keeper has started: it goes on with the mount of an earlier one. */
+import { check } from '../base/errors.js';
+import { closeOthersOnExec } from '../sys/programs.js';
+import { logFault } from './fault-log.js';
+import { DEVICE_FD, FIRST_UNION_FD, type Held, Keeper, STATE_FD } from './keeper.js';
+import { resumeKernelDriver } from './kernel-driver.js';
+import { Mount } from './mount.js';
+import { inheritServerFiles } from './registry.js';
+import { serve } from './server.js';
+import { ServerState } from './server-state.js';
+
+async function resume(fifo: string, keeperPid: number): Promise<void> {
+  check(closeOthersOnExec(), { operation: 'close descriptors' });
+  const state = ServerState.open(STATE_FD);
+  const { config, descriptors, since } = state.manifest;
+  inheritServerFiles(state.takeOver(process.pid));
+  const held: Held = {
+    state: STATE_FD,
+    device: DEVICE_FD,
+    descriptors: Array.from({ length: descriptors }, (_, position) => FIRST_UNION_FD + position),
+  };
+  const { target } = config;
+  const keeper = Keeper.parent(held, target, fifo, keeperPid);
+  const starting = resumeKernelDriver(held, target, keeper, logFault).then(
+    (running) => new Mount(target, 'kernel', running),
+  );
+  const reason = await serve(starting, { ...config, since }, () => undefined);
+  if (reason !== undefined) throw new Error(reason);
+}
+
+resume(process.argv[3], Number(process.argv[4])).then(
+  () => process.exit(0),
+  (failure: Error) => {
+    logFault(failure.stack ?? failure.message);
+    process.exit(1);
+  },
+);

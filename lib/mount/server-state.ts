@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a server leaves to the next one of the same mount, in memory that outlives it: what
+ * was agreed with the kernel, how the union is made up, the request in hand, the figures,
+ * and the union's journal. The keeper holds it (keeper.ts).
+ *
+ *   page 0      i32 magic, format, agreed minor, flags, flags2, length of the manifest,
+ *               number of the request in hand (2), how often it was begun, server's process id
+ *   page 1      figures
+ *   64 KiB      manifest, JSON
+ *   16 MiB      the message that is being served
+ *   32 MiB      journal
+ */
+import { check, OverlayError } from '../base/errors.js';
+import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
+import { JOURNAL_SPACE, Journal } from '../overlay/journal/journal.js';
+import type { UnionFacts } from '../overlay/resume.js';
+import { createSharedMemory, mapShared } from '../sys/shared-memory.js';
+import type { MountConfig } from './config.js';
+
+const PAGE = 4096;
+const FIGURES_AT = PAGE;
+const MANIFEST_AT = 64 << 10;
+const MESSAGE_AT = 16 << 20;
+const JOURNAL_AT = 32 << 20;
+const SIZE = JOURNAL_AT + JOURNAL_SPACE;
+
+const MAGIC = 0x74736f76;
+/** Changes with everything that a server of another version would misread. */
+export const STATE_FORMAT = 1;
+
+const Field = { MAGIC: 0, FORMAT: 1, MINOR: 2, FLAGS: 3, FLAGS2: 4, MANIFEST: 5, UNIQUE: 6, BEGUN: 8, SERVER: 9 } as const;
+
+/** How a mount is made up: what a new server cannot find out by itself. */
+export interface Manifest {
+  config: MountConfig;
+  union: UnionFacts;
+  /** How many descriptors the union is made of. */
+  descriptors: number;
+  /** When it was mounted, ISO 8601. */
+  since: string;
+}
+
+export class ServerState {
+  readonly #header: Int32Array;
+  /** Figures, for SharedFigures. */
+  readonly figures: Buffer;
+  /** Where requests are read to. */
+  readonly message: Buffer;
+
+  private constructor(readonly fd: number) {
+    const first = map(fd, 0, 2 * PAGE);
+    this.#header = new Int32Array(first.buffer, first.byteOffset, PAGE / 4);
+    this.figures = first.subarray(FIGURES_AT, FIGURES_AT + PAGE);
+    const length = Math.ceil(LARGEST_REQUEST / PAGE) * PAGE;
+    this.message = map(fd, MESSAGE_AT, length).subarray(0, LARGEST_REQUEST);
+  }
+
+  /** Makes the memory; answers its descriptor, or a negated errno where the system has none to give. */
+  static create(): number {
+    return createSharedMemory('tsoverlay', SIZE);
+  }
+
+  /** The state of a mount that begins. */
+  static begin(fd: number): ServerState {
+    const state = new ServerState(fd);
+    state.#header[Field.MAGIC] = MAGIC;
+    state.#header[Field.FORMAT] = STATE_FORMAT;
+    return state;
+  }
+
+  /** The state that an earlier server has left. Throws an OverlayError for one that this version cannot read. */
+  static open(fd: number): ServerState {
+    const state = new ServerState(fd);
+    const format = state.#header[Field.FORMAT];
+    if (state.#header[Field.MAGIC] === MAGIC && format === STATE_FORMAT) return state;
+    throw new OverlayError({
+      operation: 'go on with the mount',
+      reason: `its state has format ${format}, this version reads ${STATE_FORMAT}`,
+      remedy: 'unmount it and mount it again',
+    });
+  }
+
+  journal(): Journal {
+    return Journal.open(this.fd, JOURNAL_AT);
+  }
+
+  get agreement(): Agreement | null {
+    const minor = this.#header[Field.MINOR];
+    if (minor === 0) return null;
+    return agreementOf(minor, this.#header[Field.FLAGS] >>> 0, this.#header[Field.FLAGS2] >>> 0);
+  }
+
+  /** To be set before the kernel hears of it. */
+  set agreement(agreement: Agreement | null) {
+    if (agreement === null) return;
+    this.#header[Field.FLAGS] = agreement.flags;
+    this.#header[Field.FLAGS2] = agreement.flags2;
+    Atomics.store(this.#header, Field.MINOR, agreement.minor);
+  }
+
+  get manifest(): Manifest {
+    const length = this.#header[Field.MANIFEST];
+    const text = map(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT).subarray(0, length);
+    return JSON.parse(text.toString('utf8')) as Manifest;
+  }
+
+  set manifest(manifest: Manifest) {
+    const text = Buffer.from(JSON.stringify(manifest));
+    const room = map(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT);
+    if (text.length > room.length) {
+      throw new OverlayError({ operation: 'keep the list of layers', reason: 'it is too long' });
+    }
+    text.copy(room);
+    Atomics.store(this.#header, Field.MANIFEST, text.length);
+  }
+
+  /** This process is the server from now on. Answers the process id of the last one. */
+  takeOver(pid: number): number {
+    const last = this.#header[Field.SERVER];
+    this.#header[Field.SERVER] = pid;
+    return last;
+  }
+
+  /** A server takes a request up that an earlier one did not finish. Answers how many have begun it, this one included. */
+  beginAgain(unique: number, uniqueHigh: number): number {
+    const known = this.#header[Field.UNIQUE] === (unique | 0) && this.#header[Field.UNIQUE + 1] === uniqueHigh;
+    this.#header[Field.UNIQUE] = unique;
+    this.#header[Field.UNIQUE + 1] = uniqueHigh;
+    // The first server to begin it did not count itself.
+    this.#header[Field.BEGUN] = known ? this.#header[Field.BEGUN] + 1 : 2;
+    return this.#header[Field.BEGUN];
+  }
+}
+
+function map(fd: number, offset: number, length: number): Buffer {
+  const window = mapShared(fd, offset, length);
+  if (typeof window === 'number') {
+    check(window, { operation: 'map the state of the mount' });
+    throw new Error('unreachable');
+  }
+  return window.bytes;
+}

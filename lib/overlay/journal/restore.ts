@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Nodes come back when they are asked for: what the journal says leads to where they
+ * are, and the disk says the rest. A node keeps its id, what the kernel counts on it,
+ * and its inode number.
+ */
+import { overlayDebug } from '../../base/debug.js';
+import { ENOENT, type Errno, errnoName } from '../../base/errno.js';
+import { probe } from '../lookup.js';
+import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../node.js';
+import { RealDirectory } from '../real.js';
+import { settle } from '../references.js';
+import type { Union } from '../union.js';
+import type { RecordedNode, RecordedPlace } from './recorded.js';
+
+/** The node of an id that the kernel knows, or undefined. */
+export function nodeOf(union: Union, id: number): OverlayNode | undefined {
+  const known = union.nodes.get(id);
+  if (known !== undefined || union.recovered === null) return known;
+  const node = restoreNode(union, id);
+  return typeof node === 'number' ? undefined : node;
+}
+
+/** Brings a node back, and the directories above it first. Answers -ENOENT where there is none any more, or another negated errno. */
+export function restoreNode(union: Union, id: number): OverlayNode | Errno {
+  const chain: RecordedNode[] = [];
+  for (let at = id; union.nodes.get(at) === undefined; ) {
+    const recorded = union.recovered?.get(at);
+    if (recorded === undefined) return -ENOENT;
+    chain.push(recorded);
+    if (recorded.name === '' || recorded.dead !== null) break;
+    at = recorded.parent;
+  }
+  for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
+    const status = restoreOne(union, next);
+    if (status < 0) {
+      overlayDebug('node %d, %s in node %d: %s', next.id, next.name, next.parent, errnoName(status));
+      return status;
+    }
+  }
+  return union.nodes.get(id)!;
+}
+
+/** Precondition: its parent is back. */
+function restoreOne(union: Union, recorded: RecordedNode): Errno {
+  const node =
+    recorded.dead !== null
+      ? restoreDead(union, recorded)
+      : recorded.name === ''
+        ? restoreNameless(union, recorded)
+        : restoreNamed(union, recorded);
+  if (typeof node === 'number') return node;
+  node.references += recorded.references;
+  node.recorded = true;
+  if (recorded.inodeLow !== 0 || recorded.inodeHigh !== 0) {
+    node.inodeLow = recorded.inodeLow;
+    node.inodeHigh = recorded.inodeHigh;
+  }
+  union.recovered!.take(recorded);
+  if (union.recovered!.size === 0) union.recovered = null;
+  return 0;
+}
+
+function restoreDead(union: Union, { id, dead }: RecordedNode): OverlayNode {
+  const node = union.nodes.withId(id, () => union.nodes.addDirectory());
+  node.dead = true;
+  node.remains = dead;
+  return node;
+}
+
+function restoreNameless(union: Union, { id, type, orphan, lower, data }: RecordedNode): OverlayNode | Errno {
+  if (orphan === null && lower === null) return -ENOENT;
+  const node = union.nodes.withId(id, () => union.nodes.addFile(type));
+  node.orphan = orphan;
+  if (orphan === null) node.lower = placeIn(union, lower!);
+  if (data !== null) node.data = placeIn(union, data);
+  return node;
+}
+
+function placeIn(union: Union, { layer: index, path }: RecordedPlace): LowerPlace {
+  const layer = [...union.lowers, ...union.dataLayers].find((candidate) => candidate.index === index)!;
+  const components = path.split('/');
+  const name = components.pop()!;
+  let directory = layer.root;
+  for (const component of components) directory = new RealDirectory(layer, directory, component);
+  return { directory, name };
+}
+
+function restoreNamed(union: Union, { id, parent: above, name }: RecordedNode): OverlayNode | Errno {
+  const parent = union.nodes.get(above) as DirectoryNode;
+  const entry = parent.entries.get(name);
+  const node = union.nodes.withId(id, () => probe(union, parent, name, entry?.places ?? null));
+  if (typeof node === 'number') return node;
+  if (node.id !== id) {
+    // Another name of it is back already, under an id of its own: the layers were changed under the mount.
+    settle(union, node);
+    return -ENOENT;
+  }
+  const own = entry ?? new Entry(parent, name, node.type);
+  if (entry === undefined) parent.entries.set(name, own);
+  attach(own, node);
+  return node;
+}
+
+/** The node that the kernel knew by this name of a directory, brought back; undefined where it knew none. */
+export function restoreChild(union: Union, directory: DirectoryNode, name: string): OverlayNode | Errno | undefined {
+  const recorded = union.recovered?.childOf(directory.id, name);
+  return recorded === undefined ? undefined : restoreNode(union, recorded.id);
+}
+
+/** Files that may have several names are brought back at once, so that each name leads to the one node. */
+export function restoreLinked(union: Union): void {
+  const linked = [...(union.recovered?.values() ?? [])].filter((node) => node.linked);
+  for (const { id } of linked) restoreNode(union, id);
+}
+
+/** The kernel counts less on a node that nobody has asked for since the restart. */
+export function forgetRecovered(union: Union, id: number, count: number): void {
+  const { recovered, journal } = union;
+  let node = recovered?.get(id);
+  if (node === undefined) return;
+  node.references -= count;
+  journal!.refer(id, -count);
+  while (node !== undefined && node.references <= 0 && !recovered!.hasChildren(node.id)) {
+    if (union.features.keepsNodes && node.name !== '') return;
+    recovered!.take(node);
+    journal!.drop(node.id);
+    if (node.orphan !== null) {
+      const status = union.work!.discard(node.orphan);
+      if (status < 0) overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
+    }
+    const above: number = node.name === '' ? 0 : node.parent;
+    const directory = union.nodes.get(above);
+    if (directory !== undefined) settle(union, directory);
+    node = recovered!.get(above);
+  }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A union goes from one server to the next: what is handed on, and how the next one goes
+ * on with it. Nothing is looked for by path and nothing is checked again: the descriptors
+ * are the layers, and the journal says what the kernel knows.
+ *
+ * The order matters. What the disk shows half done is done first, by whom it is known
+ * (Resumption.redo), and only then what nothing refers to is cleared away.
+ */
+import type { ByteString } from '../base/bytes.js';
+import { check } from '../base/errors.js';
+import { IndexDirectory } from './index-directory.js';
+import type { Intent } from './journal/intent.js';
+import type { Journal } from './journal/journal.js';
+import type { Commit, Recording } from './journal/recorded.js';
+import { Recovered } from './journal/recovered.js';
+import { restoreTimes } from './journal/redo.js';
+import { restoreLinked } from './journal/restore.js';
+import type { Layer } from './layer.js';
+import { resumeCopies, resumeOrphanCopies } from './lazy-recovery.js';
+import { joinUnion, type LayerSet } from './open.js';
+import { RealDirectory } from './real.js';
+import type { Union } from './union.js';
+import { WorkDirectory } from './work.js';
+
+/** A layer as it is handed on: JSON, with a position in the list of descriptors. */
+interface LayerFacts {
+  path: string;
+  index: number;
+  isUpper: boolean;
+  fileSystem: number;
+  inode: string;
+  uuid: string;
+  override: ByteString | null;
+  descriptor: number;
+}
+
+/** What a new server must know of a union, beside its options and its journal; positions stand for descriptors. */
+export interface UnionFacts {
+  upper: LayerFacts | null;
+  lowers: LayerFacts[];
+  dataLayers: LayerFacts[];
+  work: { fd: number; locks: number[] } | null;
+  index: number | null;
+}
+
+/** What is handed on, and the descriptors that it names by their position. */
+export function handOn(union: Union): { facts: UnionFacts; descriptors: number[] } {
+  const descriptors: number[] = [];
+  const position = (fd: number): number => descriptors.push(fd) - 1;
+  const layer = (from: Layer): LayerFacts => ({
+    path: from.path,
+    index: from.index,
+    isUpper: from.isUpper,
+    fileSystem: from.fileSystem,
+    inode: from.inode.toString(),
+    uuid: from.uuid.toString('hex'),
+    override: from.override,
+    descriptor: position(from.fd),
+  });
+  const work = union.work?.descriptors;
+  const facts: UnionFacts = {
+    upper: union.upper === null ? null : layer(union.upper),
+    lowers: union.lowers.map(layer),
+    dataLayers: union.dataLayers.map(layer),
+    work: work === undefined ? null : { fd: position(work.fd), locks: work.locks.map(position) },
+    index: union.index === null ? null : position(union.index.fd),
+  };
+  return { facts, descriptors };
+}
+
+function layerFrom(facts: LayerFacts, descriptors: readonly number[]): Layer {
+  const { path, index, isUpper, fileSystem, override } = facts;
+  const layer = {
+    path,
+    index,
+    isUpper,
+    fd: descriptors[facts.descriptor],
+    fileSystem,
+    inode: BigInt(facts.inode),
+    uuid: Buffer.from(facts.uuid, 'hex'),
+    override,
+  };
+  const root = new RealDirectory(layer as Layer, null, '');
+  return Object.assign(layer, { root });
+}
+
+/** A union that goes on. */
+export interface Resumption {
+  union: Union;
+  /** The last request that was done. */
+  commit: Commit | null;
+  /** How often it had made the kernel count on nodes: ids and counts in turn. */
+  references: readonly number[];
+  /** What the request that was in hand was about to do: its halves of the unique number, and the intent. */
+  intent: { unique: number; uniqueHigh: number; intent: Intent } | null;
+  /** To be called when the request that was in hand has been served. Throws an OverlayError. */
+  settle(): void;
+}
+
+/** Goes on with a union of an earlier server. Throws an OverlayError. */
+export function resumeUnion(
+  set: LayerSet,
+  facts: UnionFacts,
+  descriptors: readonly number[],
+  journal: Journal,
+): Resumption {
+  const layer = (one: LayerFacts): Layer => layerFrom(one, descriptors);
+  const work =
+    facts.work === null
+      ? null
+      : WorkDirectory.resume({
+          fd: descriptors[facts.work.fd],
+          locks: facts.work.locks.map((position) => descriptors[position]),
+        });
+  const union = joinUnion(set, (marks) => ({
+    upper: facts.upper === null ? null : layer(facts.upper),
+    lowers: facts.lowers.map(layer),
+    dataLayers: facts.dataLayers.map(layer),
+    work,
+    index: facts.index === null ? null : IndexDirectory.resume(descriptors[facts.index], marks),
+  }));
+  const recording = journal.read();
+  takeOver(union, journal, recording);
+  const { commit, intent, lastReferences: references } = recording;
+  if (intent === null) restoreLinked(union);
+  return {
+    union,
+    commit,
+    references,
+    intent: intent === null ? null : { ...intent, intent: JSON.parse(intent.text) as Intent },
+    settle: () => settle(union),
+  };
+}
+
+function takeOver(union: Union, journal: Journal, recording: Recording): void {
+  union.journal = journal;
+  union.nodes.startAt(recording.nextId);
+  if (recording.nodes.size > 0) union.recovered = new Recovered(recording.nodes);
+  if (!union.writable) return;
+  const { times } = recording;
+  if (times !== null) check(restoreTimes(union, times), { operation: 'put back the times of', path: times.path });
+  check(resumeCopies(union), { operation: 'go on with copies' });
+}
+
+function settle(union: Union): void {
+  restoreLinked(union);
+  if (!union.writable) return;
+  check(resumeOrphanCopies(union), { operation: 'go on with copies' });
+  // As at the first mount, where it comes before the nodes.
+  if (union.index !== null) check(union.index.removeForgotten(), { operation: 'clean up the index' });
+  const inUse = new Set<ByteString>(['incompat']);
+  for (const node of union.nodes.values()) if (node.orphan !== null) inUse.add(node.orphan);
+  for (const node of union.recovered?.values() ?? []) if (node.orphan !== null) inUse.add(node.orphan);
+  check(union.work!.clear(inUse), { operation: 'empty work directory' });
+}
