@@ -6,7 +6,7 @@
  */
 import { ENOENT, type Errno } from '../base/errno.js';
 import { write } from '../sys/files.js';
-import { ENTRY_OUT, Opcode, OPEN_OUT } from './abi.js';
+import { ENTRY_OUT, OPEN_OUT, Opcode } from './abi.js';
 import { rows } from './requests.js';
 import type { Session } from './session.js';
 

@@ -7,14 +7,7 @@
  *                  u32 max_write, time_gran, u16 max_pages, map_alignment, u32 flags2, ...
  */
 import { EINVAL } from '../base/errno.js';
-import {
-  INIT_OUT,
-  InitFlag,
-  OLDEST_MINOR,
-  PROTOCOL_MAJOR,
-  PROTOCOL_MINOR,
-  REQUEST_OVERHEAD,
-} from './abi.js';
+import { INIT_OUT, InitFlag, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR, REQUEST_OVERHEAD } from './abi.js';
 import type { Message } from './message.js';
 import type { Reply } from './reply.js';
 

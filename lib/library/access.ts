@@ -39,7 +39,7 @@ export class Access {
   namesOf(path: Path, node: DirectoryNode): ByteString[] {
     this.done('readdir', path, completeListing(this.union, node));
     const names: ByteString[] = [];
-    visitEntries(node, 0, ({ name }) => names.push(name) > 0);
+    visitEntries(this.union, node, 0, ({ name }) => names.push(name) > 0);
     return names;
   }
 

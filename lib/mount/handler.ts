@@ -12,13 +12,14 @@ import type {
 } from '../fuse/file-system.js';
 import type { DirectoryEntryOut, EntryOut } from '../fuse/reply.js';
 import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '../overlay/attributes.js';
+import { FIRST_COOKIE } from '../overlay/cookies.js';
 import { createNode, createUnnamed } from '../overlay/create.js';
 import * as data from '../overlay/data.js';
 import { controlFlags } from '../overlay/flags.js';
 import { beginRequest } from '../overlay/journal/recorder.js';
 import { nodeOf } from '../overlay/journal/restore.js';
 import { linkNode } from '../overlay/link.js';
-import { completeListing, FIRST_COOKIE, visitEntries } from '../overlay/listing.js';
+import { completeListing, visitEntries } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
 import type { DirectoryNode, Entry, FileNode, OverlayNode } from '../overlay/node.js';
 import { forget, remember, settle } from '../overlay/references.js';
@@ -247,7 +248,7 @@ export class OverlayFileSystem implements FileSystem {
     if (status < 0) return status;
     if (after < 1 && !sink.add(this.#dot(directory, '.', 1))) return 0;
     if (after < 2 && !sink.add(this.#dot(directory.parent ?? directory, '..', 2))) return 0;
-    visitEntries(directory, Math.max(after, FIRST_COOKIE - 1), (entry) =>
+    visitEntries(this.union, directory, Math.max(after, FIRST_COOKIE - 1), (entry) =>
       sink.withAttributes ? this.#listPlus(entry, sink) : this.#list(entry, sink),
     );
     return 0;

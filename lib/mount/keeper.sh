@@ -5,16 +5,16 @@
 # because it is there, a twentieth of the size of Node, and does nothing that could fail with
 # the server.
 #
-#   keeper.sh FIFO NODE MAIN NAME
+#   keeper.sh NODE MAIN NAME
 #
-# A server speaks through the fifo, in lines; its end is the end of them:
+# A server speaks through a pipe, in lines; its end is the end of them:
 #   ready         it serves
 #   end           the mount is gone
 #   hung          it will not end although it was killed: go on without it
 #   node, main    the next server is to be this program
 #
-# Descriptors 7, 8 and 9 are the fifo: read here, opened for a moment, written by the server.
-fifo=$1 node=$2 main=$3 name=$4
+# Descriptors 7, 8 and 9 are the pipe: read here, opened for a moment, written by the server.
+node=$1 main=$2 name=$3
 server='' next_node='' next_main='' former_node='' former_main=''
 failures=0
 trap '' HUP INT TERM
@@ -24,10 +24,7 @@ listen() {
   while IFS= read -r line <&7; do
     case $line in
       ready) failures=0 former_main='' ;;
-      end)
-        rm -f "$fifo"
-        exit 0
-        ;;
+      end) exit 0 ;;
       hung) return ;;
       'node '*) next_node=${line#node } ;;
       'main '*) next_main=${line#main } ;;
@@ -47,18 +44,16 @@ choose_program() {
 
 while :; do
   listen
-  exec 7<&-
   choose_program
   failures=$((failures + 1))
   if [ "$failures" -gt 20 ]; then
     echo "tsoverlay: no server can go on with $name; the mount is given up" >&2
-    rm -f "$fifo"
     exit 1
   fi
   [ "$failures" -le 3 ] || sleep 1
-  # Opened for both ends first, so that neither open(2) waits for the other.
-  exec 8<>"$fifo" 7<"$fifo"
-  "$node" "$main" resume "$fifo" $$ 9>&8 7<&- 8>&- &
+  # The pipe has no writer left; proc(5) gives it another.
+  exec 8<>/proc/self/fd/7
+  "$node" "$main" resume $$ 9>&8 7<&- 8>&- &
   server=$!
   exec 8>&-
 done

@@ -9,23 +9,19 @@
  *   3 the state, 4 /dev/fuse, from 10 on the union's in the order in which it hands them on
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { constants as system } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { fromText } from '../base/bytes.js';
 import { mountDebug } from '../base/debug.js';
-import { check } from '../base/errors.js';
-import { makeNode } from '../sys/entries.js';
-import { AT_FDCWD } from '../sys/files.js';
+import { check, OverlayError } from '../base/errors.js';
+import { makePipe } from '../sys/channels.js';
 import { setParentDeathSignal } from '../sys/programs.js';
-import { S_IFIFO } from '../sys/stat.js';
-import { hasProcess, prepareRuntimeDirectory } from './registry.js';
+import { hasProcess } from './registry.js';
 
 export const STATE_FD = 3;
 export const DEVICE_FD = 4;
-const FIFO_FD = 7;
+const LISTENING_FD = 7;
 /** Where a server that the keeper has started speaks. */
 export const SPEAKING_FD = 9;
 export const FIRST_UNION_FD = 10;
@@ -42,26 +38,24 @@ export interface Held {
 
 export class Keeper {
   #dismissed = false;
-  #count = 0;
 
   private constructor(
     private readonly held: Held,
     private readonly target: string,
     public pid: number,
-    private fifo: string,
     private speaking: number,
   ) {}
 
   /** Starts a keeper for a mount of this process. Throws an OverlayError. */
   static start(held: Held, target: string): Keeper {
-    const keeper = new Keeper(held, target, 0, '', -1);
+    const keeper = new Keeper(held, target, 0, -1);
     keeper.#start();
     return keeper;
   }
 
   /** The keeper that has started this process. */
-  static parent(held: Held, target: string, fifo: string, pid: number): Keeper {
-    const keeper = new Keeper(held, target, pid, fifo, SPEAKING_FD);
+  static parent(held: Held, target: string, pid: number): Keeper {
+    const keeper = new Keeper(held, target, pid, SPEAKING_FD);
     process.on(KEEPER_ENDED, () => keeper.#replace());
     check(setParentDeathSignal(system.signals[KEEPER_ENDED]), { operation: 'watch the keeper' });
     if (process.ppid !== pid) keeper.#replace();
@@ -69,14 +63,10 @@ export class Keeper {
   }
 
   #start(): void {
-    this.#count++;
-    this.fifo = join(prepareRuntimeDirectory(), `keeper-${process.pid}-${this.#count}.fifo`);
-    check(makeNode(AT_FDCWD, fromText(this.fifo), S_IFIFO | 0o600, 0), {
-      operation: 'start the keeper',
-      path: this.fifo,
-    });
-    this.speaking = openSync(this.fifo, constants.O_RDWR);
-    const listening = openSync(this.fifo, constants.O_RDONLY);
+    const pipe = makePipe();
+    if (typeof pipe === 'number') throw new OverlayError({ operation: 'start the keeper', errno: pipe });
+    const [listening, speaking] = pipe;
+    this.speaking = speaking;
     const child = this.#spawn(listening);
     closeSync(listening);
     this.pid = child.pid!;
@@ -90,10 +80,10 @@ export class Keeper {
     stdio[1] = stdio[LOG_FD] = LOG_FD;
     stdio[STATE_FD] = state;
     stdio[DEVICE_FD] = device;
-    stdio[FIFO_FD] = listening;
+    stdio[LISTENING_FD] = listening;
     const script = fileURLToPath(new URL('./keeper.sh', import.meta.url));
     const server = fileURLToPath(new URL('./background-main.js', import.meta.url));
-    return spawn('/bin/sh', [script, this.fifo, process.execPath, server, this.target], {
+    return spawn('/bin/sh', [script, process.execPath, server, this.target], {
       detached: true,
       cwd: '/',
       stdio: [...stdio, ...descriptors],
@@ -105,12 +95,16 @@ export class Keeper {
     if (this.#dismissed) return;
     mountDebug('keeper %d has ended, another one is started', this.pid);
     closeSync(this.speaking);
-    rmSync(this.fifo, { force: true });
     this.#start();
   }
 
+  /** A keeper that has ended hears nothing; another one will be there soon. */
   #say(line: string): void {
-    writeSync(this.speaking, `${line}\n`);
+    try {
+      writeSync(this.speaking, `${line}\n`);
+    } catch (failure) {
+      if ((failure as NodeJS.ErrnoException).code !== 'EPIPE') throw failure;
+    }
   }
 
   /** This process serves. */

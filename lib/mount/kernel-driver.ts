@@ -20,7 +20,9 @@ export function startKernelDriver(
   const state = config.kept === true ? createState(reportFault) : undefined;
   const memory = SharedFigures.memory();
   const figures =
-    state === undefined ? new SharedFigures(Buffer.from(memory)) : new SharedFigures(ServerState.begin(state).figures);
+    state === undefined
+      ? new SharedFigures(Buffer.from(memory))
+      : new SharedFigures(ServerState.begin(state).figures);
   return drive({ kind: 'mount', config, figures: memory, state }, config.target, figures, reportFault);
 }
 

@@ -166,7 +166,7 @@ class PathOperations {
         return;
       }
       const names = ['.', '..'];
-      visitEntries(node, 0, ({ name }) => names.push(toText(name)) > 0);
+      visitEntries(this.union, node, 0, ({ name }) => names.push(toText(name)) > 0);
       done(0, names);
     });
   }

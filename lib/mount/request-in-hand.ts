@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The request that an earlier server had in hand: it gets its one answer, and is carried out once. */
-import { composeAnswer, isSilent, pendingLength, sendAgain } from '../fuse/again.js';
-import { EIO } from '../base/errno.js';
+
 import { mountDebug } from '../base/debug.js';
+import { EIO } from '../base/errno.js';
+import { composeAnswer, isSilent, pendingLength, sendAgain } from '../fuse/again.js';
 import type { Session } from '../fuse/session.js';
 import { forget } from '../overlay/references.js';
 import type { Resumption } from '../overlay/resume.js';
@@ -25,7 +26,12 @@ export function finishRequest(
   const tries = state.beginAgain(unique, uniqueHigh);
   const { commit } = resumption;
   const isDone = commit !== null && commit.unique === unique && commit.uniqueHigh === uniqueHigh;
-  mountDebug('request %d in hand: %s, begun %d times', unique, isDone ? 'done' : 'not known to be done', tries);
+  mountDebug(
+    'request %d in hand: %s, begun %d times',
+    unique,
+    isDone ? 'done' : 'not known to be done',
+    tries,
+  );
   if (tries > MOST_TRIES && !isSilent(session)) sendAgain(device, session, session.finish(-EIO));
   else if (!isDone) carryOut(device, session, length, resumption);
   else if (!isSilent(session)) answerDone(device, session, length, resumption);
@@ -34,7 +40,8 @@ export function finishRequest(
 
 function carryOut(device: number, session: Session, length: number, { union, intent }: Resumption): void {
   const { unique, uniqueHigh } = session.message;
-  if (intent !== null && intent.unique === unique && intent.uniqueHigh === uniqueHigh) union.redo = intent.intent;
+  if (intent !== null && intent.unique === unique && intent.uniqueHigh === uniqueHigh)
+    union.redo = intent.intent;
   const size = session.serve(length);
   union.redo = null;
   if (size > 0) sendAgain(device, session, size);

@@ -10,7 +10,7 @@ import { inheritServerFiles } from './registry.js';
 import { serve } from './server.js';
 import { ServerState } from './server-state.js';
 
-async function resume(fifo: string, keeperPid: number): Promise<void> {
+async function resume(keeperPid: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
   const state = ServerState.open(STATE_FD);
   const { config, descriptors, since } = state.manifest;
@@ -21,7 +21,7 @@ async function resume(fifo: string, keeperPid: number): Promise<void> {
     descriptors: Array.from({ length: descriptors }, (_, position) => FIRST_UNION_FD + position),
   };
   const { target } = config;
-  const keeper = Keeper.parent(held, target, fifo, keeperPid);
+  const keeper = Keeper.parent(held, target, keeperPid);
   const starting = resumeKernelDriver(held, target, keeper, logFault).then(
     (running) => new Mount(target, 'kernel', running),
   );
@@ -29,7 +29,7 @@ async function resume(fifo: string, keeperPid: number): Promise<void> {
   if (reason !== undefined) throw new Error(reason);
 }
 
-resume(process.argv[3], Number(process.argv[4])).then(
+resume(Number(process.argv[3])).then(
   () => process.exit(0),
   (failure: Error) => {
     logFault(failure.stack ?? failure.message);

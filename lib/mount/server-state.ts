@@ -29,7 +29,17 @@ const MAGIC = 0x74736f76;
 /** Changes with everything that a server of another version would misread. */
 export const STATE_FORMAT = 1;
 
-const Field = { MAGIC: 0, FORMAT: 1, MINOR: 2, FLAGS: 3, FLAGS2: 4, MANIFEST: 5, UNIQUE: 6, BEGUN: 8, SERVER: 9 } as const;
+const Field = {
+  MAGIC: 0,
+  FORMAT: 1,
+  MINOR: 2,
+  FLAGS: 3,
+  FLAGS2: 4,
+  MANIFEST: 5,
+  UNIQUE: 6,
+  BEGUN: 8,
+  SERVER: 9,
+} as const;
 
 /** How a mount is made up: what a new server cannot find out by itself. */
 export interface Manifest {
@@ -124,7 +134,8 @@ export class ServerState {
 
   /** A server takes a request up that an earlier one did not finish. Answers how many have begun it, this one included. */
   beginAgain(unique: number, uniqueHigh: number): number {
-    const known = this.#header[Field.UNIQUE] === (unique | 0) && this.#header[Field.UNIQUE + 1] === uniqueHigh;
+    const known =
+      this.#header[Field.UNIQUE] === (unique | 0) && this.#header[Field.UNIQUE + 1] === uniqueHigh;
     this.#header[Field.UNIQUE] = unique;
     this.#header[Field.UNIQUE + 1] = uniqueHigh;
     // The first server to begin it did not count itself.

@@ -104,12 +104,7 @@ function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, nam
  * Checks that the name is free and the parent writable; answers a descriptor of its upper
  * directory. `again`: it was found to be free before, and what is there now may be ours.
  */
-export function prepareParent(
-  union: Union,
-  parent: DirectoryNode,
-  name: ByteString,
-  again = false,
-): number {
+export function prepareParent(union: Union, parent: DirectoryNode, name: ByteString, again = false): number {
   if (!union.writable) return -EROFS;
   if (parent.dead) return -ENOENT;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;

@@ -7,9 +7,8 @@
  * nobody else changes the upper. While it is `complete`, a name that is not in
  * it does not exist, and no layer is asked.
  *
- * A listing is read in steps by cookies, which grow with every entry added and
- * are never used twice: an entry that stays is seen exactly once, however many
- * come and go meanwhile (POSIX readdir; getdents order is stable by cookie).
+ * A listing is read in steps by cookies (cookies.ts): an entry that stays is seen exactly
+ * once, however many come and go meanwhile (POSIX readdir; getdents order is stable by cookie).
  */
 import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
@@ -17,6 +16,7 @@ import { DT_CHR, DT_UNKNOWN, listDirectory } from '../sys/entries.js';
 import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
+import { FIRST_COOKIE, firstAfter, hashedCookie, isHashed, putInOrder } from './cookies.js';
 import { hiddenBy, isReserved } from './file-whiteouts.js';
 import { hides, isImpure } from './lookup.js';
 import { type DirectoryNode, Entry } from './node.js';
@@ -26,9 +26,6 @@ import { gone, type Union } from './union.js';
 
 /** Entries kept in complete listings over the whole union; the least used give way. */
 const LISTED_ENTRIES_LIMIT = 1_000_000;
-
-/** Cookies 1 and 2 belong to `.` and `..`. */
-export const FIRST_COOKIE = 3;
 
 /** Reads the listing if it is not there. Answers 0 or a negated errno. */
 export function completeListing(union: Union, directory: DirectoryNode): Errno {
@@ -51,7 +48,6 @@ export function completeListing(union: Union, directory: DirectoryNode): Errno {
 /** An empty listing for a directory that was just made. */
 export function startListing(union: Union, directory: DirectoryNode): void {
   directory.complete = true;
-  directory.nextCookie = FIRST_COOKIE;
   union.listings.add(directory);
 }
 
@@ -63,7 +59,10 @@ class Merge {
   /** Names that nothing further down can show. */
   readonly #closed = new Set<ByteString>();
   readonly #whiteouts = new Set<ByteString>();
+  /** Of names that lower layers have; counts what is hidden, too, because that may change. */
+  readonly #positions = new Map<ByteString, number>();
   readonly #stat = new Stat();
+  #position = FIRST_COOKIE;
 
   constructor(
     private readonly union: Union,
@@ -84,6 +83,7 @@ class Merge {
         if (hiddenBy(name) !== '') hidden.add(hiddenBy(name));
         return true;
       }
+      if (place > 0 && !this.#positions.has(name)) this.#positions.set(name, this.#position++);
       const type = this.#typeOf(real, readable, name, kind);
       if (type < 0) this.#hide(place, name);
       else if (this.#add(place, name, type)) {
@@ -154,14 +154,18 @@ class Merge {
   install(): void {
     const { directory } = this;
     const merges = directory.merges;
-    // Counted from the start again: an unchanged directory gets the same cookies as in an earlier listing.
-    directory.nextCookie = FIRST_COOKIE;
+    const positions = this.#positions;
     directory.order = [];
     for (const entry of this.#found.values()) {
       if (!merges || entry.below === undefined) entry.below = false;
-      entry.cookie = directory.nextCookie++;
+      const position = positions.get(entry.name);
+      entry.cookie = position ?? hashedCookie(entry.name);
+      if (position !== undefined) positions.delete(entry.name);
       directory.order.push(entry);
     }
+    directory.ordered = directory.upper === null;
+    // What is left is hidden.
+    directory.vacant = positions;
     directory.entries = this.#found;
     directory.whiteouts = this.#whiteouts;
     directory.complete = true;
@@ -185,6 +189,7 @@ export function dropListing(union: Union, directory: DirectoryNode): void {
   directory.complete = false;
   directory.order = [];
   directory.whiteouts.clear();
+  directory.vacant.clear();
   directory.misses = 0;
   for (const [name, entry] of directory.entries) if (entry.node === null) directory.entries.delete(name);
 }
@@ -195,8 +200,10 @@ export function addEntry(union: Union, directory: DirectoryNode, name: ByteStrin
   directory.entries.set(name, entry);
   if (!directory.complete) return entry;
   directory.whiteouts.delete(name);
-  entry.cookie = directory.nextCookie++;
+  entry.cookie = directory.vacant.get(name) ?? hashedCookie(name);
+  directory.vacant.delete(name);
   directory.order.push(entry);
+  directory.ordered = false;
   union.listedEntries++;
   return entry;
 }
@@ -208,13 +215,18 @@ export function removeEntry(union: Union, entry: Entry, whiteout: boolean): void
   entry.removed = true;
   if (!directory.complete) return;
   if (whiteout) directory.whiteouts.add(entry.name);
+  if (!isHashed(entry.cookie)) directory.vacant.set(entry.name, entry.cookie);
   sweep(union, directory);
 }
 
 /** Removed entries are taken out of the order when they are the larger part of it. */
 function sweep(union: Union, directory: DirectoryNode): void {
   const { order } = directory;
-  if (order.length < 64 || order.length < 2 * directory.entries.size) return;
+  if (order.length >= 64 && order.length >= 2 * directory.entries.size) dropRemoved(union, directory);
+}
+
+function dropRemoved(union: Union, directory: DirectoryNode): void {
+  const { order } = directory;
   directory.order = order.filter((entry) => !entry.removed);
   union.listedEntries -= order.length - directory.order.length;
 }
@@ -224,24 +236,18 @@ function sweep(union: Union, directory: DirectoryNode): void {
  * Precondition: the listing is complete.
  */
 export function visitEntries(
+  union: Union,
   directory: DirectoryNode,
   after: number,
   visit: (entry: Entry) => boolean,
 ): void {
+  if (!directory.ordered) {
+    dropRemoved(union, directory);
+    putInOrder(directory);
+  }
   const { order } = directory;
   for (let index = firstAfter(order, after); index < order.length; index++) {
     const entry = order[index];
     if (!entry.removed && !visit(entry)) return;
   }
-}
-
-function firstAfter(order: readonly Entry[], cookie: number): number {
-  let low = 0;
-  let high = order.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (order[middle].cookie <= cookie) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -40,10 +40,15 @@ export function findNode(union: Union, directory: DirectoryNode, name: ByteStrin
   if (known !== undefined && known.node !== null) return known.node;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   if (directory.dead || isReserved(union, name)) return -ENOENT;
-  if (union.recovered !== null) {
-    const restored = restoreChild(union, directory, name);
-    if (restored !== undefined) return restored;
-  }
+  return (
+    (union.recovered === null ? undefined : restoreChild(union, directory, name)) ??
+    search(union, directory, name)
+  );
+}
+
+/** Asks the layers, and what is known of them. */
+function search(union: Union, directory: DirectoryNode, name: ByteString): OverlayNode | Errno {
+  const known = directory.entries.get(name);
   // A directory that cannot be listed is asked name by name all the same.
   if (!directory.complete && directory.lowers.length >= MANY_LAYERS) completeListing(union, directory);
   const entry = known ?? directory.entries.get(name);

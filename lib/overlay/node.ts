@@ -29,7 +29,7 @@ export interface LowerPlace {
 /** One name in a merged directory. */
 export class Entry {
   node: OverlayNode | null = null;
-  /** Position in the listing; grows, and is never used twice in one directory. */
+  /** Position in the listing (cookies.ts). */
   cookie = 0;
   removed = false;
   /**
@@ -103,11 +103,13 @@ export class DirectoryNode extends BaseNode {
   /** What is known of its names: all of them if `complete`, else those that were looked up. */
   entries = new Map<ByteString, Entry>();
   complete = false;
-  /** When complete: the entries in listing order, removed ones among them until they are swept. */
+  /** When complete: the entries, removed ones among them until they are swept; by cookie if `ordered`. */
   order: Entry[] = [];
+  ordered = true;
+  /** When complete: cookies of names that lower layers have and the view does not, for when they come back. */
+  vacant = new Map<ByteString, number>();
   /** When complete: names that the upper hides by a whiteout. */
   whiteouts = new Set<ByteString>();
-  nextCookie = 0;
   /** Layer probes that found nothing since the directory became known. */
   misses = 0;
   /** Known children: the node is not dropped while there are any. */

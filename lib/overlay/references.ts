@@ -27,10 +27,11 @@ export function remember(union: Union, node: OverlayNode): void {
 /** The kernel counts on a node `count` times less, as FORGET says. */
 export function forget(union: Union, id: number, count: number): void {
   const node = union.nodes.get(id);
-  if (node === undefined) return forgetRecovered(union, id, count);
-  if (node === union.root) return;
-  if (node.recorded) union.journal!.refer(id, -count);
-  release(union, node, count);
+  if (node === undefined) forgetRecovered(union, id, count);
+  else if (node !== union.root) {
+    if (node.recorded) union.journal!.refer(id, -count);
+    release(union, node, count);
+  }
 }
 
 /** Gives back `count` references. */

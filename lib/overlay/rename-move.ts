@@ -209,12 +209,7 @@ function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno
   return status < 0 ? status : discarded;
 }
 
-function updateNames(
-  union: Union,
-  renaming: Renaming,
-  leavesWhiteout: boolean,
-  remains: Stat | null,
-): void {
+function updateNames(union: Union, renaming: Renaming, leavesWhiteout: boolean, remains: Stat | null): void {
   const { from, fromName, to, toName, source, target } = renaming;
   const replaced = to.entries.get(toName);
   const hidden = replaced?.below;

@@ -139,7 +139,8 @@ function takeOver(union: Union, journal: Journal, recording: Recording): void {
   if (recording.nodes.size > 0) union.recovered = new Recovered(recording.nodes);
   if (!union.writable) return;
   const { times } = recording;
-  if (times !== null) check(restoreTimes(union, times), { operation: 'put back the times of', path: times.path });
+  if (times !== null)
+    check(restoreTimes(union, times), { operation: 'put back the times of', path: times.path });
   check(resumeCopies(union), { operation: 'go on with copies' });
 }
 

@@ -51,7 +51,8 @@ export function setAttribute(
   if (!node.isDirectory()) node.lacksCapability = false;
   if (located < 0) return located;
   const stored = union.marks.toDisk(name);
-  if (flags !== XATTR_CREATE || union.journal === null) return setXattr(place.fd, place.name, stored, value, flags);
+  if (flags !== XATTR_CREATE || union.journal === null)
+    return setXattr(place.fd, place.name, stored, value, flags);
   if (declared(union, 'attribute') !== null) return setXattr(place.fd, place.name, stored, value);
   // Asked beforehand, so that it is known to be new when a new server is asked for it again.
   if (typeof getXattr(place.fd, place.name, stored) !== 'number') return -EEXIST;

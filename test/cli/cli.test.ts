@@ -8,6 +8,7 @@ import { listMounts } from '../../lib/sys/mounts.js';
 import {
   ended,
   isRunning,
+  killForGood,
   makeLayers,
   publicCheckout,
   run,
@@ -272,8 +273,7 @@ t.test('a mount whose server was killed is listed, explained and unmounted', asy
     { cwd: base },
   );
   const { serverPid } = JSON.parse(stdout);
-  process.kill(serverPid, 'SIGKILL');
-  await ended(serverPid);
+  await killForGood(serverPid);
   t.match(tsoverlay(['mounts']).stdout, /its server is gone/);
   t.match(tsoverlay(['mount', '--lower', 'lower0', 'merged'], { cwd: base }), {
     status: 1,

@@ -3,7 +3,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { ended, type Layers, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
+import { type Layers, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { open } from '../support/overlay.js';
 
 const SIZE = 64 << 20;
@@ -139,8 +139,7 @@ t.test('after a kill at any point the next mount has everything that was written
       );
     }
     await new Promise((resolve) => setTimeout(resolve, random(30)));
-    process.kill(live.serverPid, 'SIGKILL');
-    await ended(live.serverPid);
+    await live.killForGood();
     run('umount', '-l', layers.target);
     const again = await mountOurs(t, layers);
     t.equal(

@@ -160,7 +160,7 @@ t.test('a kill at any moment leaves each file before or after its copy-up', asyn
   const content = Buffer.alloc(300_000, 'lower');
   for (let index = 0; index < 60; index++) fs.writeFileSync(join(layers.lowers[0], `f${index}`), content);
   for (let round = 0; round < 6; round++) {
-    const { serverPid, target } = await mountOurs(t, layers);
+    const { killForGood, target } = await mountOurs(t, layers);
     const writer = spawn(
       'sh',
       ['-c', 'while :; do for f in f*; do chmod 600 $f; chmod 644 $f; mv $f $f.x; mv $f.x $f; done; done'],
@@ -170,8 +170,7 @@ t.test('a kill at any moment leaves each file before or after its copy-up', asyn
       },
     );
     await new Promise((resolve) => setTimeout(resolve, 60 + round * 35));
-    process.kill(serverPid, 'SIGKILL');
-    await ended(serverPid);
+    await killForGood();
     writer.kill('SIGKILL');
     run('umount', '-l', target);
     const names = new Set<string>();

@@ -12,6 +12,7 @@ import { mountInBackground } from '../../lib/mount/background.js';
 import type { DriverName } from '../../lib/mount/config.js';
 import { askServer } from '../../lib/mount/control.js';
 import type { MountOptions } from '../../lib/mount/mount.js';
+import { readRecords } from '../../lib/mount/registry.js';
 
 /** Servers of tests keep their own list, so that they never meet those of the machine. */
 process.env.TSOVERLAY_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'tsoverlay-run-'));
@@ -86,8 +87,22 @@ export function runInside(root: string, script: string): string {
 
 export interface Live {
   target: string;
+  /** Of the server it began with. */
   serverPid: number;
+  /** Of the server it has now. */
+  server(): number;
   unmount(): Promise<void>;
+  /** Kills the server and what would start another one, at once. */
+  killForGood(): Promise<void>;
+}
+
+/** Kills a server and its keeper, so that neither can do anything about the other's end. */
+export async function killForGood(serverPid: number): Promise<void> {
+  const record = readRecords().find((one) => one.serverPid === serverPid);
+  process.kill(serverPid, 'SIGSTOP');
+  if (record?.keeperPid) process.kill(record.keeperPid, 'SIGKILL');
+  process.kill(serverPid, 'SIGKILL');
+  await ended(serverPid);
 }
 
 /** A mount of ours, served by a process of its own. Unmounted at the end of the test if it is still there. */
@@ -99,21 +114,30 @@ export async function mountOurs(
   const { target, lowers, upper, work } = layers;
   const serverPid = await mountInBackground({ target, options: { lowers, upper, work, ...options } });
   let mounted = true;
-  const unmount = async (): Promise<void> => {
-    if (!mounted) return;
+  const server = (): number =>
+    readRecords().findLast((record) => record.target === target)?.serverPid ?? serverPid;
+  const end = async (detach: boolean): Promise<void> => {
     mounted = false;
-    const answer = await askServer(serverPid, { command: 'unmount', detach: false }, 0);
+    const pid = server();
+    const answer = await askServer(pid, { command: 'unmount', detach }, 0);
     if ('error' in answer) throw new Error(answer.error);
-    await ended(serverPid);
+    await ended(pid);
   };
   t.teardown(async () => {
-    if (mounted && isRunning(serverPid)) {
-      mounted = false;
-      await askServer(serverPid, { command: 'unmount', detach: true }, 0);
-      await ended(serverPid);
-    }
+    if (mounted && isRunning(server())) await end(true);
   });
-  return { target, serverPid, unmount };
+  return {
+    target,
+    serverPid,
+    server,
+    unmount: async () => {
+      if (mounted) await end(false);
+    },
+    killForGood: async () => {
+      mounted = false;
+      await killForGood(server());
+    },
+  };
 }
 
 /** Settles when the process is gone. */

@@ -55,7 +55,10 @@ export function declare(union: Union, intent: Intent): void {
 }
 
 /** The intent of the request that is served for the second time, if it is of this kind. */
-export function declared<K extends Intent['kind']>(union: Union, kind: K): Extract<Intent, { kind: K }> | null {
+export function declared<K extends Intent['kind']>(
+  union: Union,
+  kind: K,
+): Extract<Intent, { kind: K }> | null {
   return union.redo?.kind === kind ? (union.redo as Extract<Intent, { kind: K }>) : null;
 }
 

@@ -98,12 +98,7 @@ export class Journal {
   /** The request is done: all that was written for it takes effect, before it is answered. */
   commit(status: number, node: number): void {
     if (!this.#dirty) return;
-    this.#record(Kind.COMMIT, 5)
-      .word(this.#unique)
-      .word(this.#uniqueHigh)
-      .word(status)
-      .number(node)
-      .close();
+    this.#record(Kind.COMMIT, 5).word(this.#unique).word(this.#uniqueHigh).word(status).number(node).close();
     this.#secure();
     this.#dirty = false;
   }

@@ -66,30 +66,23 @@ export class Recording {
 
   /** Takes in one record. */
   take(reader: RecordReader): void {
-    this.times = null;
-    switch (reader.kind) {
-      case Kind.NODE:
-        return this.#takeNode(reader);
-      case Kind.REFER:
-        return this.#takeReference(reader.number(), reader.signed());
-      case Kind.DROP:
-        return void this.nodes.delete(reader.number());
-      case Kind.NEXT:
-        this.nextId = Math.max(this.nextId, reader.number());
-        return;
-      case Kind.TIMES:
-        this.times = readTimes(reader);
-        return;
-      case Kind.INTENT:
-        this.intent = { unique: reader.word(), uniqueHigh: reader.word(), text: reader.text() };
-        return;
-      case Kind.COMMIT:
-        return this.#takeCommit(reader);
-      default: {
-        const node = this.nodes.get(reader.number());
-        if (node !== undefined) change(node, reader);
-      }
-    }
+    this.times = reader.kind === Kind.TIMES ? readTimes(reader) : null;
+    if (reader.kind === Kind.NODE) this.#takeNode(reader);
+    else if (reader.kind === Kind.REFER) this.#takeReference(reader.number(), reader.signed());
+    else if (reader.kind === Kind.DROP) this.nodes.delete(reader.number());
+    else if (reader.kind === Kind.NEXT) this.nextId = Math.max(this.nextId, reader.number());
+    else if (reader.kind === Kind.INTENT) this.#takeIntent(reader);
+    else if (reader.kind === Kind.COMMIT) this.#takeCommit(reader);
+    else if (reader.kind !== Kind.TIMES) this.#change(reader);
+  }
+
+  #takeIntent(reader: RecordReader): void {
+    this.intent = { unique: reader.word(), uniqueHigh: reader.word(), text: reader.text() };
+  }
+
+  #change(reader: RecordReader): void {
+    const node = this.nodes.get(reader.number());
+    if (node !== undefined) change(node, reader);
   }
 
   #takeNode(reader: RecordReader): void {

@@ -5,7 +5,7 @@ import type { Stat } from '../../sys/stat.js';
 import type { FileNode, LowerPlace, OverlayNode } from '../node.js';
 import type { Union } from '../union.js';
 import type { Journal } from './journal.js';
-import type { RecordedPlace } from './recorded.js';
+import type { RecordedNode, RecordedPlace } from './recorded.js';
 
 /** A node that the kernel comes to count on, with the directories that lead to it. */
 export function recordNode(union: Union, node: OverlayNode): void {
@@ -75,18 +75,25 @@ export function beginRequest(union: Union, unique: number, uniqueHigh: number): 
 /** Everything that counts: the nodes that are known, and those that nobody has asked for since the restart. */
 function writeAll(union: Union, journal: Journal): void {
   journal.next(union.nodes.nextId);
-  for (const node of union.nodes.values()) {
-    if (!node.recorded) continue;
-    const isFile = !node.isDirectory();
-    writeNode(journal, node, node.references - (isFile && node.lazy !== null ? 1 : 0));
-    if (isFile && node.names.length === 0) recordPlaces(union, node);
-    if (!isFile && node.remains !== null) journal.dead(node.id, node.remains);
+  for (const node of union.nodes.values()) if (node.recorded) writeKnown(union, journal, node);
+  for (const node of union.recovered?.values() ?? []) writeRecovered(journal, node);
+}
+
+function writeKnown(union: Union, journal: Journal, node: OverlayNode): void {
+  if (node.isDirectory()) {
+    writeNode(journal, node, node.references);
+    if (node.remains !== null) journal.dead(node.id, node.remains);
+    return;
   }
-  for (const node of union.recovered?.values() ?? []) {
-    journal.node(node, node.linked, node.parent, node.name);
-    if (node.orphan !== null) journal.orphan(node.id, node.orphan);
-    if (node.lower !== null) journal.place(node.id, false, node.lower);
-    if (node.data !== null) journal.place(node.id, true, node.data);
-    if (node.dead !== null) journal.dead(node.id, node.dead);
-  }
+  // A copy in flight counts on its file, too, and does so again when it is gone on with.
+  writeNode(journal, node, node.references - (node.lazy === null ? 0 : 1));
+  if (node.names.length === 0) recordPlaces(union, node);
+}
+
+function writeRecovered(journal: Journal, node: RecordedNode): void {
+  journal.node(node, node.linked, node.parent, node.name);
+  if (node.orphan !== null) journal.orphan(node.id, node.orphan);
+  if (node.lower !== null) journal.place(node.id, false, node.lower);
+  if (node.data !== null) journal.place(node.id, true, node.data);
+  if (node.dead !== null) journal.dead(node.id, node.dead);
 }

@@ -20,7 +20,8 @@ class Children {
   }
 
   find(name: ByteString): RecordedNode | undefined {
-    if (this.#byName === null && this.#list.length < MANY) return this.#list.find((node) => node.name === name);
+    if (this.#byName === null && this.#list.length < MANY)
+      return this.#list.find((node) => node.name === name);
     return this.#table().get(name);
   }
 

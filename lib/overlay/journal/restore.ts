@@ -103,7 +103,11 @@ function restoreNamed(union: Union, { id, parent: above, name }: RecordedNode): 
 }
 
 /** The node that the kernel knew by this name of a directory, brought back; undefined where it knew none. */
-export function restoreChild(union: Union, directory: DirectoryNode, name: string): OverlayNode | Errno | undefined {
+export function restoreChild(
+  union: Union,
+  directory: DirectoryNode,
+  name: string,
+): OverlayNode | Errno | undefined {
   const recorded = union.recovered?.childOf(directory.id, name);
   return recorded === undefined ? undefined : restoreNode(union, recorded.id);
 }
@@ -127,7 +131,8 @@ export function forgetRecovered(union: Union, id: number, count: number): void {
     journal!.drop(node.id);
     if (node.orphan !== null) {
       const status = union.work!.discard(node.orphan);
-      if (status < 0) overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
+      if (status < 0)
+        overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
     }
     const above: number = node.name === '' ? 0 : node.parent;
     const directory = union.nodes.get(above);
