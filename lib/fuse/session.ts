@@ -97,6 +97,7 @@ export class Session {
   #trace(opcode: number, result: number): void {
     const name = rows[opcode]?.name ?? `opcode ${opcode}`;
     const answer = result === NO_REPLY ? 'no reply' : result < 0 ? errnoName(result) : `${result} bytes`;
-    fuseDebug('%s node %d, %d bytes -> %s', name, this.message.nodeId, this.message.bodyLength, answer);
+    const { unique, nodeId, bodyLength } = this.message;
+    fuseDebug('%d: %s node %d, %d bytes -> %s', unique, name, nodeId, bodyLength, answer);
   }
 }

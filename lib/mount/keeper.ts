@@ -9,7 +9,7 @@
  *   3 the state, 4 /dev/fuse, from 10 on the union's in the order in which it hands them on
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ import { mountDebug } from '../base/debug.js';
 import { check, OverlayError } from '../base/errors.js';
 import { makePipe } from '../sys/channels.js';
 import { setParentDeathSignal } from '../sys/programs.js';
-import { hasProcess } from './registry.js';
+import { hasProcess, residentMemoryOf } from './registry.js';
 
 export const STATE_FD = 3;
 export const DEVICE_FD = 4;
@@ -134,15 +134,5 @@ export class Keeper {
   /** Bytes; 0 where there is no keeper. */
   get residentMemory(): number {
     return residentMemoryOf(this.pid);
-  }
-}
-
-function residentMemoryOf(pid: number): number {
-  try {
-    const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
-    return line === null ? 0 : Number(line[1]) * 1024;
-  } catch (failure) {
-    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-    throw failure;
   }
 }

@@ -186,28 +186,31 @@ export function sweepServerFiles(): void {
   }
 }
 
-/** Whether there is a process; one that has ended and was not waited for yet is none. */
-export function hasProcess(pid: number): boolean {
+/** What proc(5) says of a process in one of its files; '' where there is none any more. */
+function readProcess(pid: number, file: string): string {
   try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch (failure) {
-    if (
-      (failure as NodeJS.ErrnoException).code === 'ENOENT' ||
-      (failure as NodeJS.ErrnoException).code === 'ESRCH'
-    )
-      return false;
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
     throw failure;
   }
 }
 
+/** Whether there is a process; one that has ended and was not waited for yet is none. */
+export function hasProcess(pid: number): boolean {
+  const stat = readProcess(pid, 'stat');
+  return stat !== '' && !/\) [ZX] /.test(stat);
+}
+
 /** Whether the process is a server of ours, not another that was given its number. */
 export function isAlive(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('tsoverlay');
-  } catch (failure) {
-    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw failure;
-  }
+  return readProcess(pid, 'cmdline').includes('tsoverlay');
+}
+
+/** Memory of a process in bytes; 0 where it has ended. */
+export function residentMemoryOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readProcess(pid, 'status'))?.[1] ?? 0) * 1024;
 }
 
 /** The record of the mount at a target given as its real path. */

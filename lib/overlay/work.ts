@@ -170,7 +170,7 @@ export class WorkDirectory {
     if (listed < 0) return listed;
     for (const name of names) {
       // The list of copies that are to be finished first (lazy-copy.ts).
-      if (name === 'lazy' || inUse.has(name)) continue;
+      if (name === 'lazy' || name === this.#whiteout || inUse.has(name)) continue;
       const status = unlink(this.fd, name);
       if (status < 0 && status !== -EISDIR && status !== -EPERM) return status;
       if (status < 0) {
