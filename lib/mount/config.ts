@@ -16,6 +16,8 @@ export interface MountConfig extends LayerSet {
   allowOther: boolean;
   /** Small writes are gathered by the kernel; see native-notes/fuse-protocol.md. */
   writeback: boolean;
+  /** Seconds without progress after which a server with a keeper is taken for stuck; 0: never. Default 60. */
+  hangTimeout?: number | undefined;
   /** Seconds that the kernel may keep names and attributes; as long as it likes without it. */
   timeout?: number | undefined;
   noAcl?: boolean | undefined;
@@ -45,6 +47,8 @@ export interface MountFigures {
   residentMemory: number;
   /** Of the keeper, in bytes; 0 where there is none. */
   keeperMemory: number;
+  /** Paths of layers that have stopped answering. */
+  hungLayers: string[];
 }
 
 /** What is known of the process that keeps a mount. */

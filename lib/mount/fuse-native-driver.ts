@@ -115,5 +115,6 @@ function figuresOf(union: Union, counts: Record<string, number>): MountFigures {
     openFiles: union.files.size,
     residentMemory: process.memoryUsage.rss(),
     keeperMemory: 0,
+    hungLayers: [],
   };
 }

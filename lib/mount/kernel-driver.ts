@@ -9,8 +9,11 @@ import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
+import { layerPath, watchServing } from './watchdog.js';
 
 const READ_AHEAD_KIB = 1024;
+/** Seconds; longer than any disk is silent that is only slow. */
+const HANG_TIMEOUT = 60;
 
 /** Starts the serving thread; settles when the mount can be used, or with the reason why it cannot. */
 export function startKernelDriver(
@@ -59,8 +62,12 @@ function drive(
     const ended = new Promise<string | undefined>((settle) => {
       end = settle;
     });
+    let unwatch = (): void => undefined;
     worker.on('message', (message: ThreadMessage) => {
       switch (message.kind) {
+        case 'started':
+          unwatch = watchThread(input, message.thread, reportFault, () => keeper);
+          break;
         case 'mounted':
           if (input.state !== undefined) keeper = Keeper.start({ ...message, state: input.state }, target);
           break;
@@ -81,6 +88,7 @@ function drive(
           reportFault(message.text);
           break;
         case 'ended':
+          unwatch();
           // Who waits for the end finds no keeper any more.
           void (keeper?.dismiss() ?? Promise.resolve()).then(() => end(message.reason));
           break;
@@ -98,6 +106,32 @@ function drive(
       reject(failure);
       end(reason);
     });
+  });
+}
+
+/** Where a keeper is there to start another server, one that is stuck gives way. */
+function watchThread(
+  input: ThreadInput,
+  thread: number,
+  reportFault: (text: string) => void,
+  keeperOf: () => Keeper | undefined,
+): () => void {
+  if (input.state === undefined) return () => undefined;
+  const state = ServerState.open(input.state);
+  const config = input.kind === 'mount' ? input.config : state.manifest.config;
+  const limit = config.hangTimeout ?? HANG_TIMEOUT;
+  if (limit === 0) return () => undefined;
+  return watchServing(state, thread, limit, (seconds) => {
+    const keeper = keeperOf();
+    if (keeper === undefined) return;
+    const where = layerPath(config, state.watch.last);
+    reportFault(
+      `${state.requestName} had no answer for ${seconds.toFixed(0)} s, at ${where}; another server goes on`,
+    );
+    state.markStuck();
+    // What hangs in the kernel may not even die.
+    keeper.hung();
+    process.kill(process.pid, 'SIGKILL');
   });
 }
 

@@ -20,6 +20,8 @@ export interface MountOptions extends LayerSet {
    * writes of 4 KiB, but every close costs the next stat a request. Default false.
    */
   writeback?: boolean | undefined;
+  /** Seconds without progress after which a server with a keeper is taken for stuck; 0: never. Default 60. */
+  hangTimeout?: number | undefined;
   /** Seconds that the kernel may keep names and attributes; default as long as it likes. */
   timeout?: number | undefined;
   /** No POSIX ACLs. */

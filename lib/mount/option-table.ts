@@ -70,6 +70,11 @@ function parseSeconds(value: string): number {
   return Number(value);
 }
 
+const seconds = (field: Field): Rule => ({
+  value: 'required',
+  apply: (options, value) => void Object.assign(options, { [field]: parseSeconds(value) }),
+});
+
 const layers: Record<string, Rule> = {
   lowerdir: {
     value: 'required',
@@ -151,12 +156,8 @@ const behaviour: Record<string, Rule> = {
       else options.sync = value !== '0';
     },
   },
-  timeout: {
-    value: 'required',
-    apply: (options, value) => {
-      options.timeout = parseSeconds(value);
-    },
-  },
+  timeout: seconds('timeout'),
+  hang_timeout: seconds('hangTimeout'),
   writeback: onOff('writeback', '1', '0'),
   noacl: turnOn('noAcl'),
   noxattrs: {

@@ -32,7 +32,8 @@ export function finishRequest(
     isDone ? 'done' : 'not known to be done',
     tries,
   );
-  if (tries > MOST_TRIES && !isSilent(session)) sendAgain(device, session, session.finish(-EIO));
+  const isHopeless = state.takeStuck() || tries > MOST_TRIES;
+  if (isHopeless && !isDone && !isSilent(session)) sendAgain(device, session, session.finish(-EIO));
   else if (!isDone) carryOut(device, session, length, resumption);
   else if (!isSilent(session)) answerDone(device, session, length, resumption);
   message.clear();

@@ -9,6 +9,7 @@ import { Mount } from './mount.js';
 import { inheritServerFiles } from './registry.js';
 import { serve } from './server.js';
 import { ServerState } from './server-state.js';
+import { awaitLayers, layerPath } from './watchdog.js';
 
 async function resume(keeperPid: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
@@ -25,8 +26,19 @@ async function resume(keeperPid: number): Promise<void> {
   const starting = resumeKernelDriver(held, target, keeper, logFault).then(
     (running) => new Mount(target, 'kernel', running),
   );
+  awaitSuspended(state, held);
   const reason = await serve(starting, { ...config, since }, () => undefined);
   if (reason !== undefined) throw new Error(reason);
+}
+
+/** Only a server that was stuck leaves layers that do not answer. */
+function awaitSuspended(state: ServerState, { descriptors }: Held): void {
+  const { config, union } = state.manifest;
+  const suspended = [...union.lowers, ...union.dataLayers]
+    .filter(({ index }) => state.watch.isSuspended(index))
+    .map(({ index, descriptor }) => ({ layer: index, fd: descriptors[descriptor] }));
+  if (suspended.length === 0) return;
+  awaitLayers(state, suspended, (layer) => logFault(`${layerPath(config, layer)} answers again`));
 }
 
 resume(Number(process.argv[3])).then(

@@ -5,21 +5,27 @@
  * and the union's journal. The keeper holds it (keeper.ts).
  *
  *   page 0      i32 magic, format, agreed minor, flags, flags2, length of the manifest,
- *               number of the request in hand (2), how often it was begun, server's process id
+ *               number of the request in hand (2), how often it was begun, server's process id,
+ *               whether it was stuck
  *   page 1      figures
+ *   page 2      which layer is asked, and which do not answer (layer-watch.ts)
  *   64 KiB      manifest, JSON
  *   16 MiB      the message that is being served
  *   32 MiB      journal
  */
 import { check, OverlayError } from '../base/errors.js';
+import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
+import { opcodeName } from '../fuse/requests.js';
 import { JOURNAL_SPACE, Journal } from '../overlay/journal/journal.js';
+import { LAYER_WATCH_WORDS, LayerWatch } from '../overlay/layer-watch.js';
 import type { UnionFacts } from '../overlay/resume.js';
 import { createSharedMemory, mapShared } from '../sys/shared-memory.js';
 import type { MountConfig } from './config.js';
 
 const PAGE = 4096;
 const FIGURES_AT = PAGE;
+const WATCH_AT = 2 * PAGE;
 const MANIFEST_AT = 64 << 10;
 const MESSAGE_AT = 16 << 20;
 const JOURNAL_AT = 32 << 20;
@@ -39,6 +45,7 @@ const Field = {
   UNIQUE: 6,
   BEGUN: 8,
   SERVER: 9,
+  STUCK: 10,
 } as const;
 
 /** How a mount is made up: what a new server cannot find out by itself. */
@@ -57,11 +64,13 @@ export class ServerState {
   readonly figures: Buffer;
   /** Where requests are read to. */
   readonly message: Buffer;
+  readonly watch: LayerWatch;
 
   private constructor(readonly fd: number) {
-    const first = map(fd, 0, 2 * PAGE);
+    const first = map(fd, 0, 3 * PAGE);
     this.#header = new Int32Array(first.buffer, first.byteOffset, PAGE / 4);
     this.figures = first.subarray(FIGURES_AT, FIGURES_AT + PAGE);
+    this.watch = new LayerWatch(new Int32Array(first.buffer, first.byteOffset + WATCH_AT, LAYER_WATCH_WORDS));
     const length = Math.ceil(LARGEST_REQUEST / PAGE) * PAGE;
     this.message = map(fd, MESSAGE_AT, length).subarray(0, LARGEST_REQUEST);
   }
@@ -130,6 +139,29 @@ export class ServerState {
     const last = this.#header[Field.SERVER];
     this.#header[Field.SERVER] = pid;
     return last;
+  }
+
+  /** What tells the request that is being served from others; '' while none is. */
+  get requestInHand(): string {
+    return this.message.readUInt32LE(0) === 0 ? '' : this.message.subarray(0, IN_HEADER).toString('latin1');
+  }
+
+  /** The name of the request that is being served. */
+  get requestName(): string {
+    return opcodeName(this.message.readUInt32LE(4));
+  }
+
+  /** The server is stuck in the request in hand: the next one is not to try it. */
+  markStuck(): void {
+    Atomics.store(this.#header, Field.STUCK, 1);
+    const layer = this.watch.last;
+    // Without the upper there is nothing to go on with; it may come back.
+    if (layer > 0) this.watch.suspend(layer);
+  }
+
+  /** Whether the last server was stuck in the request in hand; asked once. */
+  takeStuck(): boolean {
+    return Atomics.exchange(this.#header, Field.STUCK, 0) === 1;
   }
 
   /** A server takes a request up that an earlier one did not finish. Answers how many have begun it, this one included. */

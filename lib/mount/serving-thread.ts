@@ -18,7 +18,7 @@ import { completeCopies, copyOn } from '../overlay/lazy-copy.js';
 import { openUnion } from '../overlay/open.js';
 import { handOn, resumeUnion } from '../overlay/resume.js';
 import type { Union } from '../overlay/union.js';
-import { unshareUmask } from '../sys/thread.js';
+import { threadId, unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
 import { OverlayFileSystem } from './handler.js';
 import { finishRequest } from './request-in-hand.js';
@@ -31,6 +31,7 @@ export type ThreadInput =
   | { kind: 'resume'; state: number; device: number; descriptors: readonly number[] };
 
 export type ThreadMessage =
+  | { kind: 'started'; thread: number }
   | { kind: 'mounted'; device: number; descriptors: readonly number[] }
   | { kind: 'ready' }
   | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
@@ -56,6 +57,7 @@ function reportFault(request: string, fault: unknown): void {
 function run(input: ThreadInput): void {
   // The requests' umask must not become the whole process's.
   unshareUmask();
+  send({ kind: 'started', thread: threadId() });
   const { union, device, session, figures, config } = input.kind === 'mount' ? begin(input) : resume(input);
   const end = serveDevice(device, session, {
     started: () => send({ kind: 'ready' }),
@@ -83,6 +85,7 @@ function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mo
   try {
     if (state !== undefined) {
       union.journal = state.journal();
+      union.watch.current = state.watch;
       const { facts, descriptors } = handOn(union);
       const since = new Date().toISOString();
       state.manifest = {
@@ -122,7 +125,7 @@ function sessionOf(
 function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resume' }): Service {
   const state = ServerState.open(fd);
   const { config, union: facts } = state.manifest;
-  const resumption = resumeUnion(config, facts, descriptors, state.journal());
+  const resumption = resumeUnion(config, facts, descriptors, state.journal(), state.watch);
   const { union } = resumption;
   const figures = new SharedFigures(state.figures);
   const session = sessionOf(union, config, figures, state);

@@ -54,6 +54,7 @@ export class SharedFigures {
       openFiles,
       residentMemory,
       keeperMemory: 0,
+      hungLayers: [],
     };
   }
 }

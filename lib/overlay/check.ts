@@ -18,6 +18,7 @@ import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
 import { resolveData } from './file-lookup.js';
 import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { type Layer, openForRepair } from './layer.js';
+import { LayerWatch } from './layer-watch.js';
 import { findNode } from './lookup.js';
 import { isWhiteout, type Marks, YES } from './marks.js';
 import type { DirectoryNode } from './node.js';
@@ -72,7 +73,7 @@ export function checkLayer(path: string, below: Union | null, marks: Marks, repa
 
 class Walker {
   readonly findings: Finding[] = [];
-  readonly #directories = new DirectoryDescriptors(256);
+  readonly #directories = new DirectoryDescriptors(256, { current: LayerWatch.private() });
   readonly #stat = new Stat();
   /** Nodes of the view below that are still to be compared with; each holds a reference. */
   readonly #pending: Step[] = [];

@@ -22,8 +22,8 @@ import {
 import { Stat, statFd } from '../sys/stat.js';
 import { gone, type Place } from './union.js';
 
-/** As much as one copy_file_range(2) call may be asked for without the kernel cutting it short. */
-const LARGEST_RANGE = 1 << 30;
+/** Bytes asked of one copy_file_range(2): who watches a long copy is to see that it goes on. */
+const LARGEST_RANGE = 64 << 20;
 const BUFFER_SIZE = 1 << 20;
 
 export interface DataCopy {

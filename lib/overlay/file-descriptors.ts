@@ -6,10 +6,13 @@
  */
 import { LRUCache } from 'lru-cache';
 import { close } from '../sys/files.js';
+import type { LayerWatch } from './layer-watch.js';
 import type { FileNode } from './node.js';
 
 interface OpenFile {
   fd: number;
+  /** Number of the layer that holds it. */
+  layer: number;
   writable: boolean;
   /** chattr(1) +a: writes land at the end, wherever they were meant to go. */
   appendOnly: boolean;
@@ -18,7 +21,10 @@ interface OpenFile {
 export class FileDescriptors {
   readonly #open: LRUCache<FileNode, OpenFile>;
 
-  constructor(limit: number) {
+  constructor(
+    limit: number,
+    private readonly watch: { current: LayerWatch },
+  ) {
     this.#open = new LRUCache<FileNode, OpenFile>({ max: limit, dispose: ({ fd }) => close(fd) });
   }
 
@@ -29,11 +35,13 @@ export class FileDescriptors {
   /** The open descriptor, or -1 where there is none that serves. */
   find(file: FileNode, forWriting: boolean): number {
     const known = this.#open.get(file);
-    return known === undefined || (forWriting && !known.writable) ? -1 : known.fd;
+    if (known === undefined || (forWriting && !known.writable)) return -1;
+    // Suspended: who opens it anew hears why it cannot be.
+    return this.watch.current.ask(known.layer) < 0 ? -1 : known.fd;
   }
 
   keep(file: FileNode, fd: number, writable: boolean, appendOnly: boolean): void {
-    this.#open.set(file, { fd, writable, appendOnly });
+    this.#open.set(file, { fd, layer: layerOf(file), writable, appendOnly });
   }
 
   isAppendOnly(file: FileNode): boolean {
@@ -47,4 +55,9 @@ export class FileDescriptors {
   closeAll(): void {
     this.#open.clear();
   }
+}
+
+function layerOf({ data, inUpper, orphan, lower }: FileNode): number {
+  const place = data ?? (inUpper || orphan !== null ? null : lower);
+  return place === null ? 0 : place.directory.layer.index;
 }

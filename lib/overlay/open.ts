@@ -16,7 +16,6 @@ import { checkPlacement, checkSameFileSystem, checkSet } from './layer-checks.js
 import { finishEarlierCopies } from './lazy-recovery.js';
 import { Marks } from './marks.js';
 import { applyOverride, encodeOverride, overrideFor } from './override-stat.js';
-import type { RealDirectory } from './real.js';
 import { type RedirectMode, Union, type UnionLayers, type Whiteouts } from './union.js';
 import { WorkDirectory } from './work.js';
 
@@ -87,8 +86,18 @@ export function openUnion(set: LayerSet): Union {
   return union;
 }
 
-/** Makes a union of layers that are open. */
-export function joinUnion(set: LayerSet, open: (marks: Marks) => UnionLayers): Union {
+/** The lower layers whose roots are merged, by their position, and whether their roots say that files may be whiteouts. */
+export interface RootInSight {
+  lower: number;
+  xattrWhiteouts: boolean;
+}
+
+/** Makes a union of layers that are open. `roots`: what an earlier server found of them. */
+export function joinUnion(
+  set: LayerSet,
+  open: (marks: Marks) => UnionLayers,
+  roots?: readonly RootInSight[],
+): Union {
   const marks = new Marks(set.userxattr ?? !hasTrustedAttributes());
   const features = {
     redirects: set.redirectDir ?? 'on',
@@ -101,7 +110,7 @@ export function joinUnion(set: LayerSet, open: (marks: Marks) => UnionLayers): U
     sync: set.volatile !== true && set.sync !== false,
   };
   const union = new Union(open(marks), marks, features, descriptorLimit());
-  makeRoot(union);
+  makeRoot(union, roots ?? rootsInSight(union));
   return union;
 }
 
@@ -151,13 +160,11 @@ function keepOwnership({ fd, override }: Layer, lowers: readonly Layer[]): Errno
   return setXattr(fd, '.', override, encodeOverride(stat));
 }
 
-function makeRoot(union: Union): void {
+function makeRoot(union: Union, roots: readonly RootInSight[]): void {
   const root = union.nodes.addDirectory();
   root.upper = union.upper?.root ?? null;
-  root.lowers = rootsInSight(union);
-  for (const lower of root.lowers) {
-    lower.xattrWhiteouts = xattrIs(lower.layer.fd, '.', union.marks.opaque, 'x');
-  }
+  root.lowers = roots.map(({ lower }) => union.lowers[lower].root);
+  for (const { lower, xattrWhiteouts } of roots) union.lowers[lower].root.xattrWhiteouts = xattrWhiteouts;
   const known = union.lowers[0] ?? union.upper!;
   const low = Number(known.inode & 0xffffffffn);
   union.numbers.compute(known.fileSystem, low, Number(known.inode >> 32n));
@@ -168,10 +175,13 @@ function makeRoot(union: Union): void {
 }
 
 /** A layer's root ends the merge only by a file: the kernel does not look for a mark there. */
-function rootsInSight(union: Union): RealDirectory[] {
+function rootsInSight(union: Union): RootInSight[] {
   if (union.upper !== null && hasOpaqueFile(union, union.upper.fd, '.')) return [];
   const last = union.lowers.findIndex(({ fd }) => hasOpaqueFile(union, fd, '.'));
-  return union.lowers.slice(0, last < 0 ? undefined : last + 1).map(({ root }) => root);
+  return union.lowers.slice(0, last < 0 ? undefined : last + 1).map(({ fd }, lower) => ({
+    lower,
+    xattrWhiteouts: xattrIs(fd, '.', union.marks.opaque, 'x'),
+  }));
 }
 
 /** How many descriptors this process may have open; some are left for everything else. */

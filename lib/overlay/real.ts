@@ -8,9 +8,11 @@
 
 import { LRUCache } from 'lru-cache';
 import type { ByteString } from '../base/bytes.js';
+import { EIO } from '../base/errno.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openBeneath } from '../sys/files.js';
 import { PATH_MAX } from '../sys/names.js';
 import type { Layer } from './layer.js';
+import type { LayerWatch } from './layer-watch.js';
 
 export class RealDirectory {
   /** A descriptor that outlives the directory's last name; -1 otherwise. */
@@ -40,7 +42,10 @@ const DIRECTORY_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 export class DirectoryDescriptors {
   readonly #open: LRUCache<RealDirectory, number>;
 
-  constructor(limit: number) {
+  constructor(
+    limit: number,
+    private readonly watch: { current: LayerWatch },
+  ) {
     this.#open = new LRUCache<RealDirectory, number>({ max: limit, dispose: (fd) => close(fd) });
   }
 
@@ -50,7 +55,9 @@ export class DirectoryDescriptors {
 
   /** A descriptor to name entries by, valid until the next call but a few; or a negated errno. */
   of(directory: RealDirectory): number {
-    if (directory.parent === null) return directory.layer.fd;
+    const { layer } = directory;
+    if (this.watch.current.ask(layer.index) < 0) return -EIO;
+    if (directory.parent === null) return layer.fd;
     const known = this.#open.get(directory);
     if (known !== undefined) return known;
     if (directory.pinned >= 0) return directory.pinned;

@@ -17,8 +17,9 @@ import { Recovered } from './journal/recovered.js';
 import { restoreTimes } from './journal/redo.js';
 import { restoreLinked } from './journal/restore.js';
 import type { Layer } from './layer.js';
+import type { LayerWatch } from './layer-watch.js';
 import { resumeCopies, resumeOrphanCopies } from './lazy-recovery.js';
-import { joinUnion, type LayerSet } from './open.js';
+import { joinUnion, type LayerSet, type RootInSight } from './open.js';
 import { RealDirectory } from './real.js';
 import type { Union } from './union.js';
 import { WorkDirectory } from './work.js';
@@ -40,6 +41,7 @@ export interface UnionFacts {
   upper: LayerFacts | null;
   lowers: LayerFacts[];
   dataLayers: LayerFacts[];
+  roots: RootInSight[];
   work: { fd: number; locks: number[] } | null;
   index: number | null;
 }
@@ -63,6 +65,10 @@ export function handOn(union: Union): { facts: UnionFacts; descriptors: number[]
     upper: union.upper === null ? null : layer(union.upper),
     lowers: union.lowers.map(layer),
     dataLayers: union.dataLayers.map(layer),
+    roots: union.root.lowers.map((root) => ({
+      lower: union.lowers.indexOf(root.layer),
+      xattrWhiteouts: root.xattrWhiteouts,
+    })),
     work: work === undefined ? null : { fd: position(work.fd), locks: work.locks.map(position) },
     index: union.index === null ? null : position(union.index.fd),
   };
@@ -104,6 +110,7 @@ export function resumeUnion(
   facts: UnionFacts,
   descriptors: readonly number[],
   journal: Journal,
+  watch: LayerWatch,
 ): Resumption {
   const layer = (one: LayerFacts): Layer => layerFrom(one, descriptors);
   const work =
@@ -113,13 +120,18 @@ export function resumeUnion(
           fd: descriptors[facts.work.fd],
           locks: facts.work.locks.map((position) => descriptors[position]),
         });
-  const union = joinUnion(set, (marks) => ({
-    upper: facts.upper === null ? null : layer(facts.upper),
-    lowers: facts.lowers.map(layer),
-    dataLayers: facts.dataLayers.map(layer),
-    work,
-    index: facts.index === null ? null : IndexDirectory.resume(descriptors[facts.index], marks),
-  }));
+  const union = joinUnion(
+    set,
+    (marks) => ({
+      upper: facts.upper === null ? null : layer(facts.upper),
+      lowers: facts.lowers.map(layer),
+      dataLayers: facts.dataLayers.map(layer),
+      work,
+      index: facts.index === null ? null : IndexDirectory.resume(descriptors[facts.index], marks),
+    }),
+    facts.roots,
+  );
+  union.watch.current = watch;
   const recording = journal.read();
   takeOver(union, journal, recording);
   const { commit, intent, lastReferences: references } = recording;

@@ -16,6 +16,7 @@ import type { Intent } from './journal/intent.js';
 import type { Journal } from './journal/journal.js';
 import type { Recovered } from './journal/recovered.js';
 import type { Layer } from './layer.js';
+import { LayerWatch } from './layer-watch.js';
 import type { Marks } from './marks.js';
 import { type DirectoryNode, type FileNode, NodeTable, type OverlayNode } from './node.js';
 import { DirectoryDescriptors } from './real.js';
@@ -77,6 +78,8 @@ export class Union implements UnionLayers {
   readonly index: IndexDirectory | null;
   readonly nodes = new NodeTable();
   readonly numbers = new InodeNumbers();
+  /** Which layer is asked, and which are not to be. */
+  readonly watch = { current: LayerWatch.private() };
   readonly directories: DirectoryDescriptors;
   readonly files: FileDescriptors;
   /** Directories whose listing is complete, the longest unused first. */
@@ -109,8 +112,8 @@ export class Union implements UnionLayers {
     this.dataLayers = layers.dataLayers;
     this.work = layers.work;
     this.index = layers.index;
-    this.directories = new DirectoryDescriptors(Math.max(64, Math.floor(descriptorLimit / 2)));
-    this.files = new FileDescriptors(Math.max(32, Math.floor(descriptorLimit / 4)));
+    this.directories = new DirectoryDescriptors(Math.max(64, Math.floor(descriptorLimit / 2)), this.watch);
+    this.files = new FileDescriptors(Math.max(32, Math.floor(descriptorLimit / 4)), this.watch);
     if (this.upper !== null) this.numbers.register(this.upper.fileSystem);
     for (const lower of [...this.lowers, ...this.dataLayers]) this.numbers.register(lower.fileSystem);
   }

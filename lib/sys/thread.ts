@@ -18,6 +18,13 @@ export function keepCapabilities(): number {
   return result(raw.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0));
 }
 
+const SYS_GETTID = process.arch === 'arm64' ? 178 : 186;
+
+/** The number of this thread in /proc/self/task. */
+export function threadId(): number {
+  return result(raw.syscall3(SYS_GETTID, 0, 0, 0));
+}
+
 /** Gives this thread a umask of its own; without it the umask is the whole process's. */
 export function unshareUmask(): number {
   return result(raw.unshare(CLONE_FS));
