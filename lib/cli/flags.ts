@@ -13,6 +13,7 @@ const KNOWN: Record<string, readonly string[]> = {
   fsck: ['work', 'repair', 'userxattr'],
   unmount: ['detach'],
   umount: ['detach'],
+  upgrade: ['all'],
 };
 
 /** Throws UsageError for the first unknown `--flag`, with the nearest known one. `more` are flags by command. */

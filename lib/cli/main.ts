@@ -10,7 +10,7 @@ import { reportFailure } from './failure.js';
 
 /** Every command: their options may look like those of the forms without one. */
 const COMMANDS = new Set(
-  `mount unmount umount mounts list explain diff fsck completion
+  `mount unmount umount upgrade mounts list explain diff fsck completion
   pull push search images inspect history tag rmi save load import export commit layers bundle image system
   run create start stop kill restart pause unpause wait rename rm exec attach logs ps port top stats cp container build`.split(
     /\s+/,

@@ -12,6 +12,7 @@ import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
 import { mountCommand } from './mount.js';
 import { mountsCommand } from './mounts.js';
 import { unmountCommand } from './unmount.js';
+import { upgradeCommand } from './upgrade.js';
 
 /** Commands that take containers as they take images and mounts. */
 const aboutBoth = [
@@ -30,6 +31,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     )
     .command(mountCommand)
     .command(unmountCommand)
+    .command(upgradeCommand)
     .command(mountsCommand)
     .command(explainCommand)
     .command(diffCommand)

@@ -5,12 +5,11 @@
  * back, that the mount can be used or why not.
  */
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
 import { readLine } from './line.js';
 import type { MountOptions } from './mount.js';
 import { serverFiles } from './registry.js';
-import { ServerProcess } from './server-process.js';
+import { SERVER_MAIN, ServerProcess } from './server-process.js';
 
 export interface StartRequest {
   target: string;
@@ -47,10 +46,7 @@ export async function discardPreparedServer(): Promise<void> {
 
 function startServer(device: number | undefined): ServerProcess {
   const started = device === undefined ? ServerProcess.started() : undefined;
-  return (
-    started ??
-    ServerProcess.start(fileURLToPath(new URL('./background-main.js', import.meta.url)), { device })
-  );
+  return started ?? ServerProcess.start(SERVER_MAIN, { device });
 }
 
 /** Starts the server, or takes the prepared one; settles with its process id when the mount can be used. */

@@ -56,6 +56,8 @@ export interface KeeperFigures {
   readonly pid: number;
   /** Bytes. */
   readonly residentMemory: number;
+  /** Called when another one has taken its place. */
+  replaced: () => void;
   /** The next server is to be another program. */
   setProgram(node: string, main: string): void;
 }

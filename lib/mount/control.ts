@@ -11,11 +11,16 @@ import { readLine } from './line.js';
 import type { Mount } from './mount.js';
 import { serverFiles } from './registry.js';
 
-export type ControlRequest = { command: 'figures' } | { command: 'unmount'; detach: boolean };
+export type ControlRequest =
+  | { command: 'figures' }
+  | { command: 'unmount'; detach: boolean }
+  /** The next server is to be this program, and is to begin at once. */
+  | { command: 'upgrade'; node: string; main: string };
 
 export type ControlAnswer =
   | { figures: MountFigures }
   | { unmounted: true }
+  | { upgrading: true }
   | { error: string; code: string | undefined };
 
 const LONGEST_LINE = 4096;
@@ -39,7 +44,11 @@ export function listenControl(mount: Mount): Promise<Server> {
 function serveClient(socket: Socket, mount: Mount): void {
   readLine(socket, LONGEST_LINE)
     .then((line) => answerLine(line, mount))
-    .then((answer) => socket.end(`${JSON.stringify(answer)}\n`))
+    .then((answer) => {
+      // Another server goes on from wherever this one is: there is nothing to put in order.
+      const give = 'upgrading' in answer ? () => process.kill(process.pid, 'SIGKILL') : () => undefined;
+      socket.end(`${JSON.stringify(answer)}\n`, give);
+    })
     // A client that goes away in the middle, or sends nonsense, is its own business.
     .catch(() => socket.destroy());
 }
@@ -53,6 +62,8 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
       case 'unmount':
         await mount.unmount({ detach: request.detach === true });
         return { unmounted: true };
+      case 'upgrade':
+        return upgrade(mount, request.node, request.main);
       default:
         return { error: 'unknown command', code: undefined };
     }
@@ -60,6 +71,15 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
     const error = failure as Error & { code?: string };
     return { error: error.message, code: error.code };
   }
+}
+
+function upgrade({ keeper }: Mount, node: string, main: string): ControlAnswer {
+  if (keeper === undefined) return { error: 'it has no keeper', code: undefined };
+  if (![node, main].every((path) => typeof path === 'string' && /^\/[^\n]+$/.test(path))) {
+    return { error: 'a program has an absolute path', code: undefined };
+  }
+  keeper.setProgram(node, main);
+  return { upgrading: true };
 }
 
 /** Asks a server. Throws an OverlayError when it does not answer; `timeout` in ms, 0 for as long as it takes. */

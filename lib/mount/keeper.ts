@@ -17,7 +17,9 @@ import { mountDebug } from '../base/debug.js';
 import { check, OverlayError } from '../base/errors.js';
 import { makePipe } from '../sys/channels.js';
 import { setParentDeathSignal } from '../sys/programs.js';
+import type { KeeperFigures } from './config.js';
 import { hasProcess, residentMemoryOf } from './registry.js';
+import { SERVER_MAIN } from './server-process.js';
 
 export const STATE_FD = 3;
 export const DEVICE_FD = 4;
@@ -36,7 +38,9 @@ export interface Held {
   descriptors: readonly number[];
 }
 
-export class Keeper {
+export class Keeper implements KeeperFigures {
+  /** Called when another one has taken its place. */
+  replaced: () => void = () => undefined;
   #dismissed = false;
 
   private constructor(
@@ -82,8 +86,7 @@ export class Keeper {
     stdio[DEVICE_FD] = device;
     stdio[LISTENING_FD] = listening;
     const script = fileURLToPath(new URL('./keeper.sh', import.meta.url));
-    const server = fileURLToPath(new URL('./background-main.js', import.meta.url));
-    return spawn('/bin/sh', [script, process.execPath, server, this.target], {
+    return spawn('/bin/sh', [script, process.execPath, SERVER_MAIN, this.target], {
       detached: true,
       cwd: '/',
       stdio: [...stdio, ...descriptors],
@@ -96,6 +99,7 @@ export class Keeper {
     mountDebug('keeper %d has ended, another one is started', this.pid);
     closeSync(this.speaking);
     this.#start();
+    this.replaced();
   }
 
   /** A keeper that has ended hears nothing; another one will be there soon. */

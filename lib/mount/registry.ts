@@ -40,6 +40,8 @@ export interface MountRecordFile {
   /** With `lazy` the upper may lack data that only the server has the way to. */
   copyUp: 'whole' | 'lazy';
   userxattr: boolean;
+  /** Of the program that serves it. */
+  version: string;
   /** ISO 8601. */
   since: string;
 }

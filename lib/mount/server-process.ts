@@ -12,6 +12,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { OverlayError } from '../base/errors.js';
 import {
   hasProcess,
@@ -20,6 +21,9 @@ import {
   runtimeDirectory,
   serverFiles,
 } from './registry.js';
+
+/** What a server of a mount runs, of this version. */
+export const SERVER_MAIN = fileURLToPath(new URL('./background-main.js', import.meta.url));
 
 const STARTED = 'TSOVERLAY_STARTED';
 const CONNECT_WAIT_MS = 2;

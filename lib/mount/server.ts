@@ -2,11 +2,12 @@
 /** A process that serves one mount until it is unmounted: in the foreground, or as a server in the background. */
 import type { Server } from 'node:net';
 import { OverlayError } from '../base/errors.js';
+import { programVersion } from '../base/version.js';
 import type { LayerSet } from '../overlay/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { listenControl } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
-import { prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
+import { type MountRecordFile, prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
 
 const LAST_ANSWER_MS = 1000;
 
@@ -76,7 +77,8 @@ export async function announceMount(
 ): Promise<{ close(): Promise<void> }> {
   process.title = `tsoverlay: ${mounted.target}`;
   const control = await listenControl(mounted);
-  writeRecord({
+  const since = options.since ?? new Date().toISOString();
+  const record = (): MountRecordFile => ({
     target: mounted.target,
     serverPid: process.pid,
     keeperPid: mounted.keeper?.pid ?? null,
@@ -89,8 +91,11 @@ export async function announceMount(
     whiteout: options.whiteout ?? 'both',
     copyUp: options.copyUp ?? 'whole',
     userxattr: options.userxattr ?? !hasTrustedAttributes(),
-    since: options.since ?? new Date().toISOString(),
+    version: programVersion(),
+    since,
   });
+  writeRecord(record());
+  if (mounted.keeper !== undefined) mounted.keeper.replaced = () => writeRecord(record());
   return { close: () => closeControl(control) };
 }
 

@@ -3,7 +3,7 @@
 import type { ByteString } from '../base/bytes.js';
 import { EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
 import { changeTimes, deviceNumber, makeDirectory, makeNode, makeSymlink, readLink } from '../sys/entries.js';
-import { close, O_CREAT, O_EXCL, O_RDWR, openAt, syncFile, truncate } from '../sys/files.js';
+import { close, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, openAt, syncFile, truncate } from '../sys/files.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, type Stat } from '../sys/stat.js';
 import { getXattr, listXattrs, setXattr } from '../sys/xattrs.js';
 import { copyFileData, shareFileData } from './copy-data.js';
@@ -75,7 +75,8 @@ function stageFile(union: Union, node: FileNode, stat: Stat, staged: ByteString,
     if (status >= 0) status = METADATA_ONLY;
   } else {
     status = copyFileData(source, to, size < 0 ? Number.POSITIVE_INFINITY : size);
-    if (status >= 0 && union.features.sync) status = syncFile(to);
+    // With metacopies the data alone; else all of it, once it is whole (syncStaged).
+    if (status >= 0 && union.features.sync && union.features.metacopy) status = syncFile(to);
   }
   close(to);
   return status;
@@ -95,6 +96,21 @@ export function finishStaged(
   if (status >= 0) status = copyXattrs(union, source, staged);
   if (status >= 0 && keepsIdentity) status = markOrigin(union, node, source, staged);
   if (status >= 0) status = changeTimes(dir, staged, stat);
+  return status < 0 ? status : syncStaged(union, staged, stat);
+}
+
+/**
+ * What is about to be renamed to its place is on disk by then, data, owner, mode and attributes, so
+ * that no power cut leaves a part of it under its name. Where metadata alone is copied up that would
+ * cost what metacopies are for, and the data alone is (metadata_fsync in fs/overlayfs/copy_up.c).
+ */
+function syncStaged(union: Union, staged: ByteString, stat: Stat): Errno {
+  const { sync, metacopy } = union.features;
+  if (!sync || metacopy || (!stat.isRegular && !stat.isDirectory)) return 0;
+  const fd = openAt(union.work!.fd, staged, O_RDONLY);
+  if (fd < 0) return fd;
+  const status = syncFile(fd);
+  close(fd);
   return status;
 }
 

@@ -51,10 +51,13 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   const { place } = union;
   const located = union.locateData(node, place);
   if (located < 0) return located;
-  const fd = writable ? openAt(place.fd, place.name, O_RDWR) : openToRead(place);
+  let fd = writable ? openAt(place.fd, place.name, O_RDWR) : openToRead(place);
   if (fd === -EPERM && writable) return openFlagged(union, node, forWriting);
+  // The file system was mounted read-only, or became so after an error on its disk.
+  const isReadOnly = fd === -EROFS && !forWriting;
+  if (isReadOnly) fd = openToRead(place);
   if (fd < 0) return gone(fd);
-  union.files.keep(node, fd, writable, false);
+  union.files.keep(node, fd, writable && !isReadOnly, false);
   return fd;
 }
 
@@ -167,9 +170,23 @@ export function syncNode(union: Union, node: OverlayNode, dataOnly: boolean): Er
   if (!union.features.sync || !isInUpper(node)) return 0;
   if (node.isDirectory()) return syncDirectory(union.directories.of(node.upper!));
   if (node.type !== S_IFREG) return 0;
+  const resolved = resolveData(union, node);
+  if (resolved < 0) return resolved;
+  if (node.data !== null && node.lazy === null) return dataOnly ? 0 : syncMetacopy(union, node);
   const fd = openData(union, node, false);
   if (fd < 0) return fd;
   return dataOnly ? syncData(fd) : syncFile(fd);
+}
+
+/** The data is in a lower layer, where it is; what was changed is in the upper (ovl_fsync). */
+function syncMetacopy(union: Union, node: OverlayNode): Errno {
+  const { place } = union;
+  const located = union.locate(node, place);
+  const fd = located < 0 ? located : openAt(place.fd, place.name, O_RDONLY);
+  if (fd < 0) return gone(fd);
+  const status = syncFile(fd);
+  close(fd);
+  return status;
 }
 
 function syncDirectory(directory: number): Errno {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/** `tsoverlay upgrade`: mounts go on with this version of the program, and nobody who uses them notices. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Argv, CommandModule } from 'yargs';
+import { OverlayError, UsageError } from '../base/errors.js';
+import { programVersion } from '../base/version.js';
+import { askServer } from '../mount/control.js';
+import { findRecord, isAlive, type MountRecordFile, readRecords } from '../mount/registry.js';
+import { SERVER_MAIN } from '../mount/server-process.js';
+import { realTarget } from './targets.js';
+
+const LONGEST_MS = 20_000;
+const LOOK_MS = 5;
+
+interface Arguments {
+  target: string | undefined;
+  all: boolean;
+}
+
+function builder(yargs: Argv): Argv<Arguments> {
+  return yargs
+    .positional('target', { type: 'string', describe: 'Where it is mounted' })
+    .option('all', { type: 'boolean', default: false, describe: 'Every mount of yours that has a keeper' })
+    .example('$0 upgrade --all', 'Let all mounts go on with this version') as Argv<Arguments>;
+}
+
+async function handler({ target, all }: Arguments): Promise<void> {
+  if ((target === undefined) === !all) {
+    throw new UsageError('one mount or all of them?', 'give a target, or --all');
+  }
+  for (const record of all ? readRecords().filter(hasKeeper) : [recordOf(target!)]) await upgrade(record);
+}
+
+function hasKeeper({ keeperPid }: MountRecordFile): boolean {
+  return keeperPid !== null;
+}
+
+function recordOf(path: string): MountRecordFile {
+  const story = { operation: 'upgrade', path };
+  const record = findRecord(realTarget(path));
+  if (record === undefined) {
+    throw new OverlayError({
+      ...story,
+      reason: 'nothing of tsoverlay is mounted there',
+      remedy: 'see `tsoverlay mounts`',
+    });
+  }
+  if (hasKeeper(record)) return record;
+  throw new OverlayError({
+    ...story,
+    reason: 'it has no keeper: it is served by the program that mounted it',
+    remedy: 'unmount it and mount it again',
+  });
+}
+
+async function upgrade(record: MountRecordFile): Promise<void> {
+  const { target } = record;
+  const program = { node: process.execPath, main: SERVER_MAIN };
+  const answer = await askServer(record.serverPid, { command: 'upgrade', ...program });
+  if ('error' in answer) {
+    throw new OverlayError({ operation: 'upgrade', path: target, reason: answer.error });
+  }
+  const { serverPid, version } = await successor(record);
+  if (version !== programVersion()) {
+    throw new OverlayError({
+      operation: 'upgrade',
+      path: target,
+      reason: `this version cannot go on with it; version ${version} does`,
+      remedy: 'unmount it and mount it again',
+    });
+  }
+  process.stdout.write(`${target}: version ${version}, served by process ${serverPid}\n`);
+}
+
+/** Settles with the record of the next server. */
+async function successor({ target, serverPid }: MountRecordFile): Promise<MountRecordFile> {
+  for (const deadline = Date.now() + LONGEST_MS; Date.now() < deadline; await delay(LOOK_MS)) {
+    const record = findRecord(target);
+    if (record !== undefined && record.serverPid !== serverPid && isAlive(record.serverPid)) return record;
+  }
+  throw new OverlayError({
+    operation: 'upgrade',
+    path: target,
+    reason: 'no server goes on with it',
+    remedy: 'see the logs in the runtime directory',
+  });
+}
+
+export const upgradeCommand: CommandModule<unknown, Arguments> = {
+  command: 'upgrade [target]',
+  describe: 'Go on with this version of the program, without unmounting',
+  builder: builder as never,
+  handler,
+};

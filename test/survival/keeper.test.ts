@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+/** The keeper: what it costs, what it does when it is killed itself, upgrades, and servers that hang. */
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join, resolve } from 'node:path';
+import t, { type Test } from 'tap';
+import { askServer } from '../../lib/mount/control.js';
+import { hasProcess, type MountRecordFile, readRecords, serverFiles } from '../../lib/mount/registry.js';
+import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
+
+function recordOf(target: string): MountRecordFile {
+  return readRecords().findLast((record) => record.target === target)!;
+}
+
+/** Kills the server, and settles when another one is in its place. */
+async function killServer(target: string): Promise<void> {
+  const { serverPid } = recordOf(target);
+  process.kill(serverPid, 'SIGKILL');
+  await until(() => recordOf(target).serverPid !== serverPid, 'another server');
+}
+
+async function figuresOf(target: string) {
+  const answer = await askServer(recordOf(target).serverPid, { command: 'figures' });
+  if (!('figures' in answer)) throw new Error(JSON.stringify(answer));
+  return answer.figures;
+}
+
+t.test('the keeper is small, and it is told what it is', async (t) => {
+  const { target } = await mountOurs(t, makeLayers(scratch(t), 1));
+  const { keeperPid } = recordOf(target);
+  t.ok(hasProcess(keeperPid!));
+  const { keeperMemory } = await figuresOf(target);
+  t.ok(keeperMemory > 0 && keeperMemory < 4 << 20, `${keeperMemory} bytes`);
+});
+
+t.test('the keeper goes with the mount', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  for (const times of [0, 1, 3]) {
+    const { target, unmount } = await mountOurs(t, layers);
+    for (let time = 0; time < times; time++) await killServer(target);
+    const { keeperPid, serverPid } = recordOf(target);
+    await unmount();
+    t.notOk(hasProcess(keeperPid!), `after ${times} kills`);
+    t.strictSame(
+      fs.readdirSync(process.env.TSOVERLAY_RUNTIME_DIR!).filter((name) => name.startsWith(`${serverPid}.`)),
+      [],
+    );
+    t.strictSame(fs.readdirSync(join(layers.work, 'work')), []);
+  }
+});
+
+t.test('a keeper that is killed is replaced, by the first server and by later ones', async (t) => {
+  const { target } = await mountOurs(t, makeLayers(scratch(t), 1));
+  for (const round of [1, 2, 3]) {
+    const { keeperPid } = recordOf(target);
+    process.kill(keeperPid!, 'SIGKILL');
+    await until(() => recordOf(target).keeperPid !== keeperPid, 'another keeper');
+    fs.writeFileSync(join(target, 'f'), String(round));
+    await killServer(target);
+    t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), String(round));
+  }
+});
+
+t.test('when both are killed at once the mount is dead, and can be unmounted', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  const { target, serverPid } = await mountOurs(t, layers);
+  fs.writeFileSync(join(target, 'f'), 'x');
+  await killForGood(serverPid);
+  t.throws(() => fs.readdirSync(target), { code: 'ENOTCONN' });
+  run('umount', '-l', target);
+  const again = await mountOurs(t, layers);
+  t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), 'x');
+  await again.unmount();
+});
+
+t.test('a directory is read on by the next server: what stays is seen once', async (t) => {
+  const layers = makeLayers(scratch(t), 2);
+  shell('for i in $(seq 700); do : > lower$i; done', layers.lowers[0]);
+  shell('for i in $(seq 300 900); do : > lower$i; : > below$i; done', layers.lowers[1]);
+  const { target } = await mountOurs(t, layers);
+  shell('for i in $(seq 700); do : > upper$i; done; rm lower5*', target);
+  const stays = new Set(fs.readdirSync(target).filter((name) => !/[37]$/.test(name)));
+  const seen: string[] = [];
+  const directory = fs.opendirSync(target, { bufferSize: 32 });
+  for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+    seen.push(entry.name);
+    if (seen.length === 50) shell('rm *3; for i in $(seq 400); do : > new$i; done', target);
+    if (seen.length % 150 === 0) await killServer(target);
+    if (seen.length === 900) shell('rm *7; for i in 50 51 52; do : > lower$i; done', target);
+  }
+  directory.closeSync();
+  const counted = seen.filter((name) => stays.has(name));
+  t.equal(new Set(counted).size, counted.length, 'nothing twice');
+  t.strictSame(
+    [...stays].filter((name) => !counted.includes(name)),
+    [],
+    'nothing left out',
+  );
+});
+
+t.test('what the kernel counts is let go after kills, and descriptors stay few', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  shell('mkdir d; cd d; for i in $(seq 2000); do : > f$i; done', layers.lowers[0]);
+  const { target } = await mountOurs(t, layers);
+  for (let round = 0; round < 5; round++) {
+    shell('ls -lR > /dev/null; echo x > g; rm g', target);
+    await killServer(target);
+  }
+  shell('sync; echo 2 > /proc/sys/vm/drop_caches');
+  let nodes = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < 100 && nodes > 10; tries++) {
+    shell('stat . > /dev/null; sleep 0.05', target);
+    ({ nodes } = await figuresOf(target));
+  }
+  t.ok(nodes <= 10, `${nodes} nodes`);
+  const { serverPid } = recordOf(target);
+  t.ok(fs.readdirSync(`/proc/${serverPid}/fd`).length < 80);
+});
+
+/** A checkout of another version: the same program under another number. */
+function anotherVersion(base: string, version: string): string {
+  const copy = join(base, version);
+  fs.mkdirSync(copy);
+  for (const part of ['bin', 'dist/bundle']) run('cp', '-r', '--parents', part, copy);
+  fs.symlinkSync(resolve('node_modules'), join(copy, 'node_modules'));
+  const description = JSON.parse(fs.readFileSync('package.json', 'utf8')) as object;
+  fs.writeFileSync(join(copy, 'package.json'), JSON.stringify({ ...description, version }));
+  return copy;
+}
+
+function upgrade(
+  checkout: string,
+  ...words: string[]
+): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(join(checkout, 'bin/tsoverlay'), ['upgrade', ...words], { encoding: 'utf8' });
+}
+
+t.test('a mount goes on with another version, and those who use it do not notice', async (t) => {
+  const base = scratch(t);
+  const { target } = await mountOurs(t, makeLayers(base, 1));
+  const fd = fs.openSync(join(target, 'open'), 'w+');
+  fs.writeSync(fd, 'before');
+  fs.rmSync(join(target, 'open'));
+  const newer = anotherVersion(base, '99.0.0');
+  const done = upgrade(newer, target);
+  t.match(done, { status: 0, stderr: '' });
+  t.match(done.stdout, /version 99\.0\.0, served by process \d+/);
+  t.equal(recordOf(target).version, '99.0.0');
+  const content = Buffer.alloc(6);
+  fs.readSync(fd, content, 0, 6, 0);
+  fs.closeSync(fd);
+  t.equal(content.toString(), 'before');
+  await killServer(target);
+  t.equal(recordOf(target).version, '99.0.0', 'and stays with it');
+
+  const broken = anotherVersion(base, '100.0.0');
+  fs.writeFileSync(join(broken, 'dist/bundle/background-main.js'), 'process.exit(3)\n');
+  const refused = upgrade(broken, '--all');
+  t.equal(refused.status, 1);
+  t.match(refused.stderr, /this version cannot go on with it; version 99\.0\.0 does/);
+  t.strictSame(fs.readdirSync(target), []);
+  t.match(upgrade(newer), { status: 2, stderr: /give a target, or --all/ });
+  t.match(upgrade(newer, base), { status: 1, stderr: /nothing of tsoverlay is mounted there/ });
+});
+
+/** A mount whose server does not answer until wake is called, as the lower layer of another. */
+async function sleepingLayer(t: Test, base: string): Promise<{ path: string; sleep(): void; wake(): void }> {
+  const layers = makeLayers(join(base, 'sleeping'), 1);
+  shell('echo far > far; mkdir dir; echo deep > dir/deep; seq 100000 > long', layers.lowers[0]);
+  const live = await mountOurs(t, layers);
+  const wake = (): void => void process.kill(live.server(), 'SIGCONT');
+  return { path: layers.target, sleep: () => void process.kill(live.server(), 'SIGSTOP'), wake };
+}
+
+t.test('a layer that stops answering stops nobody who does not need it', async (t) => {
+  const base = scratch(t);
+  const sleeping = await sleepingLayer(t, base);
+  const layers = makeLayers(base, 1);
+  shell('echo near > near; mkdir own; echo own > own/file', layers.lowers[0]);
+  const { target, unmount } = await mountOurs(
+    t,
+    { ...layers, lowers: [...layers.lowers, sleeping.path] },
+    { hangTimeout: 1 },
+  );
+  t.equal(fs.readFileSync(join(target, 'far'), 'utf8'), 'far\n');
+  const { serverPid } = recordOf(target);
+  sleeping.sleep();
+  t.teardown(sleeping.wake);
+  const since = performance.now();
+  t.throws(() => fs.readFileSync(join(target, 'dir/deep')), { code: 'EIO' });
+  t.ok(performance.now() - since < 5000, 'it fails in time');
+  t.equal(fs.readFileSync(join(target, 'near'), 'utf8'), 'near\n');
+  fs.appendFileSync(join(target, 'near'), 'er');
+  t.throws(() => fs.readFileSync(join(target, 'long')), { code: 'EIO' }, 'at once from then on');
+  const second = recordOf(target).serverPid;
+  t.not(second, serverPid);
+  t.match(
+    fs.readFileSync(serverFiles(second).log, 'utf8'),
+    new RegExp(`had no answer for \\d s, at ${sleeping.path}; another server goes on`),
+  );
+  sleeping.wake();
+  await until(() => {
+    try {
+      return fs.readFileSync(join(target, 'dir/deep'), 'utf8') === 'deep\n';
+    } catch {
+      return false;
+    }
+  }, 'the layer to be asked again');
+  t.equal(recordOf(target).serverPid, second, 'no other server was needed');
+  t.match(fs.readFileSync(serverFiles(second).log, 'utf8'), /answers again/);
+  await unmount();
+});
+
+t.test('an endless loop in the server is ended', async (t) => {
+  const base = scratch(t);
+  const layers = makeLayers(base, 1);
+  const loop = join(base, 'loop.cjs');
+  // In the place of a fault in the program: looking for the name loop never ends.
+  fs.writeFileSync(
+    loop,
+    `const { isMainThread } = require('node:worker_threads');
+     if (!isMainThread) {
+       const koffi = require('${resolve('node_modules/koffi')}');
+       const load = koffi.load;
+       koffi.load = (name) => { const library = load(name); return { func: (prototype) => {
+         const native = library.func(prototype);
+         if (!/ statx\\(/.test(prototype)) return native;
+         return (...args) => { if (Buffer.isBuffer(args[1]) && args[1].toString('latin1', 0, 5) === 'loop\\0') for (;;); return native(...args); };
+       } }; };
+     }`,
+  );
+  process.env.NODE_OPTIONS = `--require=${loop}`;
+  t.teardown(() => void delete process.env.NODE_OPTIONS);
+  const { target, unmount } = await mountOurs(t, layers, { hangTimeout: 1 });
+  t.throws(() => fs.statSync(join(target, 'loop')), { code: 'EIO' });
+  fs.writeFileSync(join(target, 'f'), 'x');
+  t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), 'x');
+  await unmount();
+});
+
+t.test('a request that every server ends with is given up', async (t) => {
+  const base = scratch(t);
+  const layers = makeLayers(base, 1);
+  const fatal = join(base, 'fatal.cjs');
+  fs.writeFileSync(
+    fatal,
+    `const koffi = require('${resolve('node_modules/koffi')}');
+     const load = koffi.load;
+     koffi.load = (name) => { const library = load(name); return { func: (prototype) => {
+       const native = library.func(prototype);
+       if (!/ statx\\(/.test(prototype)) return native;
+       return (...args) => { if (Buffer.isBuffer(args[1]) && args[1].toString('latin1', 0, 6) === 'fatal\\0') process.kill(process.pid, 'SIGKILL'); return native(...args); };
+     } }; };`,
+  );
+  process.env.NODE_OPTIONS = `--require=${fatal}`;
+  t.teardown(() => void delete process.env.NODE_OPTIONS);
+  const { target, unmount } = await mountOurs(t, layers);
+  t.throws(() => fs.statSync(join(target, 'fatal')), { code: 'EIO' });
+  fs.writeFileSync(join(target, 'f'), 'x');
+  t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), 'x');
+  await unmount();
+});
+
+t.test('a mount without a keeper dies with its server', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  const child = spawnSync(
+    'sh',
+    [
+      '-c',
+      `
+    ${resolve('bin/tsoverlay')} mount -f --lower ${layers.lowers[0]} ${layers.target} & pid=$!
+    until mountpoint -q ${layers.target}; do sleep 0.05; done
+    kill -KILL $pid; wait $pid; ls ${layers.target} 2>&1; umount -l ${layers.target}`,
+    ],
+    { encoding: 'utf8' },
+  );
+  t.match(child.stdout, /Transport endpoint is not connected/);
+});
