@@ -4,7 +4,7 @@ TESTS ?= dist/test
 T ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install build check format test test-one setup demo bench bench-quick clean
+.PHONY: help install build check format test test-one setup demo kills fault-points power-cuts soak bench bench-quick clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -38,6 +38,18 @@ test-one: build ## One part of the tests: make test-one T=mount/lifecycle
 
 demo: build ## Build, mount a small layered root file system, change it, show what happened (as root)
 	node dist/test/demo.js
+
+kills: setup build ## Kill the server a thousand times and more under load, half an hour (as root)
+	KILLS=1000 node dist/test/run.js survival/loads survival/kills
+
+fault-points: setup build ## Kill it at every point of every request that changes something, an hour (as root)
+	FAULT_STRIDE=1 node dist/test/run.js survival/fault-points
+
+power-cuts: setup build ## Cut the power 500 times (as root)
+	CUTS=250 node dist/test/run.js survival/power-cut
+
+soak: setup build ## A day's work in an hour or two, measured (as root)
+	SOAK_REQUESTS=8640000 node dist/test/run.js survival/soak
 
 bench: setup build ## Measure against the plain directory, kernel overlayfs, fuse-overlayfs, Podman and Buildah (as root)
 	node dist/bench/main.js

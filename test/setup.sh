@@ -2,9 +2,9 @@
 # Installs what the tests and benchmarks use from Debian's or Ubuntu's packages. Does nothing where all is there.
 set -eu
 
-packages="acl apache2-utils attr btrfs-progs buildah busybox-static catatonit crun curl debootstrap docker-registry
-  e2fsprogs fuse-overlayfs fuse3 iproute2 iptables libcap2-bin linux-libc-dev openssl passwd podman procps psmisc python3 runc
-  skopeo slirp4netns uidmap umoci util-linux xfsprogs zstd"
+packages="acl apache2-utils attr btrfs-progs buildah busybox-static catatonit crun curl debootstrap docker-registry dpkg
+  e2fsprogs fuse-overlayfs fuse3 git iproute2 iptables libcap2-bin linux-libc-dev openssl passwd podman procps psmisc python3 runc
+  skopeo slirp4netns sqlite3 stress-ng uidmap umoci util-linux xfsprogs zstd"
 # The library that fuse-native needs; Ubuntu renamed it in 24.04.
 library=libfuse2
 

@@ -73,6 +73,7 @@ export class ServerState {
     this.watch = new LayerWatch(new Int32Array(first.buffer, first.byteOffset + WATCH_AT, LAYER_WATCH_WORDS));
     const length = Math.ceil(LARGEST_REQUEST / PAGE) * PAGE;
     this.message = map(fd, MESSAGE_AT, length).subarray(0, LARGEST_REQUEST);
+    touch(this.message);
   }
 
   /** Makes the memory; answers its descriptor, or a negated errno where the system has none to give. */
@@ -174,6 +175,15 @@ export class ServerState {
     this.#header[Field.BEGUN] = known ? this.#header[Field.BEGUN] + 1 : 2;
     return this.#header[Field.BEGUN];
   }
+}
+
+/**
+ * Brings pages into this process before they are needed. The kernel fills the buffer after it has taken a
+ * request from its queue; a page that it had to bring in then, for a process that is being killed, would
+ * fail the request with EIO (fuse_dev_do_read, fuse_copy_fill).
+ */
+function touch(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; at += PAGE) bytes[at] = Atomics.load(bytes, at);
 }
 
 function map(fd: number, offset: number, length: number): Buffer {

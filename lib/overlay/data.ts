@@ -51,14 +51,23 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   const { place } = union;
   const located = union.locateData(node, place);
   if (located < 0) return located;
-  let fd = writable ? openAt(place.fd, place.name, O_RDWR) : openToRead(place);
-  if (fd === -EPERM && writable) return openFlagged(union, node, forWriting);
-  // The file system was mounted read-only, or became so after an error on its disk.
-  const isReadOnly = fd === -EROFS && !forWriting;
-  if (isReadOnly) fd = openToRead(place);
+  return writable ? openToWrite(union, node, forWriting) : keepOpen(union, node, openToRead(place), false);
+}
+
+function keepOpen(union: Union, node: FileNode, fd: number, writable: boolean): number {
   if (fd < 0) return gone(fd);
-  union.files.keep(node, fd, writable && !isReadOnly, false);
+  union.files.keep(node, fd, writable, false);
   return fd;
+}
+
+/** Opens a file of the upper so that it can be written, or to be read alone where that is all that can be done. */
+function openToWrite(union: Union, node: FileNode, forWriting: boolean): number {
+  const { place } = union;
+  const fd = openAt(place.fd, place.name, O_RDWR);
+  if (fd === -EPERM) return openFlagged(union, node, forWriting);
+  // The file system is read-only, perhaps since an error on its disk.
+  if (fd === -EROFS && !forWriting) return keepOpen(union, node, openToRead(place), false);
+  return keepOpen(union, node, fd, true);
 }
 
 function openToRead({ fd: directory, name }: Place): number {

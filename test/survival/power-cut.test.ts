@@ -13,7 +13,7 @@ import t from 'tap';
 import { type Layers, makeLayers, mountOurs, run, scratch, shell } from '../support/ground.js';
 import { Random } from '../support/mutation.js';
 
-const cuts = Number(process.env.CUTS ?? 30);
+const cuts = Number(process.env.CUTS ?? 12);
 
 const FILE_SYSTEMS: Record<string, { size: string; make: string; options: string }> = {
   // Writes its journal only when it must: what is on disk without a sync is as little as can be.

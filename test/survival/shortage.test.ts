@@ -173,8 +173,10 @@ t.test('no descriptors are left', async (t) => {
   const limits = run('prlimit', '--nofile', '--output=SOFT,HARD', '--noheadings', `--pid=${server()}`)
     .trim()
     .split(/\s+/);
-  const open = Math.max(...fs.readdirSync(`/proc/${server()}/fd`).map(Number)) + 1;
-  run('prlimit', `--nofile=${open}:${limits[1]}`, `--pid=${server()}`);
+  const used = new Set(fs.readdirSync(`/proc/${server()}/fd`).map(Number));
+  let lowestFree = 0;
+  while (used.has(lowestFree)) lowestFree++;
+  run('prlimit', `--nofile=${lowestFree}:${limits[1]}`, `--pid=${server()}`);
   t.equal(
     failure(() => fs.appendFileSync(join(target, 'd1/f'), 'x')),
     'EMFILE',
