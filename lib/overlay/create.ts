@@ -25,7 +25,7 @@ import { copyUp } from './copy-up.js';
 import { type Creator, createAs } from './credentials.js';
 import { isReserved, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
 import { inheritingDirectory } from './inherit.js';
-import { declare, declared } from './journal/intent.js';
+import { CREATE, declare, declared } from './journal/intent.js';
 import { addEntry, startListing } from './listing.js';
 import { findNode } from './lookup.js';
 import { isWhiteout, WHITEOUT_DEVICE } from './marks.js';
@@ -58,7 +58,7 @@ export function createNode(
   const again = declared(union, 'create') !== null;
   const dir = prepareParent(union, parent, name, again);
   if (dir < 0) return dir;
-  if (!again) declare(union, { kind: 'create' });
+  if (!again) declare(union, CREATE);
   let status = makeOwned(union, parent, dir, name, creation);
   const type = creation.mode & S_IFMT;
   if (status === -EEXIST) {

@@ -49,9 +49,13 @@ export type Intent =
   /** An attribute that is to be new, or is there and is to go. */
   | { kind: 'attribute' };
 
+/** The most frequent one, made once. */
+export const CREATE: Intent = { kind: 'create' };
+const CREATE_TEXT = JSON.stringify(CREATE);
+
 /** Secures an intent, right before the step. */
 export function declare(union: Union, intent: Intent): void {
-  union.journal?.intent(JSON.stringify(intent));
+  union.journal?.intent(intent === CREATE ? CREATE_TEXT : JSON.stringify(intent));
 }
 
 /** The intent of the request that is served for the second time, if it is of this kind. */

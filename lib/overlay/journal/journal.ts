@@ -26,7 +26,7 @@ import type { Times } from '../../sys/entries.js';
 import { forgetShared, mapShared, type SharedWindow } from '../../sys/shared-memory.js';
 import type { Stat } from '../../sys/stat.js';
 import { type RecordedPlace, Recording } from './recorded.js';
-import { Kind, RecordReader, RecordWriter } from './records.js';
+import { Kind, RecordReader, RecordWriter, textWords } from './records.js';
 
 const PAGE = 4096;
 const WORDS_IN_PAGE = PAGE / 4;
@@ -98,7 +98,12 @@ export class Journal {
   /** The request is done: all that was written for it takes effect, before it is answered. */
   commit(status: number, node: number): void {
     if (!this.#dirty) return;
-    this.#record(Kind.COMMIT, 5).word(this.#unique).word(this.#uniqueHigh).word(status).number(node).close();
+    const at = this.#open(Kind.COMMIT, 5);
+    const { writer } = this.#region;
+    writer.words[at] = this.#unique;
+    writer.words[at + 1] = this.#uniqueHigh;
+    writer.words[at + 2] = status;
+    writer.number(at + 3, node);
     this.#secure();
     this.#dirty = false;
   }
@@ -107,26 +112,30 @@ export class Journal {
     Atomics.store(this.header, END + this.#region.index, this.#region.writer.end);
   }
 
-  #record(kind: number, fixedWords: number, length = 0): RecordWriter {
+  #open(kind: number, length: number): number {
     this.#dirty = true;
-    return this.#region.writer.begin(kind, fixedWords, length);
+    return this.#region.writer.open(kind, length);
   }
 
   node(node: NodeFacts, linked: boolean, parent: number, name: ByteString): void {
-    this.#record(Kind.NODE, 10, name.length)
-      .number(node.id)
-      .word(node.type)
-      .word(node.references)
-      .word(node.inodeLow)
-      .word(node.inodeHigh)
-      .word(linked ? 1 : 0)
-      .number(parent)
-      .text(name)
-      .close();
+    const at = this.#open(Kind.NODE, 9 + textWords(name));
+    const { writer } = this.#region;
+    writer.number(at, node.id);
+    writer.words[at + 2] = node.type;
+    writer.words[at + 3] = node.references;
+    writer.words[at + 4] = node.inodeLow;
+    writer.words[at + 5] = node.inodeHigh;
+    writer.words[at + 6] = linked ? 1 : 0;
+    writer.number(at + 7, parent);
+    writer.text(at + 9, name);
   }
 
   name(id: number, parent: number, name: ByteString): void {
-    this.#record(Kind.NAME, 5, name.length).number(id).number(parent).text(name).close();
+    const at = this.#open(Kind.NAME, 4 + textWords(name));
+    const { writer } = this.#region;
+    writer.number(at, id);
+    writer.number(at + 2, parent);
+    writer.text(at + 4, name);
   }
 
   /** What `serve` makes the kernel count on nodes: ids and counts in turn. */
@@ -140,74 +149,89 @@ export class Journal {
 
   refer(id: number, difference: number): void {
     this.#tally?.push(id, difference);
-    this.#record(Kind.REFER, 3).number(id).word(difference).close();
+    const at = this.#open(Kind.REFER, 3);
+    this.#region.writer.number(at, id);
+    this.#region.writer.words[at + 2] = difference;
   }
 
   orphan(id: number, name: ByteString | null): void {
-    this.#record(Kind.ORPHAN, 3, name?.length)
-      .number(id)
-      .text(name ?? '')
-      .close();
+    const text = name ?? '';
+    const at = this.#open(Kind.ORPHAN, 2 + textWords(text));
+    this.#region.writer.number(at, id);
+    this.#region.writer.text(at + 2, text);
   }
 
-  place(id: number, isData: boolean, place: RecordedPlace | null): void {
-    this.#record(Kind.PLACE, 5, place?.path.length)
-      .number(id)
-      .word(isData ? 1 : 0)
-      .word(place?.layer ?? -1)
-      .text(place?.path ?? '')
-      .close();
+  place(id: number, isData: boolean, { layer, path }: RecordedPlace): void {
+    const at = this.#open(Kind.PLACE, 4 + textWords(path));
+    const { writer } = this.#region;
+    writer.number(at, id);
+    writer.words[at + 2] = isData ? 1 : 0;
+    writer.words[at + 3] = layer;
+    writer.text(at + 4, path);
   }
 
   dead(id: number, stat: Stat): void {
-    this.#record(Kind.DEAD, 20)
-      .number(id)
-      .word(stat.mode)
-      .word(stat.uid)
-      .word(stat.gid)
-      .number(stat.size)
-      .number(stat.blocks)
-      .word(stat.blockSize)
-      .number(stat.accessSeconds)
-      .word(stat.accessNanoseconds)
-      .number(stat.modifySeconds)
-      .word(stat.modifyNanoseconds)
-      .number(stat.changeSeconds)
-      .word(stat.changeNanoseconds)
-      .close();
+    const at = this.#open(Kind.DEAD, 19);
+    const { writer } = this.#region;
+    writer.number(at, id);
+    writer.words[at + 2] = stat.mode;
+    writer.words[at + 3] = stat.uid;
+    writer.words[at + 4] = stat.gid;
+    writer.number(at + 5, stat.size);
+    writer.number(at + 7, stat.blocks);
+    writer.words[at + 9] = stat.blockSize;
+    this.#times(at + 10, stat);
+    writer.number(at + 16, stat.changeSeconds);
+    writer.words[at + 18] = stat.changeNanoseconds;
+  }
+
+  #times(at: number, times: Times): void {
+    const { writer } = this.#region;
+    writer.number(at, times.accessSeconds);
+    writer.words[at + 2] = times.accessNanoseconds;
+    writer.number(at + 3, times.modifySeconds);
+    writer.words[at + 5] = times.modifyNanoseconds;
   }
 
   linked(id: number): void {
-    this.#record(Kind.LINKED, 2).number(id).close();
-  }
-
-  inode({ id, inodeLow, inodeHigh }: NodeFacts): void {
-    this.#record(Kind.INODE, 4).number(id).word(inodeLow).word(inodeHigh).close();
+    this.#ofNode(Kind.LINKED, id);
   }
 
   drop(id: number): void {
-    this.#record(Kind.DROP, 2).number(id).close();
+    this.#ofNode(Kind.DROP, id);
   }
 
   next(id: number): void {
-    this.#record(Kind.NEXT, 2).number(id).close();
+    this.#ofNode(Kind.NEXT, id);
+  }
+
+  #ofNode(kind: number, id: number): void {
+    this.#region.writer.number(this.#open(kind, 2), id);
+  }
+
+  inode({ id, inodeLow, inodeHigh }: NodeFacts): void {
+    const at = this.#open(Kind.INODE, 4);
+    const { writer } = this.#region;
+    writer.number(at, id);
+    writer.words[at + 2] = inodeLow;
+    writer.words[at + 3] = inodeHigh;
   }
 
   /** A directory's times are about to change for a moment. Secured at once. */
   times(path: ByteString, times: Times): void {
-    this.#record(Kind.TIMES, 7, path.length)
-      .number(times.accessSeconds)
-      .word(times.accessNanoseconds)
-      .number(times.modifySeconds)
-      .word(times.modifyNanoseconds)
-      .text(path)
-      .close();
+    const at = this.#open(Kind.TIMES, 6 + textWords(path));
+    this.#times(at, times);
+    this.#region.writer.text(at + 6, path);
     this.#secure();
   }
 
   /** The next step makes the request done. Secured at once. */
   intent(text: string): void {
-    this.#record(Kind.INTENT, 3, text.length).word(this.#unique).word(this.#uniqueHigh).text(text).close();
+    const at = this.#open(Kind.INTENT, 2 + textWords(text));
+    const { writer } = this.#region;
+    writer.words[at] = this.#unique;
+    writer.words[at + 1] = this.#uniqueHigh;
+    writer.text(at + 2, text);
     this.#secure();
   }
 

@@ -129,8 +129,8 @@ function change(node: RecordedNode, reader: RecordReader): void {
     }
     case Kind.PLACE: {
       const isData = reader.word() === 1;
-      const layer = reader.signed();
-      const place = layer < 0 ? null : { layer, path: reader.text() };
+      const layer = reader.word();
+      const place = { layer, path: reader.text() };
       if (isData) node.data = place;
       else node.lower = place;
       break;

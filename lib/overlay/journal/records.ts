@@ -94,51 +94,47 @@ export class RecordReader {
   }
 }
 
-/** Writes records into a window; `end` counts in words. */
+/** Words that a string takes. */
+export function textWords(text: string): number {
+  return 1 + ((text.length + 3) >>> 2);
+}
+
+/**
+ * Room for records in a window; `end` counts in words. Fields are stored one by one where they
+ * belong: a journal is written at every change, from the first request on, and calls that
+ * nothing has compiled yet would cost more than what they do.
+ */
 export class RecordWriter {
-  #start = 0;
   end = 0;
 
   constructor(
-    private words: Uint32Array,
+    public words: Uint32Array,
     private bytes: Buffer,
-    /** Makes room: answers where the same record goes on, in a larger window. */
+    /** Makes room: answers where records go on, in a larger window. */
     private readonly grow: (needed: number) => { words: Uint32Array; bytes: Buffer },
   ) {}
 
-  /** Starts a record whose strings have `length` bytes at most. */
-  begin(kind: number, fixedWords: number, length = 0): this {
-    const needed = this.end + fixedWords + 8 + (length >>> 2);
-    if (needed > this.words.length) {
-      const larger = this.grow(needed);
+  /** Starts a record of so many words after its head. Answers where the first of them is. */
+  open(kind: number, length: number): number {
+    const start = this.end;
+    const end = start + 1 + length;
+    if (end > this.words.length) {
+      const larger = this.grow(end);
       this.words = larger.words;
       this.bytes = larger.bytes;
     }
-    this.#start = this.end++;
-    this.words[this.#start] = kind;
-    return this;
+    this.words[start] = kind | ((1 + length) << 8);
+    this.end = end;
+    return start + 1;
   }
 
-  word(value: number): this {
-    this.words[this.end++] = value;
-    return this;
+  number(at: number, value: number): void {
+    this.words[at] = value;
+    this.words[at + 1] = Math.floor(value / TWO_32);
   }
 
-  number(value: number): this {
-    this.words[this.end++] = value;
-    this.words[this.end++] = Math.floor(value / TWO_32);
-    return this;
-  }
-
-  text(value: string): this {
-    this.words[this.end++] = value.length;
-    this.bytes.latin1Write(value, this.end * 4);
-    this.end += (value.length + 3) >>> 2;
-    return this;
-  }
-
-  /** The record is whole. */
-  close(): void {
-    this.words[this.#start] |= (this.end - this.#start) << 8;
+  text(at: number, value: string): void {
+    this.words[at] = value.length;
+    if (value.length > 0) this.bytes.latin1Write(value, (at + 1) * 4);
   }
 }
