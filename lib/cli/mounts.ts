@@ -3,7 +3,7 @@
 import type { Argv, CommandModule } from 'yargs';
 import { OverlayError } from '../base/errors.js';
 import type { MountFigures } from '../mount/config.js';
-import { askServer } from '../mount/control.js';
+import { askMount } from '../mount/control.js';
 import { type MountRecordFile, readRecords } from '../mount/registry.js';
 import { age, bytes, table } from './format.js';
 
@@ -31,11 +31,18 @@ async function handler({ json }: Arguments): Promise<void> {
   ]);
   const head = ['TARGET', 'SERVER', 'DRIVER', 'LAYERS', 'SINCE', 'REQUESTS', 'NODES', 'MEMORY'];
   process.stdout.write(table([head, ...rows]));
+  for (const { target, figures } of listed) {
+    for (const layer of figures?.hungLayers ?? []) {
+      process.stdout.write(
+        `${target}: ${layer} does not answer; what needs it fails with EIO until it does\n`,
+      );
+    }
+  }
 }
 
 async function ask(record: MountRecordFile): Promise<Listed> {
   try {
-    const answer = await askServer(record.serverPid, { command: 'figures' });
+    const answer = await askMount(record, { command: 'figures' });
     return 'figures' in answer ? { ...record, figures: answer.figures } : { ...record, figures: null };
   } catch (failure) {
     if (!(failure instanceof OverlayError)) throw failure;

@@ -4,8 +4,14 @@ import type { Argv, CommandModule } from 'yargs';
 import { EBUSY } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { unmountFuse } from '../fuse/mount.js';
-import { askServer } from '../mount/control.js';
-import { findRecord, isAlive, removeServerFiles } from '../mount/registry.js';
+import { askMount } from '../mount/control.js';
+import {
+  findRecord,
+  hasProcess,
+  isAlive,
+  type MountRecordFile,
+  removeServerFiles,
+} from '../mount/registry.js';
 import { isMounted, realTarget } from './targets.js';
 
 interface Arguments {
@@ -36,13 +42,19 @@ async function handler({ target: path, detach }: Arguments): Promise<void> {
     });
   }
   const record = findRecord(target);
-  if (record === undefined || !isAlive(record.serverPid)) {
+  const isServed = record !== undefined && (isAlive(record.serverPid) || isKept(record));
+  if (!isServed) {
     unmountOrphan(path, target, detach);
     if (record !== undefined) removeServerFiles(record.serverPid);
     return;
   }
-  const answer = await askServer(record.serverPid, { command: 'unmount', detach }, 0);
+  const answer = await askMount(record, { command: 'unmount', detach }, 0);
   if ('error' in answer) throw busyOr(path, answer.error, answer.code);
+}
+
+/** Another server will be there in a moment. */
+function isKept({ keeperPid }: MountRecordFile): boolean {
+  return keeperPid !== null && hasProcess(keeperPid);
 }
 
 /** The server is gone or was never entered in the list; the kernel's part is still there. */

@@ -5,11 +5,12 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import type { MountFigures } from './config.js';
 import { readLine } from './line.js';
 import type { Mount } from './mount.js';
-import { serverFiles } from './registry.js';
+import { findRecord, hasProcess, type MountRecordFile, serverFiles } from './registry.js';
 
 export type ControlRequest =
   | { command: 'figures' }
@@ -26,6 +27,9 @@ export type ControlAnswer =
 const LONGEST_LINE = 4096;
 const LONGEST_ANSWER = 1 << 20;
 const ANSWER_TIMEOUT_MS = 5000;
+/** A new server takes a tenth of a second, on a machine that has time for it. */
+const SUCCESSOR_MS = 5000;
+const RETRY_MS = 10;
 
 /** Listens for this process's mount. */
 export function listenControl(mount: Mount): Promise<Server> {
@@ -99,5 +103,27 @@ export async function askServer(
     throw new OverlayError({ operation: 'ask the server', path: `process ${pid}`, reason, cause });
   } finally {
     socket.destroy();
+  }
+}
+
+/**
+ * Asks whoever serves a mount: while one server has ended and the next is not there yet, it waits.
+ * Throws as askServer does.
+ */
+export async function askMount(
+  record: MountRecordFile,
+  request: ControlRequest,
+  timeout = ANSWER_TIMEOUT_MS,
+): Promise<ControlAnswer> {
+  const deadline = Date.now() + SUCCESSOR_MS;
+  for (;;) {
+    const current = findRecord(record.target) ?? record;
+    try {
+      return await askServer(current.serverPid, request, timeout);
+    } catch (failure) {
+      const isKept = current.keeperPid !== null && hasProcess(current.keeperPid);
+      if (!isKept || Date.now() > deadline) throw failure;
+    }
+    await delay(RETRY_MS);
   }
 }

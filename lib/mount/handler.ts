@@ -13,7 +13,8 @@ import type {
 import type { DirectoryEntryOut, EntryOut } from '../fuse/reply.js';
 import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '../overlay/attributes.js';
 import { FIRST_COOKIE } from '../overlay/cookies.js';
-import { createNode, createUnnamed } from '../overlay/create.js';
+import { createNode } from '../overlay/create.js';
+import { createUnnamed } from '../overlay/create-unnamed.js';
 import * as data from '../overlay/data.js';
 import { controlFlags } from '../overlay/flags.js';
 import { beginRequest } from '../overlay/journal/recorder.js';

@@ -28,6 +28,9 @@ const LISTENING_FD = 7;
 export const SPEAKING_FD = 9;
 export const FIRST_UNION_FD = 10;
 const LOG_FD = 2;
+/** A keeper that lives for less has not begun; so many of them never will. */
+const QUICK_MS = 200;
+const MOST_QUICK_ENDS = 8;
 /** A keeper's end is told to servers that are its children by this signal. */
 const KEEPER_ENDED = 'SIGUSR2';
 
@@ -42,24 +45,27 @@ export class Keeper implements KeeperFigures {
   /** Called when another one has taken its place. */
   replaced: () => void = () => undefined;
   #dismissed = false;
+  #startedAt = 0;
+  #quickEnds = 0;
 
   private constructor(
     private readonly held: Held,
     private readonly target: string,
     public pid: number,
     private speaking: number,
+    private readonly report: (text: string) => void,
   ) {}
 
   /** Starts a keeper for a mount of this process. Throws an OverlayError. */
-  static start(held: Held, target: string): Keeper {
-    const keeper = new Keeper(held, target, 0, -1);
+  static start(held: Held, target: string, report: (text: string) => void): Keeper {
+    const keeper = new Keeper(held, target, 0, -1, report);
     keeper.#start();
     return keeper;
   }
 
   /** The keeper that has started this process. */
-  static parent(held: Held, target: string, pid: number): Keeper {
-    const keeper = new Keeper(held, target, pid, SPEAKING_FD);
+  static parent(held: Held, target: string, pid: number, report: (text: string) => void): Keeper {
+    const keeper = new Keeper(held, target, pid, SPEAKING_FD, report);
     process.on(KEEPER_ENDED, () => keeper.#replace());
     check(setParentDeathSignal(system.signals[KEEPER_ENDED]), { operation: 'watch the keeper' });
     if (process.ppid !== pid) keeper.#replace();
@@ -73,7 +79,9 @@ export class Keeper implements KeeperFigures {
     this.speaking = speaking;
     const child = this.#spawn(listening);
     closeSync(listening);
-    this.pid = child.pid!;
+    this.pid = child.pid ?? 0;
+    this.#startedAt = performance.now();
+    child.once('error', (failure) => this.#giveUp(failure.message));
     child.once('exit', () => this.#replace());
     child.unref();
   }
@@ -93,9 +101,21 @@ export class Keeper implements KeeperFigures {
     });
   }
 
+  /** The mount is served without one. */
+  #giveUp(reason: string): void {
+    this.report(`the mount will not outlive its server: no keeper can be started: ${reason}`);
+    this.#dismissed = true;
+    this.pid = 0;
+  }
+
   /** Its end was not asked for: another one takes its place. */
   #replace(): void {
     if (this.#dismissed) return;
+    this.#quickEnds = performance.now() - this.#startedAt < QUICK_MS ? this.#quickEnds + 1 : 0;
+    if (this.#quickEnds > MOST_QUICK_ENDS) {
+      this.#giveUp('each one ends at once');
+      return;
+    }
     mountDebug('keeper %d has ended, another one is started', this.pid);
     closeSync(this.speaking);
     this.#start();
@@ -131,7 +151,7 @@ export class Keeper implements KeeperFigures {
   async dismiss(): Promise<void> {
     this.#dismissed = true;
     this.#say('end');
-    while (hasProcess(this.pid)) await delay(1);
+    while (this.pid > 0 && hasProcess(this.pid)) await delay(1);
     closeSync(this.speaking);
   }
 

@@ -9,7 +9,7 @@ import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
-import { layerPath, watchServing } from './watchdog.js';
+import { layerNumbers, layerPath, watchServing } from './watchdog.js';
 
 const READ_AHEAD_KIB = 1024;
 /** Seconds; longer than any disk is silent that is only slow. */
@@ -20,24 +20,29 @@ export function startKernelDriver(
   config: MountConfig,
   reportFault: (text: string) => void,
 ): Promise<RunningMount> {
-  const state = config.kept === true ? createState(reportFault) : undefined;
+  const fd = config.kept === true ? createState(reportFault) : undefined;
   const memory = SharedFigures.memory();
-  const figures =
-    state === undefined
-      ? new SharedFigures(Buffer.from(memory))
-      : new SharedFigures(ServerState.begin(state).figures);
-  return drive({ kind: 'mount', config, figures: memory, state }, config.target, figures, reportFault);
+  const input: ThreadInput = { kind: 'mount', config, figures: memory, state: fd };
+  const state = fd === undefined ? undefined : { state: ServerState.begin(fd), config };
+  return drive(
+    input,
+    config.target,
+    new SharedFigures(state?.state.figures ?? Buffer.from(memory)),
+    reportFault,
+    state,
+  );
 }
 
 /** Goes on with a mount of an earlier server, whose keeper this process was started by. */
 export function resumeKernelDriver(
   held: Held,
-  target: string,
   keeper: Keeper,
   reportFault: (text: string) => void,
 ): Promise<RunningMount> {
-  const figures = new SharedFigures(ServerState.open(held.state).figures);
-  return drive({ kind: 'resume', ...held }, target, figures, reportFault, keeper);
+  const state = ServerState.open(held.state);
+  const { config } = state.manifest;
+  const figures = new SharedFigures(state.figures);
+  return drive({ kind: 'resume', ...held }, config.target, figures, reportFault, { state, config }, keeper);
 }
 
 /** A mount is better served without a keeper than not at all. */
@@ -48,11 +53,18 @@ function createState(reportFault: (text: string) => void): number | undefined {
   return undefined;
 }
 
+/** What a mount leaves to the next server, and how it is made up. */
+interface Kept {
+  state: ServerState;
+  config: MountConfig;
+}
+
 function drive(
   input: ThreadInput,
   target: string,
   figures: SharedFigures,
   reportFault: (text: string) => void,
+  kept?: Kept,
   keeper?: Keeper,
 ): Promise<RunningMount> {
   const worker = takeServingThread();
@@ -66,16 +78,17 @@ function drive(
     worker.on('message', (message: ThreadMessage) => {
       switch (message.kind) {
         case 'started':
-          unwatch = watchThread(input, message.thread, reportFault, () => keeper);
+          unwatch = watchThread(kept, message.thread, reportFault, () => keeper);
           break;
         case 'mounted':
-          if (input.state !== undefined) keeper = Keeper.start({ ...message, state: input.state }, target);
+          if (input.state !== undefined)
+            keeper = Keeper.start({ ...message, state: input.state }, target, reportFault);
           break;
         case 'ready':
           raiseReadAhead(target, READ_AHEAD_KIB);
           keeper?.ready();
           resolve({
-            figures: () => figures.read(),
+            figures: () => ({ ...figures.read(), hungLayers: hungLayers(kept) }),
             unmount: (detach) => unmountFuse(target, detach),
             ended,
             keeper,
@@ -109,18 +122,25 @@ function drive(
   });
 }
 
+/** Paths of layers that do not answer. */
+function hungLayers(kept: Kept | undefined): string[] {
+  if (kept === undefined) return [];
+  const { watch } = kept.state;
+  return layerNumbers(kept.config)
+    .filter((layer) => watch.isSuspended(layer))
+    .map((layer) => layerPath(kept.config, layer));
+}
+
 /** Where a keeper is there to start another server, one that is stuck gives way. */
 function watchThread(
-  input: ThreadInput,
+  kept: Kept | undefined,
   thread: number,
   reportFault: (text: string) => void,
   keeperOf: () => Keeper | undefined,
 ): () => void {
-  if (input.state === undefined) return () => undefined;
-  const state = ServerState.open(input.state);
-  const config = input.kind === 'mount' ? input.config : state.manifest.config;
-  const limit = config.hangTimeout ?? HANG_TIMEOUT;
-  if (limit === 0) return () => undefined;
+  const limit = kept?.config.hangTimeout ?? HANG_TIMEOUT;
+  if (kept === undefined || limit === 0) return () => undefined;
+  const { state, config } = kept;
   return watchServing(state, thread, limit, (seconds) => {
     const keeper = keeperOf();
     if (keeper === undefined) return;

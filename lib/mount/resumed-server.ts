@@ -22,8 +22,8 @@ async function resume(keeperPid: number): Promise<void> {
     descriptors: Array.from({ length: descriptors }, (_, position) => FIRST_UNION_FD + position),
   };
   const { target } = config;
-  const keeper = Keeper.parent(held, target, keeperPid);
-  const starting = resumeKernelDriver(held, target, keeper, logFault).then(
+  const keeper = Keeper.parent(held, target, keeperPid, logFault);
+  const starting = resumeKernelDriver(held, keeper, logFault).then(
     (running) => new Mount(target, 'kernel', running),
   );
   awaitSuspended(state, held);

@@ -13,14 +13,15 @@
  *   16 MiB      the message that is being served
  *   32 MiB      journal
  */
-import { check, OverlayError } from '../base/errors.js';
+import { OverlayError } from '../base/errors.js';
 import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
 import { opcodeName } from '../fuse/requests.js';
-import { JOURNAL_SPACE, Journal } from '../overlay/journal/journal.js';
+import { Journal } from '../overlay/journal/journal.js';
+import { JOURNAL_SPACE } from '../overlay/journal/region.js';
 import { LAYER_WATCH_WORDS, LayerWatch } from '../overlay/layer-watch.js';
 import type { UnionFacts } from '../overlay/resume.js';
-import { createSharedMemory, mapShared } from '../sys/shared-memory.js';
+import { createSharedMemory, mapShared, type SharedWindow } from '../sys/shared-memory.js';
 import type { MountConfig } from './config.js';
 
 const PAGE = 4096;
@@ -121,17 +122,16 @@ export class ServerState {
 
   get manifest(): Manifest {
     const length = this.#header[Field.MANIFEST];
-    const text = map(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT).subarray(0, length);
-    return JSON.parse(text.toString('utf8')) as Manifest;
+    const text = this.#withManifest((room) => room.toString('utf8', 0, length));
+    return JSON.parse(text) as Manifest;
   }
 
   set manifest(manifest: Manifest) {
     const text = Buffer.from(JSON.stringify(manifest));
-    const room = map(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT);
-    if (text.length > room.length) {
+    if (text.length > MESSAGE_AT - MANIFEST_AT) {
       throw new OverlayError({ operation: 'keep the list of layers', reason: 'it is too long' });
     }
-    text.copy(room);
+    this.#withManifest((room) => text.copy(room));
     Atomics.store(this.#header, Field.MANIFEST, text.length);
   }
 
@@ -140,6 +140,15 @@ export class ServerState {
     const last = this.#header[Field.SERVER];
     this.#header[Field.SERVER] = pid;
     return last;
+  }
+
+  #withManifest<T>(use: (room: Buffer) => T): T {
+    const window = mapWindow(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT);
+    try {
+      return use(window.bytes);
+    } finally {
+      window.unmap();
+    }
   }
 
   /** What tells the request that is being served from others; '' while none is. */
@@ -187,10 +196,11 @@ function touch(bytes: Buffer): void {
 }
 
 function map(fd: number, offset: number, length: number): Buffer {
+  return mapWindow(fd, offset, length).bytes;
+}
+
+function mapWindow(fd: number, offset: number, length: number): SharedWindow {
   const window = mapShared(fd, offset, length);
-  if (typeof window === 'number') {
-    check(window, { operation: 'map the state of the mount' });
-    throw new Error('unreachable');
-  }
-  return window.bytes;
+  if (typeof window !== 'number') return window;
+  throw new OverlayError({ operation: 'map the state of the mount', errno: window });
 }

@@ -81,7 +81,7 @@ export async function announceMount(
   const record = (): MountRecordFile => ({
     target: mounted.target,
     serverPid: process.pid,
-    keeperPid: mounted.keeper?.pid ?? null,
+    keeperPid: mounted.keeper?.pid || null,
     lowers: [...options.lowers],
     upper: options.upper ?? null,
     work: options.work ?? null,

@@ -50,6 +50,11 @@ function progressOf(thread: number): string {
   }
 }
 
+/** The numbers of a union's lower layers. */
+export function layerNumbers({ lowers, dataLowers }: LayerSet): number[] {
+  return Array.from({ length: lowers.length + (dataLowers?.length ?? 0) }, (_, position) => position + 1);
+}
+
 /** The path of a layer by its number, as it was given. */
 export function layerPath({ upper, lowers, dataLowers }: LayerSet, layer: number): string {
   if (layer === 0) return upper ?? lowers[0];

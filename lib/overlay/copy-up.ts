@@ -18,7 +18,8 @@ import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './copy-up-st
 import { resolveData } from './file-lookup.js';
 import { linkUp } from './hard-links.js';
 import { recordInode, setOrphan } from './journal/recorder.js';
-import { beginLazily, completeCopy, enterInList, pathOf } from './lazy-copy.js';
+import { beginLazily, completeCopy } from './lazy-copy.js';
+import { enterInList, pathOf } from './lazy-list.js';
 import { isImpure } from './lookup.js';
 import { YES } from './marks.js';
 import { copyUpData } from './metacopy.js';

@@ -9,7 +9,7 @@
  * it hides can never come through (ovl_create_over_whiteout in fs/overlayfs/dir.c).
  */
 import type { ByteString } from '../base/bytes.js';
-import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, EPERM, EROFS, type Errno } from '../base/errno.js';
+import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, EPERM, EROFS, type Errno } from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
 import {
   makeDirectory,
@@ -20,7 +20,7 @@ import {
   splitDevice,
 } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, statAt } from '../sys/stat.js';
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, statAt } from '../sys/stat.js';
 import { copyUp } from './copy-up.js';
 import { type Creator, createAs } from './credentials.js';
 import { isReserved, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
@@ -124,7 +124,7 @@ export function prepareParent(union: Union, parent: DirectoryNode, name: ByteStr
 }
 
 /** Makes an object that is its creator's. Precondition: the parent is in the upper. */
-function makeOwned(
+export function makeOwned(
   union: Union,
   parent: DirectoryNode,
   dir: number,
@@ -230,40 +230,4 @@ function adoptDirectory(union: Union, parent: DirectoryNode, name: ByteString): 
   node.impure = false;
   startListing(union, node);
   return node;
-}
-
-/** A file without a name (O_TMPFILE): it lies in the work directory until it gets one or is forgotten. */
-export function createUnnamed(
-  union: Union,
-  parent: DirectoryNode,
-  mode: number,
-  creator: Creator,
-): FileNode | Errno {
-  if (!union.writable) return -EROFS;
-  if (parent.dead) return -ENOENT;
-  if ((mode & S_IFMT) !== S_IFREG) return -EISDIR;
-  const copied = copyUp(union, parent);
-  if (copied < 0) return copied;
-  const work = union.work!;
-  using undo = new Rollback();
-  const inheriting = inheritingDirectory(union, parent, undo);
-  if (inheriting.fd < 0) return inheriting.fd;
-  const name = work.temporaryName();
-  const creation: Creation = { mode, device: 0, target: '', creator };
-  const made = makeOwned(union, parent, inheriting.fd, name, creation);
-  if (made < 0) return made;
-  if (inheriting.fd !== work.fd) {
-    const moved = rename(inheriting.fd, name, work.fd, name);
-    if (moved < 0) return moved;
-  }
-  const status = statAt(work.fd, name, union.stat);
-  if (status < 0) return gone(status);
-  const node = union.nodes.addFile(union.stat.type);
-  node.orphan = name;
-  union.numbers.compute(union.stat.fileSystem, union.stat.inodeLow, union.stat.inodeHigh);
-  node.inodeLow = union.numbers.low;
-  node.inodeHigh = union.numbers.high;
-  undo.commit();
-  const removed = inheriting.remove();
-  return removed < 0 ? removed : node;
 }

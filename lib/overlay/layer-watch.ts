@@ -26,7 +26,12 @@ export class LayerWatch {
   /** Notes that a layer is about to be asked. Answers 0, or -EIO for one that is suspended. */
   ask(layer: number): Errno {
     this.words[TOUCHED] = layer;
-    return this.words[COUNT] !== 0 && this.isSuspended(layer) ? -EIO : 0;
+    return this.isNeeded && this.isSuspended(layer) ? -EIO : 0;
+  }
+
+  /** Whether any layer is suspended. */
+  get isNeeded(): boolean {
+    return this.words[COUNT] !== 0;
   }
 
   /** The layer that was asked last. */

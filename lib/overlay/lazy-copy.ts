@@ -16,24 +16,13 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
-import { EEXIST, ENOENT, type Errno, errnoName } from '../base/errno.js';
-import { makeDirectory, makeSymlink, unlink } from '../sys/entries.js';
-import {
-  close,
-  O_DIRECTORY,
-  O_NOATIME,
-  O_PATH,
-  O_RDONLY,
-  O_RDWR,
-  openAt,
-  readFully,
-  syncFile,
-  writeFully,
-} from '../sys/files.js';
+import { ENOENT, type Errno, errnoName } from '../base/errno.js';
+import { close, O_NOATIME, O_RDONLY, O_RDWR, openAt, readFully, syncFile, writeFully } from '../sys/files.js';
 import { Stat, statFd } from '../sys/stat.js';
 import { removeXattr } from '../sys/xattrs.js';
 import { copySpan } from './copy-data.js';
-import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
+import { enterInList, removeFromList } from './lazy-list.js';
+import type { FileNode, OverlayNode } from './node.js';
 import { release } from './references.js';
 import { gone, type Union } from './union.js';
 
@@ -58,34 +47,6 @@ export interface LazyCopy {
   next: number;
   /** In the list of the work directory. */
   record: ByteString;
-}
-
-/** Descriptor of the list, made when it is first needed; or a negated errno. */
-export function openList(union: Union, create: boolean): number {
-  const work = union.work!.fd;
-  if (create) {
-    const made = makeDirectory(work, 'lazy', 0o700);
-    if (made < 0 && made !== -EEXIST) return made;
-  }
-  return openAt(work, 'lazy', O_PATH | O_DIRECTORY);
-}
-
-/** Enters a path in the list before its copy can be seen. Answers the record's name or a negated errno. */
-export function enterInList(union: Union, path: ByteString): ByteString | Errno {
-  const list = openList(union, true);
-  if (list < 0) return list;
-  const record = union.work!.temporaryName();
-  const status = makeSymlink(list, record, path);
-  close(list);
-  return status < 0 ? status : record;
-}
-
-function removeFromList(union: Union, record: ByteString): Errno {
-  const list = openList(union, false);
-  if (list < 0) return list;
-  const status = unlink(list, record);
-  close(list);
-  return status;
 }
 
 /**
@@ -256,9 +217,4 @@ export function followOrphan(union: Union, node: FileNode, orphan: ByteString): 
   const removed = removeFromList(union, node.lazy.record);
   node.lazy.record = record;
   return removed;
-}
-
-/** The path of a name beneath the upper, as the list has it. */
-export function pathOf(directory: DirectoryNode, name: ByteString): ByteString {
-  return `${directory.upper!.path()}/${name}`;
 }

@@ -8,8 +8,8 @@
  * same upper or work directory.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EAGAIN, EEXIST, EISDIR, EMLINK, ENOENT, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
-import { check, OverlayError } from '../base/errors.js';
+import { EEXIST, EISDIR, EMLINK, ENOENT, EPERM, type Errno } from '../base/errno.js';
+import { check } from '../base/errors.js';
 import {
   changeMode,
   listDirectory,
@@ -20,22 +20,10 @@ import {
   rename,
   unlink,
 } from '../sys/entries.js';
-import {
-  close,
-  Fd,
-  LOCK_EXCLUSIVE,
-  LOCK_NONBLOCKING,
-  lock,
-  O_DIRECTORY,
-  O_PATH,
-  openAt,
-} from '../sys/files.js';
-import { openReadable } from '../sys/handles.js';
-import { S_IFREG, Stat, statAt } from '../sys/stat.js';
-import { removeXattr, setXattr } from '../sys/xattrs.js';
-import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
-
-const KNOWN_CONTENTS = new Set(['work', 'index']);
+import { close, Fd, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
+import { S_IFREG } from '../sys/stat.js';
+import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE } from './marks.js';
+import { refuseStrangers, refuseVolatile, requireXattrs, takeLock } from './work-checks.js';
 
 /** As they are handed on to a new server. */
 export interface WorkDescriptors {
@@ -215,70 +203,4 @@ export class WorkDirectory {
     close(dir);
     return removeDirectory(this.fd, name);
   }
-}
-
-function takeLock(directory: number, path: string, kind: 'upper' | 'work'): number {
-  const fd = check(openReadable(directory), { operation: `open ${kind} directory`, path });
-  const status = lock(fd, LOCK_EXCLUSIVE | LOCK_NONBLOCKING);
-  if (status === 0) return fd;
-  close(fd);
-  throw new OverlayError({
-    operation: `use ${kind} directory`,
-    path,
-    errno: status,
-    reason: status === -EAGAIN ? 'another live mount uses it' : undefined,
-    remedy: 'see `tsoverlay mounts`, and unmount the other or choose another directory',
-  });
-}
-
-function refuseStrangers(workRoot: number, path: string): void {
-  let stranger: ByteString | undefined;
-  listDirectory(workRoot, (name) => {
-    if (!KNOWN_CONTENTS.has(name)) stranger = name;
-    return stranger === undefined;
-  });
-  if (stranger === undefined) return;
-  throw new OverlayError({
-    operation: 'use work directory',
-    path,
-    errno: -EEXIST,
-    reason: `it holds ${JSON.stringify(stranger)}, which no earlier mount left there`,
-    remedy: 'give an empty directory, or one that was a work directory before',
-  });
-}
-
-/** A volatile mount that was not unmounted cleanly may have lost data (overlayfs.rst, "Volatile mount"). */
-function refuseVolatile(fd: number, path: string): void {
-  const incompat = openAt(fd, 'incompat', O_PATH | O_DIRECTORY);
-  if (incompat < 0) return;
-  const found = statAt(incompat, 'volatile', new Stat());
-  close(incompat);
-  if (found === -ENOENT) return;
-  throw new OverlayError({
-    operation: 'use work directory',
-    path,
-    reason: 'its upper was mounted volatile and may be incomplete',
-    remedy: `discard the upper, or delete ${path}/work/incompat/volatile to keep it as it is`,
-  });
-}
-
-function requireXattrs(fd: number, marks: Marks, upperPath: string): void {
-  const status = setXattr(fd, '.', marks.opaque, YES);
-  if (status === 0) {
-    check(removeXattr(fd, '.', marks.opaque), { operation: 'test extended attributes', path: upperPath });
-    return;
-  }
-  throw new OverlayError({
-    operation: 'use upper directory',
-    path: upperPath,
-    errno: status,
-    reason:
-      status === -EOPNOTSUPP
-        ? `its file system has no ${marks.prefix}* attributes`
-        : `${marks.prefix}* attributes cannot be set`,
-    remedy:
-      status === -EPERM
-        ? 'run as root, or give -o userxattr'
-        : 'put upper and work on another file system, or give -o whiteout=aufs',
-  });
 }

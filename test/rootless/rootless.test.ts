@@ -76,6 +76,15 @@ t.test('an ordinary user mounts through fusermount3', async (t) => {
     );
   });
 
+  await t.test('it outlives its server', async (t) => {
+    const pid = `$(${program} mounts --json | sed -n 's/.*"serverPid": \\([0-9]*\\),/\\1/p')`;
+    const killed = asUser(
+      `exec 5<merged/f; first=${pid}; kill -9 $first; cat <&5; echo and > merged/and; cat merged/and; rm merged/and
+       until [ ${pid} != $first ]; do sleep 0.05; done; echo another`,
+    );
+    t.strictSame(killed, { status: 0, stdout: 'top\nmore\nand\nanother\n', stderr: '' });
+  });
+
   await t.test('its own commands show it and end it', async (t) => {
     t.match(asUser(`${program} mounts`).stdout, /merged/);
     t.equal(

@@ -32,6 +32,18 @@ function pass(counter: Int32Array): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
+/** As before Linux 6.9: nobody sends a request again (FUSE_NOTIFY_RESEND). */
+const withoutResend = process.env.FAULT_NO_RESEND !== undefined;
+
+function isResend([, message]: unknown[]): boolean {
+  return (
+    Buffer.isBuffer(message) &&
+    message.length === 16 &&
+    message.readInt32LE(4) === 7 &&
+    message.readInt32LE(8) === 0
+  );
+}
+
 if (path !== undefined) {
   const load = koffi.load.bind(koffi);
   const instrumented = (name: string | null): unknown => {
@@ -42,6 +54,7 @@ if (path !== undefined) {
         const native = library.func(prototype) as unknown as Native;
         if (/ \*?(read|poll|mmap|munmap)\(/.test(prototype)) return native;
         return (...args: unknown[]) => {
+          if (withoutResend && isResend(args)) return (args[1] as Buffer).length;
           pass(counter);
           const result = native(...args);
           pass(counter);

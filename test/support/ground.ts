@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { mountInBackground } from '../../lib/mount/background.js';
 import type { DriverName } from '../../lib/mount/config.js';
-import { askServer } from '../../lib/mount/control.js';
+import { askMount } from '../../lib/mount/control.js';
 import type { MountOptions } from '../../lib/mount/mount.js';
 import { readRecords } from '../../lib/mount/registry.js';
 
@@ -118,13 +118,16 @@ export async function mountOurs(
     readRecords().findLast((record) => record.target === target)?.serverPid ?? serverPid;
   const end = async (detach: boolean): Promise<void> => {
     mounted = false;
-    const pid = server();
-    const answer = await askServer(pid, { command: 'unmount', detach }, 0);
+    const record = readRecords().findLast((one) => one.target === target)!;
+    const answer = await askMount(record, { command: 'unmount', detach }, 0);
     if ('error' in answer) throw new Error(answer.error);
-    await ended(pid);
+    await until(() => !readRecords().some((one) => one.target === target), 'the mount to end');
+    for (const pid of [record.serverPid, record.keeperPid]) if (pid !== null) await ended(pid);
   };
   t.teardown(async () => {
-    if (mounted && isRunning(server())) await end(true);
+    const record = readRecords().findLast((one) => one.target === target);
+    const isServed = [record?.serverPid, record?.keeperPid].some((pid) => pid && isRunning(pid));
+    if (mounted && isServed) await end(true);
   });
   return {
     target,

@@ -19,7 +19,7 @@ import { apply, type Operation } from '../support/operations.js';
 import { compare, FLAVOURS, makeLowers, mounted, type Pair } from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
 
-const stride = Number(process.env.FAULT_STRIDE ?? 60);
+const stride = Number(process.env.FAULT_STRIDE ?? 150);
 const seed = Number(process.env.FAULT_SEED ?? Date.now() % 2 ** 31);
 const CASES = 2600;
 const MOST_POINTS = 400;
@@ -255,8 +255,12 @@ function tryPoint(
   }
 }
 
-for (const flavour of [FLAVOURS[0], FLAVOURS[4]]) {
-  t.test(`a kill at any point of a request is not noticed, ${flavour.options}`, async (t) => {
+for (const [flavour, resends] of [
+  [FLAVOURS[0], true],
+  [FLAVOURS[4], false],
+] as const) {
+  const kernel = resends ? '' : ', and no kernel that sends requests again';
+  t.test(`a kill at any point of a request is not noticed, ${flavour.options}${kernel}`, async (t) => {
     t.comment(`seed ${seed}, every ${stride}th point`);
     const base = scratch(t);
     const lowers = makeLowers(base, CASES);
@@ -269,6 +273,7 @@ for (const flavour of [FLAVOURS[0], FLAVOURS[4]]) {
     const { NODE_OPTIONS } = process.env;
     process.env.FAULT_POINTS = join(base, 'faults/countdown');
     process.env.NODE_OPTIONS = `--require=${new URL('../support/fault-points.cjs', import.meta.url).pathname}`;
+    if (!resends) process.env.FAULT_NO_RESEND = '1';
     let used = 0;
     let points = 0;
     try {
@@ -288,6 +293,7 @@ for (const flavour of [FLAVOURS[0], FLAVOURS[4]]) {
     } finally {
       countdown.close();
       delete process.env.FAULT_POINTS;
+      delete process.env.FAULT_NO_RESEND;
       if (NODE_OPTIONS === undefined) delete process.env.NODE_OPTIONS;
       else process.env.NODE_OPTIONS = NODE_OPTIONS;
     }

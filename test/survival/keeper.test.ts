@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { askServer } from '../../lib/mount/control.js';
+import { askMount } from '../../lib/mount/control.js';
 import { hasProcess, type MountRecordFile, readRecords, serverFiles } from '../../lib/mount/registry.js';
 import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 
@@ -20,7 +20,7 @@ async function killServer(target: string): Promise<void> {
 }
 
 async function figuresOf(target: string) {
-  const answer = await askServer(recordOf(target).serverPid, { command: 'figures' });
+  const answer = await askMount(recordOf(target), { command: 'figures' });
   if (!('figures' in answer)) throw new Error(JSON.stringify(answer));
   return answer.figures;
 }
@@ -183,6 +183,7 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
     { hangTimeout: 1 },
   );
   t.equal(fs.readFileSync(join(target, 'far'), 'utf8'), 'far\n');
+  t.strictSame(fs.readdirSync(join(target, 'own')), ['file']);
   const { serverPid } = recordOf(target);
   sleeping.sleep();
   t.teardown(sleeping.wake);
@@ -191,6 +192,13 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
   t.ok(performance.now() - since < 5000, 'it fails in time');
   t.equal(fs.readFileSync(join(target, 'near'), 'utf8'), 'near\n');
   fs.appendFileSync(join(target, 'near'), 'er');
+  t.equal(
+    fs.readFileSync(join(target, 'own/file'), 'utf8'),
+    'own\n',
+    'directories without a part in it, too',
+  );
+  fs.writeFileSync(join(target, 'own/new'), 'x');
+  t.strictSame(fs.readdirSync(join(target, 'own')).sort(), ['file', 'new']);
   t.throws(() => fs.readFileSync(join(target, 'long')), { code: 'EIO' }, 'at once from then on');
   const second = recordOf(target).serverPid;
   t.not(second, serverPid);
@@ -198,6 +206,7 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
     fs.readFileSync(serverFiles(second).log, 'utf8'),
     new RegExp(`had no answer for \\d s, at ${sleeping.path}; another server goes on`),
   );
+  t.strictSame((await figuresOf(target)).hungLayers, [sleeping.path]);
   sleeping.wake();
   await until(() => {
     try {
@@ -207,6 +216,7 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
     }
   }, 'the layer to be asked again');
   t.equal(recordOf(target).serverPid, second, 'no other server was needed');
+  t.strictSame((await figuresOf(target)).hungLayers, []);
   t.match(fs.readFileSync(serverFiles(second).log, 'utf8'), /answers again/);
   await unmount();
 });

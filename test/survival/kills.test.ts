@@ -14,7 +14,7 @@ import { operation } from '../support/operations.js';
 import { compare, compareCase, FLAVOURS, makeLowers, mounted, type Pair } from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
 
-const kills = Number(process.env.KILLS ?? 60);
+const kills = Number(process.env.KILLS ?? 30);
 const seed = Number(process.env.KILLS_SEED ?? Date.now() % 2 ** 31);
 const SEQUENCES = 400;
 

@@ -13,7 +13,7 @@ import t from 'tap';
 import { makeLayers, mountOurs, scratch, shell } from '../support/ground.js';
 import { startKiller } from '../support/killer.js';
 
-const kills = Number(process.env.KILLS ?? 40);
+const kills = Number(process.env.KILLS ?? 30);
 const seed = Number(process.env.KILLS_SEED ?? Date.now() % 2 ** 31);
 
 /** A package that dpkg can install anywhere, in two versions. */

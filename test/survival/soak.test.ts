@@ -12,7 +12,7 @@ import { askServer } from '../../lib/mount/control.js';
 import { residentMemoryOf } from '../../lib/mount/registry.js';
 import { makeLayers, mountOurs, scratch, shell } from '../support/ground.js';
 
-const wanted = Number(process.env.SOAK_REQUESTS ?? 150_000);
+const wanted = Number(process.env.SOAK_REQUESTS ?? 80_000);
 /** How often it is measured. */
 const STAGES = 6;
 /** Of the second measurement, when everything has been used: in per cent. */

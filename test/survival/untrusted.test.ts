@@ -103,17 +103,17 @@ t.test(
 );
 
 t.test(
-  'a directory of 200,000 entries costs bounded memory, and the server goes on',
+  'a directory of 60,000 entries costs bounded memory, and the server goes on',
   { timeout: 120_000 },
   async (t) => {
     const base = scratch(t);
     const layers = makeLayers(base, 1);
-    shell('mkdir many; cd many; seq 200000 | xargs touch; touch ../other', layers.lowers[0]);
+    shell('mkdir many; cd many; seq 60000 | xargs touch; touch ../other', layers.lowers[0]);
     const { target, server } = await mountOurs(t, layers);
-    t.equal(fs.readdirSync(join(target, 'many')).length, 200_000);
-    t.equal(shell('ls -f many | wc -l; find many -name "1999*" | wc -l', target).trim(), '200002\n111');
+    t.equal(fs.readdirSync(join(target, 'many')).length, 60_000);
+    t.equal(shell('ls -f many | wc -l; find many -name "5999*" | wc -l', target).trim(), '60002\n11');
     const figures = await askServer(server(), { command: 'figures' });
-    t.ok('figures' in figures && figures.figures.nodes > 100_000, 'the kernel knows most of them');
+    t.ok('figures' in figures && figures.figures.nodes > 30_000, 'the kernel knows most of them');
     const memory = residentMemoryOf(server());
     t.ok(memory < 600 << 20, `${memory} bytes`);
     t.ok(fs.existsSync(join(target, 'other')));

@@ -20,29 +20,18 @@
  */
 import type { ByteString } from '../../base/bytes.js';
 import { overlayDebug } from '../../base/debug.js';
-import { errnoName } from '../../base/errno.js';
-import { OverlayError } from '../../base/errors.js';
 import type { Times } from '../../sys/entries.js';
-import { forgetShared, mapShared, type SharedWindow } from '../../sys/shared-memory.js';
 import type { Stat } from '../../sys/stat.js';
 import { type RecordedPlace, Recording } from './recorded.js';
-import { Kind, RecordReader, RecordWriter, textWords } from './records.js';
+import { Kind, textWords } from './records.js';
+import { mapOrThrow, PAGE, Region } from './region.js';
 
-const PAGE = 4096;
-const WORDS_IN_PAGE = PAGE / 4;
-/** Bytes between the two regions, and room for each. */
-const REGION = 2 ** 40;
-const SMALLEST_PAGES = 256;
 /** A region gives way when it has this many words and as many times what counted when it was begun. */
 const LONG = 1 << 20;
 const GROWTH = 4;
 
 const CURRENT = 0;
 const END = 1;
-const PAGES = 3;
-
-/** Bytes of shared memory that a journal may use from its offset on; most of them are never touched. */
-export const JOURNAL_SPACE = 2 * REGION + PAGE;
 
 /** What the journal keeps of a node. */
 export interface NodeFacts {
@@ -82,9 +71,7 @@ export class Journal {
   /** Reads everything that an earlier server has secured. */
   read(): Recording {
     const recording = new Recording();
-    const { bytes } = this.#region.window;
-    const end = Atomics.load(this.header, END + this.#region.index);
-    const reader = new RecordReader(wordsOf(bytes), bytes, end);
+    const reader = this.#region.reader(Atomics.load(this.header, END + this.#region.index));
     while (reader.next()) recording.take(reader);
     return recording;
   }
@@ -170,6 +157,13 @@ export class Journal {
     writer.text(at + 4, path);
   }
 
+  lowers(id: number, positions: readonly number[]): void {
+    const at = this.#open(Kind.LOWERS, 2 + positions.length);
+    const { writer } = this.#region;
+    writer.number(at, id);
+    for (const [index, position] of positions.entries()) writer.words[at + 2 + index] = position;
+  }
+
   dead(id: number, stat: Stat): void {
     const at = this.#open(Kind.DEAD, 19);
     const { writer } = this.#region;
@@ -248,8 +242,7 @@ export class Journal {
   startAnew(write: () => void): void {
     const former = this.#region;
     const next = 1 - former.index;
-    this.header[PAGES + next] = SMALLEST_PAGES;
-    this.#region = new Region(this.fd, this.offset, this.header, next);
+    this.#region = Region.fresh(this.fd, this.offset, this.header, next);
     write();
     this.#startedWith = this.#region.writer.end;
     this.#secure();
@@ -258,57 +251,4 @@ export class Journal {
     overlayDebug('the journal of %d words goes on with %d', former.writer.end, this.#startedWith);
     former.release();
   }
-}
-
-/** One of the two regions, mapped as far as it is used. */
-class Region {
-  window: SharedWindow;
-  readonly writer: RecordWriter;
-
-  constructor(
-    private readonly fd: number,
-    private readonly offset: number,
-    private readonly header: Int32Array,
-    readonly index: number,
-  ) {
-    if (header[PAGES + index] === 0) header[PAGES + index] = SMALLEST_PAGES;
-    this.window = this.#map();
-    const { bytes } = this.window;
-    this.writer = new RecordWriter(wordsOf(bytes), bytes, (needed) => this.#grow(needed));
-  }
-
-  #map(): SharedWindow {
-    return mapOrThrow(this.fd, this.#start, this.header[PAGES + this.index] * PAGE);
-  }
-
-  get #start(): number {
-    return this.offset + PAGE + this.index * REGION;
-  }
-
-  /** A larger window of the same memory; what is in it stays where it is. */
-  #grow(needed: number): { words: Uint32Array; bytes: Buffer } {
-    this.header[PAGES + this.index] = Math.ceil(needed / WORDS_IN_PAGE) * 2;
-    const former = this.window;
-    this.window = this.#map();
-    former.unmap();
-    const { bytes } = this.window;
-    return { words: wordsOf(bytes), bytes };
-  }
-
-  /** Gives its memory back. */
-  release(): void {
-    this.window.unmap();
-    const status = forgetShared(this.fd, this.#start, this.header[PAGES + this.index] * PAGE);
-    if (status < 0) overlayDebug('the memory of the former journal is not given back: %s', errnoName(status));
-  }
-}
-
-function mapOrThrow(fd: number, offset: number, length: number): SharedWindow {
-  const window = mapShared(fd, offset, length);
-  if (typeof window !== 'number') return window;
-  throw new OverlayError({ operation: 'map the journal', errno: window });
-}
-
-function wordsOf(bytes: Buffer): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }

@@ -22,6 +22,8 @@ export class RecordedNode {
   orphan: ByteString | null = null;
   lower: RecordedPlace | null = null;
   data: RecordedPlace | null = null;
+  /** Of a directory: its lowers, by their position in its parent's; null where its name alone does not lead to them. */
+  lowers: number[] | null = null;
   /** Of a directory that was removed while somebody was in it. */
   dead: Stat | null = null;
 
@@ -121,6 +123,7 @@ function change(node: RecordedNode, reader: RecordReader): void {
     case Kind.NAME:
       node.parent = reader.number();
       node.name = reader.text();
+      node.lowers = null;
       break;
     case Kind.ORPHAN: {
       const name = reader.text();
@@ -135,6 +138,9 @@ function change(node: RecordedNode, reader: RecordReader): void {
       else node.lower = place;
       break;
     }
+    case Kind.LOWERS:
+      node.lowers = reader.rest();
+      break;
     case Kind.DEAD:
       node.dead = readStat(reader);
       break;

@@ -2,7 +2,7 @@
 /** What is written to the journal about nodes. Without a journal nothing is, and nothing is asked of the disk for it. */
 import type { Errno } from '../../base/errno.js';
 import type { Stat } from '../../sys/stat.js';
-import type { FileNode, LowerPlace, OverlayNode } from '../node.js';
+import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../node.js';
 import type { Union } from '../union.js';
 import type { Journal } from './journal.js';
 import type { RecordedNode, RecordedPlace } from './recorded.js';
@@ -22,6 +22,20 @@ function writeNode(journal: Journal, node: OverlayNode, references: number): voi
   const { id, type, inodeLow, inodeHigh } = node;
   journal.node({ id, type, references, inodeLow, inodeHigh }, linked, node.parent?.id ?? 0, node.name);
   if (node.orphan !== null) journal.orphan(node.id, node.orphan);
+  if (!node.isDirectory() || node.lowers.length === 0) return;
+  const positions = positionsOf(node);
+  if (positions !== null) journal.lowers(node.id, positions);
+}
+
+/** A directory that was renamed or redirected is found by its marks, and not by its name. */
+function positionsOf({ lowers, parent, name }: DirectoryNode): number[] | null {
+  const positions: number[] = [];
+  for (const lower of lowers) {
+    const position = lower.name === name ? (parent?.lowers.indexOf(lower.parent!) ?? -1) : -1;
+    if (position < 0 || lower.xattrWhiteouts) return null;
+    positions.push(position);
+  }
+  return positions;
 }
 
 /** Its first name is another, or gone. */
@@ -96,4 +110,5 @@ function writeRecovered(journal: Journal, node: RecordedNode): void {
   if (node.lower !== null) journal.place(node.id, false, node.lower);
   if (node.data !== null) journal.place(node.id, true, node.data);
   if (node.dead !== null) journal.dead(node.id, node.dead);
+  if (node.lowers !== null) journal.lowers(node.id, node.lowers);
 }

@@ -9,6 +9,7 @@
  *   REFER   id, difference             the kernel counts on it more or less often
  *   ORPHAN  id, name                   its content is in the work directory, '' for no longer
  *   PLACE   id, data, layer, path      where a file without a name lies in a lower layer
+ *   LOWERS  id, positions              which of its parent's lower directories it is merged of, where by its name alone
  *   DEAD    id, mode, uid, gid, size, blocks, times      a directory that was removed while in use
  *   LINKED  id                         it has, or may have, several names
  *   INODE   id, inode                  it shows another number now
@@ -33,6 +34,7 @@ export const Kind = {
   TIMES: 11,
   INTENT: 12,
   COMMIT: 13,
+  LOWERS: 14,
 } as const;
 
 const TWO_32 = 2 ** 32;
@@ -69,6 +71,11 @@ export class RecordReader {
 
   word(): number {
     return this.#at < this.#limit ? this.words[this.#at++] : 0;
+  }
+
+  /** The words that are left of this record. */
+  rest(): number[] {
+    return [...this.words.subarray(this.#at, this.#limit)];
   }
 
   signed(): number {

@@ -76,6 +76,7 @@ export class Recovered {
     this.#leave(node);
     node.parent = parent;
     node.name = name;
+    node.lowers = null;
     this.#enter(node);
   }
 

@@ -6,6 +6,7 @@
  */
 import { overlayDebug } from '../../base/debug.js';
 import { ENOENT, type Errno, errnoName } from '../../base/errno.js';
+import { statAt } from '../../sys/stat.js';
 import { probe } from '../lookup.js';
 import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../node.js';
 import { RealDirectory } from '../real.js';
@@ -86,10 +87,14 @@ function placeIn(union: Union, { layer: index, path }: RecordedPlace): LowerPlac
   return { directory, name };
 }
 
-function restoreNamed(union: Union, { id, parent: above, name }: RecordedNode): OverlayNode | Errno {
+function restoreNamed(union: Union, recorded: RecordedNode): OverlayNode | Errno {
+  const { id, parent: above, name } = recorded;
   const parent = union.nodes.get(above) as DirectoryNode;
   const entry = parent.entries.get(name);
-  const node = union.nodes.withId(id, () => probe(union, parent, name, entry?.places ?? null));
+  const node = union.nodes.withId(
+    id,
+    () => restoreMerged(union, recorded, parent) ?? probe(union, parent, name, entry?.places ?? null),
+  );
   if (typeof node === 'number') return node;
   if (node.id !== id) {
     // Another name of it is back already, under an id of its own: the layers were changed under the mount.
@@ -99,6 +104,27 @@ function restoreNamed(union: Union, { id, parent: above, name }: RecordedNode): 
   const own = entry ?? new Entry(parent, name, node.type);
   if (entry === undefined) parent.entries.set(name, own);
   attach(own, node);
+  return node;
+}
+
+/**
+ * While a layer does not answer, directories that it has no part in come back without asking it.
+ * Undefined where there is no need, or no way.
+ */
+function restoreMerged(
+  union: Union,
+  { lowers, name }: RecordedNode,
+  parent: DirectoryNode,
+): DirectoryNode | undefined {
+  if (!union.watch.current.isNeeded || lowers === null) return undefined;
+  const node = union.nodes.addDirectory();
+  node.lowers = lowers.map(
+    (position) => new RealDirectory(parent.lowers[position].layer, parent.lowers[position], name),
+  );
+  if (parent.upper === null) return node;
+  const dir = union.directories.of(parent.upper);
+  const inUpper = dir >= 0 && statAt(dir, name, union.stat) === 0;
+  if (inUpper) node.upper = new RealDirectory(parent.upper.layer, parent.upper, name);
   return node;
 }
 
