@@ -53,6 +53,7 @@ export interface MountFigures {
 
 /** What is known of the process that keeps a mount. */
 export interface KeeperFigures {
+  /** 0 when none could be started. */
   readonly pid: number;
   /** Bytes. */
   readonly residentMemory: number;

@@ -78,7 +78,7 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
 }
 
 function upgrade({ keeper }: Mount, node: string, main: string): ControlAnswer {
-  if (keeper === undefined) return { error: 'it has no keeper', code: undefined };
+  if (keeper === undefined || keeper.pid === 0) return { error: 'it has no keeper', code: undefined };
   if (![node, main].every((path) => typeof path === 'string' && /^\/[^\n]+$/.test(path))) {
     return { error: 'a program has an absolute path', code: undefined };
   }

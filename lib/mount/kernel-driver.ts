@@ -109,7 +109,7 @@ function drive(
     });
     worker.on('error', (failure) => {
       const reason = `the serving thread failed: ${failure.stack ?? failure.message}`;
-      if (keeper !== undefined) {
+      if (keeper !== undefined && keeper.pid > 0) {
         // Another server does better.
         reportFault(reason);
         process.kill(process.pid, 'SIGKILL');
@@ -143,7 +143,7 @@ function watchThread(
   const { state, config } = kept;
   return watchServing(state, thread, limit, (seconds) => {
     const keeper = keeperOf();
-    if (keeper === undefined) return;
+    if (keeper === undefined || keeper.pid === 0) return;
     const where = layerPath(config, state.watch.last);
     reportFault(
       `${state.requestName} had no answer for ${seconds.toFixed(0)} s, at ${where}; another server goes on`,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** The request that an earlier server had in hand: it gets its one answer, and is carried out once. */
-
 import { mountDebug } from '../base/debug.js';
 import { EIO } from '../base/errno.js';
 import { composeAnswer, isSilent, pendingLength, sendAgain } from '../fuse/again.js';
@@ -19,6 +18,7 @@ export function finishRequest(
   resumption: Resumption,
   state: ServerState,
 ): void {
+  const wasStuck = state.takeStuck();
   const length = pendingLength(session);
   if (length === 0) return;
   const { message } = session;
@@ -32,7 +32,7 @@ export function finishRequest(
     isDone ? 'done' : 'not known to be done',
     tries,
   );
-  const isHopeless = state.takeStuck() || tries > MOST_TRIES;
+  const isHopeless = wasStuck || tries > MOST_TRIES;
   if (isHopeless && !isDone && !isSilent(session)) sendAgain(device, session, session.finish(-EIO));
   else if (!isDone) carryOut(device, session, length, resumption);
   else if (!isSilent(session)) answerDone(device, session, length, resumption);

@@ -8,6 +8,8 @@
  * (Resumption.redo), and only then what nothing refers to is cleared away.
  */
 import type { ByteString } from '../base/bytes.js';
+import { overlayDebug } from '../base/debug.js';
+import { type Errno, errnoName } from '../base/errno.js';
 import { check } from '../base/errors.js';
 import { IndexDirectory } from './index-directory.js';
 import type { Intent } from './journal/intent.js';
@@ -151,8 +153,7 @@ function takeOver(union: Union, journal: Journal, recording: Recording): void {
   if (recording.nodes.size > 0) union.recovered = new Recovered(recording.nodes);
   if (!union.writable) return;
   const { times } = recording;
-  if (times !== null)
-    check(restoreTimes(union, times), { operation: 'put back the times of', path: times.path });
+  if (times !== null) tolerate('times of a directory', restoreTimes(union, times));
   check(resumeCopies(union), { operation: 'go on with copies' });
 }
 
@@ -161,9 +162,14 @@ function settle(union: Union): void {
   if (!union.writable) return;
   check(resumeOrphanCopies(union), { operation: 'go on with copies' });
   // As at the first mount, where it comes before the nodes.
-  if (union.index !== null) check(union.index.removeForgotten(), { operation: 'clean up the index' });
+  if (union.index !== null) tolerate('the index', union.index.removeForgotten());
   const inUse = new Set<ByteString>(['incompat']);
   for (const node of union.nodes.values()) if (node.orphan !== null) inUse.add(node.orphan);
   for (const node of union.recovered?.values() ?? []) if (node.orphan !== null) inUse.add(node.orphan);
-  check(union.work!.clear(inUse), { operation: 'empty work directory' });
+  tolerate('the work directory', union.work!.clear(inUse));
+}
+
+/** What cannot be tidied up now, on a disk that is full or read-only, is no reason not to serve: the next mount does it. */
+function tolerate(what: string, status: Errno): void {
+  if (status < 0) overlayDebug('%s stays as it is: %s', what, errnoName(status));
 }
