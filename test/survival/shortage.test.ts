@@ -45,6 +45,8 @@ for (const [name, options] of Object.entries({
     shell('head -c 9M /dev/urandom > big; echo small > small', layers.lowers[0]);
     const { target, unmount } = await mountOurs(t, layers, options);
     const fd = fs.openSync(join(target, 'big'), 'r+');
+    let isOpen = true;
+    t.teardown(() => isOpen && fs.closeSync(fd));
     if (name === 'lazy') {
       fs.writeSync(fd, 'x', 0);
       t.equal(
@@ -66,6 +68,7 @@ for (const [name, options] of Object.entries({
     fs.writeSync(fd, 'y', 1);
     fs.fsyncSync(fd);
     fs.closeSync(fd);
+    isOpen = false;
     t.equal(
       shell('tail -c +3 big | cmp - <(tail -c +3 ../lower0/big) && head -c 2 big', target),
       name === 'lazy' ? 'xy' : `${shell('head -c 1 lower0/big', layers.base)}y`,
