@@ -65,14 +65,14 @@ const only = (value: string | string[], refusedValues: string[], refused: string
 });
 
 /** Seconds, with a fraction if need be; what is longer than the kernel counts means for ever. */
-function parseSeconds(value: string): number {
-  if (!/^\d+(\.\d+)?$/.test(value)) throw new UsageError(`timeout=${value} is not possible`, 'write seconds');
+function parseSeconds(name: string, value: string): number {
+  if (!/^\d+(\.\d+)?$/.test(value)) throw new UsageError(`${name}=${value} is not possible`, 'write seconds');
   return Number(value);
 }
 
-const seconds = (field: Field): Rule => ({
+const seconds = (name: string, field: Field): Rule => ({
   value: 'required',
-  apply: (options, value) => void Object.assign(options, { [field]: parseSeconds(value) }),
+  apply: (options, value) => void Object.assign(options, { [field]: parseSeconds(name, value) }),
 });
 
 const layers: Record<string, Rule> = {
@@ -156,8 +156,8 @@ const behaviour: Record<string, Rule> = {
       else options.sync = value !== '0';
     },
   },
-  timeout: seconds('timeout'),
-  hang_timeout: seconds('hangTimeout'),
+  timeout: seconds('timeout', 'timeout'),
+  hang_timeout: seconds('hang_timeout', 'hangTimeout'),
   writeback: onOff('writeback', '1', '0'),
   noacl: turnOn('noAcl'),
   noxattrs: {
