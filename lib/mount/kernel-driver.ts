@@ -9,7 +9,7 @@ import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
-import { layerNumbers, layerPath, watchServing } from './watchdog.js';
+import { layerPath, suspendedPaths, watchServing } from './watchdog.js';
 
 const READ_AHEAD_KIB = 1024;
 /** Seconds; longer than any disk is silent that is only slow. */
@@ -88,7 +88,10 @@ function drive(
           raiseReadAhead(target, READ_AHEAD_KIB);
           keeper?.ready();
           resolve({
-            figures: () => ({ ...figures.read(), hungLayers: hungLayers(kept) }),
+            figures: () => ({
+              ...figures.read(),
+              hungLayers: kept === undefined ? [] : suspendedPaths(kept.state, kept.config),
+            }),
             unmount: (detach) => unmountFuse(target, detach),
             ended,
             keeper,
@@ -120,15 +123,6 @@ function drive(
       end(reason);
     });
   });
-}
-
-/** Paths of layers that do not answer. */
-function hungLayers(kept: Kept | undefined): string[] {
-  if (kept === undefined) return [];
-  const { watch } = kept.state;
-  return layerNumbers(kept.config)
-    .filter((layer) => watch.isSuspended(layer))
-    .map((layer) => layerPath(kept.config, layer));
 }
 
 /** Where a keeper is there to start another server, one that is stuck gives way. */

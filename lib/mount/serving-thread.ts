@@ -81,12 +81,12 @@ function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mo
   const union = openUnion(options);
   const state = fd === undefined ? undefined : ServerState.begin(fd);
   const figures = new SharedFigures(state?.figures ?? Buffer.from(memory));
+  const { facts, descriptors } = handOn(union);
   let device: number;
   try {
     if (state !== undefined) {
       union.journal = state.journal();
       union.watch.current = state.watch;
-      const { facts, descriptors } = handOn(union);
       const since = new Date().toISOString();
       state.manifest = {
         config: { ...options, device: undefined },
@@ -101,7 +101,7 @@ function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mo
     union.close();
     throw failure;
   }
-  send({ kind: 'mounted', device, descriptors: handOn(union).descriptors });
+  send({ kind: 'mounted', device, descriptors });
   return { union, device, figures, config, session: sessionOf(union, options, figures, state) };
 }
 

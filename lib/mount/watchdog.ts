@@ -2,13 +2,13 @@
 /**
  * The main thread watches the serving thread: one that has had a request in hand for long
  * and makes no progress is stuck, in a system call that does not come back or in a loop. What
- * is progress the kernel says (/proc/PID/task/TID/io, taskstats of proc(5)), so that a copy that
- * takes an hour is none, and serving pays nothing for being watched.
+ * is progress the kernel says (/proc/PID/task/TID/io, proc(5)), so that a copy that takes an hour
+ * is not taken for stuck, and serving pays nothing for being watched.
  */
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { mountDebug } from '../base/debug.js';
-import type { LayerSet } from '../overlay/open.js';
+import { type LayerSet, lowerPaths } from '../overlay/open.js';
 import type { ServerState } from './server-state.js';
 
 /** Looks in the time that a request may take. */
@@ -50,15 +50,19 @@ function progressOf(thread: number): string {
   }
 }
 
-/** The numbers of a union's lower layers. */
-export function layerNumbers({ lowers, dataLowers }: LayerSet): number[] {
-  return Array.from({ length: lowers.length + (dataLowers?.length ?? 0) }, (_, position) => position + 1);
+/** The paths of a union's lower layers in the order of their numbers, which begin at 1. */
+function numberedPaths(set: LayerSet): string[] {
+  return [...lowerPaths(set), ...(set.dataLowers ?? [])];
+}
+
+/** The paths of layers that do not answer. */
+export function suspendedPaths(state: ServerState, set: LayerSet): string[] {
+  return numberedPaths(set).filter((_, position) => state.watch.isSuspended(position + 1));
 }
 
 /** The path of a layer by its number, as it was given. */
-export function layerPath({ upper, lowers, dataLowers }: LayerSet, layer: number): string {
-  if (layer === 0) return upper ?? lowers[0];
-  return [...lowers, ...(dataLowers ?? [])][layer - 1] ?? `layer ${layer}`;
+export function layerPath(set: LayerSet, layer: number): string {
+  return layer === 0 ? set.upper! : numberedPaths(set)[layer - 1];
 }
 
 export interface LayerDescriptor {

@@ -65,14 +65,11 @@ export interface LayerSet extends IdOptions {
 export function openUnion(set: LayerSet): Union {
   checkSet(set);
   using undo = new Rollback();
-  const { upper, work } = set;
-  const writes = upper !== undefined && work !== undefined && set.readOnly !== true;
-  if (writes) checkPlacement(upper, work, [...set.lowers, ...(set.dataLowers ?? [])]);
-  const paths = writes || upper === undefined ? set.lowers : [upper, ...set.lowers];
-  const lowers = openLowers(paths, 1, undo);
+  if (isWritten(set)) checkPlacement(set.upper, set.work, [...set.lowers, ...(set.dataLowers ?? [])]);
+  const lowers = openLowers(lowerPaths(set), 1, undo);
   const dataLayers = openLowers(set.dataLowers ?? [], lowers.length + 1, undo);
   const union = joinUnion(set, (marks) => {
-    const writable = writes ? openWritable(set, upper, work, marks, lowers, undo) : null;
+    const writable = isWritten(set) ? openWritable(set, set.upper, set.work, marks, lowers, undo) : null;
     return { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
   });
   undo.push(() => {
@@ -80,10 +77,19 @@ export function openUnion(set: LayerSet): Union {
     union.directories.closeAll();
   });
   if (union.writable) {
-    check(finishEarlierCopies(union), { operation: 'finish copies that were cut short', path: work });
+    check(finishEarlierCopies(union), { operation: 'finish copies that were cut short', path: set.work });
   }
   undo.commit();
   return union;
+}
+
+function isWritten(set: LayerSet): set is LayerSet & { upper: string; work: string } {
+  return set.upper !== undefined && set.work !== undefined && set.readOnly !== true;
+}
+
+/** The layers that are only read, top first: an upper that nothing may be written to is one of them. */
+export function lowerPaths(set: LayerSet): readonly string[] {
+  return isWritten(set) || set.upper === undefined ? set.lowers : [set.upper, ...set.lowers];
 }
 
 /** The lower layers whose roots are merged, by their position, and whether their roots say that files may be whiteouts. */

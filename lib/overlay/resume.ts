@@ -4,8 +4,8 @@
  * on with it. Nothing is looked for by path and nothing is checked again: the descriptors
  * are the layers, and the journal says what the kernel knows.
  *
- * The order matters. What the disk shows half done is done first, by whom it is known
- * (Resumption.redo), and only then what nothing refers to is cleared away.
+ * The order matters. What the disk shows half done is done first, by the request that
+ * had begun it (Resumption.intent), and only then what nothing refers to is cleared away (settle).
  */
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';

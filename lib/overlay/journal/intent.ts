@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Intents: what a request was about to do, so that a server that is asked for it again
- * can tell from the disk whether it was done (redo-*.ts), and knows what else belongs to it.
+ * can tell from the disk whether it was done (redo.ts), and knows what else belongs to it.
  */
 import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';

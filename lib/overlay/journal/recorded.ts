@@ -68,7 +68,7 @@ export class Recording {
 
   /** Takes in one record. */
   take(reader: RecordReader): void {
-    this.times = reader.kind === Kind.TIMES ? readTimes(reader) : null;
+    this.times = reader.kind === Kind.TIMES ? { ...readTimes(reader), path: reader.text() } : null;
     if (reader.kind === Kind.NODE) this.#takeNode(reader);
     else if (reader.kind === Kind.REFER) this.#takeReference(reader.number(), reader.signed());
     else if (reader.kind === Kind.DROP) this.nodes.delete(reader.number());
@@ -154,13 +154,12 @@ function change(node: RecordedNode, reader: RecordReader): void {
   }
 }
 
-function readTimes(reader: RecordReader): RecordedTimes {
+function readTimes(reader: RecordReader): Times {
   return {
     accessSeconds: reader.integer(),
     accessNanoseconds: reader.word(),
     modifySeconds: reader.integer(),
     modifyNanoseconds: reader.word(),
-    path: reader.text(),
   };
 }
 
@@ -172,10 +171,7 @@ function readStat(reader: RecordReader): Stat {
   stat.size = reader.number();
   stat.blocks = reader.number();
   stat.blockSize = reader.word();
-  stat.accessSeconds = reader.integer();
-  stat.accessNanoseconds = reader.word();
-  stat.modifySeconds = reader.integer();
-  stat.modifyNanoseconds = reader.word();
+  Object.assign(stat, readTimes(reader));
   stat.changeSeconds = reader.integer();
   stat.changeNanoseconds = reader.word();
   return stat;
