@@ -303,6 +303,19 @@ t.test('ls and prune', async (t) => {
   t.match(await cli.ok('system', 'check'), /nothing is wrong/);
 });
 
+t.test('an empty cache is pruned like others, but not while a build is using it', async (t) => {
+  const builder = await Builder.make(t);
+  const { cli } = builder;
+  await builder.ok('FROM box\nRUN --mount=type=cache,target=/m true\n');
+  await cli.ok('rmi', 'built');
+  const [name] = shell(`ls ${cli.root}/mount-caches`).trim().split('\n');
+  const prune = `${process.cwd()}/bin/tsoverlay build prune -fa --root ${cli.root}`;
+  t.notMatch(shell(`flock -s ${cli.root}/locks/mount-cache-${name} ${prune}`), /type=cache/);
+  t.match(await cli.ok('build', 'ls'), /mount .*type=cache/, 'it is still there');
+  t.match(await cli.ok('build', 'prune', '-fa'), /Deleted .*type=cache/);
+  t.equal(await cli.ok('build', 'ls', '-q'), '');
+});
+
 t.test('records that were damaged are as if they were not there', async (t) => {
   const builder = await Builder.make(t);
   await builder.ok('FROM box\nRUN echo a > /a\n');

@@ -26,7 +26,8 @@ interface Kept {
   what: string;
   /** An image has the layer as well. */
   inUse: boolean;
-  remove(): void;
+  /** Answers false where a build is using it. */
+  remove(): boolean;
 }
 
 function keptStep(store: Store, step: KnownStep, ofImages: ReadonlySet<Digest>): Kept {
@@ -38,7 +39,10 @@ function keptStep(store: Store, step: KnownStep, ofImages: ReadonlySet<Digest>):
     used: step.used,
     what: step.what,
     inUse: ofImages.has(diffId),
-    remove: () => forgetStep(store, step.key),
+    remove: () => {
+      forgetStep(store, step.key);
+      return true;
+    },
   };
 }
 
@@ -50,7 +54,7 @@ function keptMount(store: Store, cache: KnownMountCache): Kept {
     used: cache.used,
     what: `RUN --mount=type=cache,id=${cache.id}`,
     inUse: false,
-    remove: () => void removeMountCache(store, cache),
+    remove: () => removeMountCache(store, cache),
   };
 }
 
@@ -91,20 +95,21 @@ export async function prune(args: BuildPruneArguments): Promise<void> {
     ...(filters.get('until') ?? []).map((text) => parseMoment(text)),
     Number.POSITIVE_INFINITY,
   );
-  const most = args['keep-storage'] === undefined ? 0 : parseSize('keep-storage', args['keep-storage']);
+  // What is empty fits into any storage, even none: nothing is kept for its size unless asked for.
+  const most = args['keep-storage'] === undefined ? -1 : parseSize('keep-storage', args['keep-storage']);
   const what = args.all ? 'all that builds keep' : 'all that builds keep and no image has';
   if (!args.force && !(await confirm(`This removes ${what}. Go on?`)))
     throw new UsageError('nothing was removed', 'answer y, or give --force');
   const store = Store.open(args.root);
   let kept = 0;
-  const removed: Kept[] = [];
+  const unwanted: Kept[] = [];
   for (const one of listKept(store)) {
     const stays =
       (!args.all && (one.inUse || one.type === 'mount')) || one.used >= until || kept + one.size <= most;
     if (stays) kept += one.size;
-    else removed.push(one);
+    else unwanted.push(one);
   }
-  for (const one of removed) one.remove();
+  const removed = unwanted.filter((one) => one.remove());
   if (args.all) forgetContexts(store);
   const collected = await collectUnused(store);
   if (collected === undefined)
