@@ -40,16 +40,16 @@ demo: build ## Build, mount a small layered root file system, change it, show wh
 	node dist/test/demo.js
 
 kills: setup build ## Kill the server a thousand times and more under load, half an hour (as root)
-	KILLS=1000 node dist/test/run.js survival/loads survival/kills
+	TAP_TIMEOUT=36000 KILLS=1000 node dist/test/run.js survival/loads survival/kills
 
 fault-points: setup build ## Kill it at every point of every request that changes something, an hour (as root)
-	FAULT_STRIDE=1 node dist/test/run.js survival/fault-points
+	TAP_TIMEOUT=36000 FAULT_STRIDE=1 node dist/test/run.js survival/fault-points
 
 power-cuts: setup build ## Cut the power 500 times (as root)
-	CUTS=250 node dist/test/run.js survival/power-cut
+	TAP_TIMEOUT=36000 CUTS=250 node dist/test/run.js survival/power-cut
 
 soak: setup build ## A day's work in an hour or two, measured (as root)
-	SOAK_REQUESTS=8640000 node dist/test/run.js survival/soak
+	TAP_TIMEOUT=36000 SOAK_REQUESTS=8640000 node dist/test/run.js survival/soak
 
 bench: setup build ## Measure against the plain directory, kernel overlayfs, fuse-overlayfs, Podman and Buildah (as root)
 	node dist/bench/main.js

@@ -5,6 +5,8 @@
  *
  *   node dist/test/run.js [PART…]     a part is a folder or a file: mount, mount/lifecycle
  *
+ * TAP_TIMEOUT is how many seconds one file may take.
+ *
  * Each file is a tap program of its own. tap's runner is left out: it hooks its
  * TypeScript loader into every program that a test starts, the server included.
  */
@@ -46,7 +48,7 @@ function readTotals(line: string): Counts | undefined {
 /** Prints results of tests, what failed, and what explains it; the rest is in the report. */
 async function runFile(file: string, report: WriteStream): Promise<Counts> {
   const started = Date.now();
-  const environment = { ...process.env, TAP_TIMEOUT: '900' };
+  const environment = { ...process.env, TAP_TIMEOUT: process.env.TAP_TIMEOUT ?? '900' };
   const test = spawn(process.execPath, ['--enable-source-maps', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: environment,

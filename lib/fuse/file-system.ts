@@ -65,6 +65,8 @@ export interface FileSystem {
   begin?(unique: number, uniqueHigh: number): void;
   /** It is done with this status (0 or a negated errno) and about to be answered; `node` is what it made or found. */
   finish?(status: Errno, node: number): void;
+  /** Whether a request that changes something is to fail with EIO without being tried. */
+  takesNoChanges?(): boolean;
   /** A node that an earlier server has answered with: its attributes, and nothing more for the kernel to forget. */
   revisit?(id: number, out: EntryOut): Errno;
   /** A node that the kernel forgot and finds again by a file handle: itself (`.`) or its parent (`..`). */

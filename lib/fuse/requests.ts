@@ -29,6 +29,8 @@ export interface Row {
   readonly serve: Serve;
   /** The protocol wants no reply, not even to a failure. */
   readonly silent: boolean;
+  /** It may change something, or waits until what was changed is safe. */
+  readonly changes: boolean;
 }
 
 const table: readonly [opcode: number, minimum: number, serve: Serve][] = [
@@ -89,6 +91,29 @@ const table: readonly [opcode: number, minimum: number, serve: Serve][] = [
 
 const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
 
+const CHANGES = new Set<number>([
+  Opcode.SETATTR,
+  Opcode.SYMLINK,
+  Opcode.MKNOD,
+  Opcode.MKDIR,
+  Opcode.TMPFILE,
+  Opcode.UNLINK,
+  Opcode.RMDIR,
+  Opcode.RENAME,
+  Opcode.RENAME2,
+  Opcode.LINK,
+  Opcode.WRITE,
+  Opcode.FALLOCATE,
+  Opcode.COPY_FILE_RANGE,
+  Opcode.COPY_FILE_RANGE_64,
+  Opcode.FSYNC,
+  Opcode.FSYNCDIR,
+  Opcode.SYNCFS,
+  Opcode.SETXATTR,
+  Opcode.REMOVEXATTR,
+  Opcode.IOCTL,
+]);
+
 const nameOf = new Map<number, string>(Object.entries(Opcode).map(([name, number]) => [number, name]));
 
 /** The rows by opcode; a number without a row is answered ENOSYS. */
@@ -97,7 +122,8 @@ export const rows: readonly (Row | undefined)[] = buildRows();
 function buildRows(): (Row | undefined)[] {
   const built: (Row | undefined)[] = [];
   for (const [opcode, minimum, serve] of table) {
-    built[opcode] = { opcode, name: nameOf.get(opcode)!, minimum, serve, silent: SILENT.has(opcode) };
+    const [silent, changes] = [SILENT.has(opcode), CHANGES.has(opcode)];
+    built[opcode] = { opcode, name: nameOf.get(opcode)!, minimum, serve, silent, changes };
   }
   return built;
 }

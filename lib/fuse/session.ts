@@ -66,6 +66,7 @@ export class Session {
     const row = rows[opcode];
     if (row === undefined) return -ENOSYS;
     if (message.bodyLength < row.minimum) return -EINVAL;
+    if (row.changes && this.fileSystem.takesNoChanges?.() === true) return -EIO;
     try {
       return row.serve(this, message, this.reply);
     } catch (fault) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
 import type { ByteString } from '../base/bytes.js';
-import { ENOTDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
+import { ENOTDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
 import type {
   AttributeRequest,
   CopyRequest,
@@ -56,13 +56,9 @@ export class OverlayFileSystem implements FileSystem {
     return this.choices.noXattrs === true || (this.choices.noAcl === true && name.startsWith(ACL_PREFIX));
   }
 
-  #node(id: number): OverlayNode | Errno {
-    return nodeOf(this.union, id) ?? -ESTALE;
-  }
-
   #directory(id: number): DirectoryNode | Errno {
     const node = nodeOf(this.union, id);
-    if (node === undefined) return -ESTALE;
+    if (typeof node === 'number') return node;
     return node.isDirectory() ? node : -ENOTDIR;
   }
 
@@ -82,12 +78,16 @@ export class OverlayFileSystem implements FileSystem {
     beginRequest(this.union, unique, uniqueHigh);
   }
 
+  takesNoChanges(): boolean {
+    return this.union.watch.current.areChangesSuspended;
+  }
+
   finish(status: Errno, node: number): void {
     this.union.journal?.commit(status, node);
   }
 
   revisit(id: number, out: EntryOut): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     out.nodeId = id;
     return getAttributes(this.union, node, out.stat);
@@ -101,7 +101,7 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   lookupKnown(id: number, which: '.' | '..', out: EntryOut): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const found = which === '.' ? node : (node.parent ?? this.union.root);
     return this.#enter(found, out);
@@ -112,12 +112,12 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   getAttributes(id: number, out: Stat): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : getAttributes(this.union, node, out);
   }
 
   setAttributes(id: number, request: AttributeRequest, out: Stat): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const change = new AttributeChange();
     if (request.mode !== undefined) change.mode = request.mode;
@@ -138,7 +138,7 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   readLink(id: number): ByteString | Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : readTarget(this.union, node);
   }
 
@@ -177,7 +177,7 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   link(id: number, parent: number, name: ByteString, out: EntryOut): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
@@ -204,36 +204,36 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   read(id: number, into: Buffer, offset: number): number {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.readData(this.union, node, into, into.length, offset);
   }
 
   write(id: number, bytes: Buffer, offset: number, kill: boolean): number {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     return data.writeData(this.union, node, bytes, bytes.length, offset, kill);
   }
 
   allocate(id: number, mode: number, offset: number, size: number): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.allocateData(this.union, node, mode, offset, size);
   }
 
   seek(id: number, offset: number, whence: number): number {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.seekData(this.union, node, offset, whence);
   }
 
   copy({ from, fromOffset, to, toOffset, size }: CopyRequest): number {
-    const source = this.#node(from);
+    const source = nodeOf(this.union, from);
     if (typeof source === 'number') return source;
-    const target = this.#node(to);
+    const target = nodeOf(this.union, to);
     if (typeof target === 'number') return target;
     return data.copyBetween(this.union, source, fromOffset, target, toOffset, size);
   }
 
   sync(id: number, dataOnly: boolean): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.syncNode(this.union, node, dataOnly);
   }
 
@@ -294,12 +294,12 @@ export class OverlayFileSystem implements FileSystem {
 
   getXattr(id: number, name: ByteString): Buffer | Errno {
     if (this.#lacks(name)) return -EOPNOTSUPP;
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : xattr.getAttribute(this.union, node, name);
   }
 
   listXattrs(id: number): ByteString[] | Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const names = xattr.listAttributes(this.union, node);
     return typeof names === 'number' ? names : names.filter((name) => !this.#lacks(name));
@@ -307,7 +307,7 @@ export class OverlayFileSystem implements FileSystem {
 
   setXattr(id: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno {
     if (this.#lacks(name)) return -EOPNOTSUPP;
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const status = xattr.setAttribute(this.union, node, name, value, flags);
     if (status < 0 || !killSetgid || node.isDirectory()) return status;
@@ -316,12 +316,12 @@ export class OverlayFileSystem implements FileSystem {
 
   removeXattr(id: number, name: ByteString): Errno {
     if (this.#lacks(name)) return -EOPNOTSUPP;
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : xattr.removeAttribute(this.union, node, name);
   }
 
   control(id: number, command: number, value: Buffer, changes: boolean): Errno {
-    const node = this.#node(id);
+    const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : controlFlags(this.union, node, command, value, changes);
   }
 

@@ -9,7 +9,8 @@ import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
-import { layerPath, suspendedPaths, watchServing } from './watchdog.js';
+import { layerPath, suspendedPaths } from './suspended.js';
+import { watchServing } from './watchdog.js';
 
 const READ_AHEAD_KIB = 1024;
 /** Seconds; longer than any disk is silent that is only slow. */

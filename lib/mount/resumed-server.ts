@@ -9,36 +9,27 @@ import { Mount } from './mount.js';
 import { inheritServerFiles } from './registry.js';
 import { serve } from './server.js';
 import { ServerState } from './server-state.js';
-import { awaitLayers, layerPath } from './watchdog.js';
+import { awaitSuspended } from './suspended.js';
 
 async function resume(keeperPid: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
   const state = ServerState.open(STATE_FD);
-  const { config, descriptors, since } = state.manifest;
+  const { manifest } = state;
+  const { config, since } = manifest;
   inheritServerFiles(state.takeOver(process.pid));
   const held: Held = {
     state: STATE_FD,
     device: DEVICE_FD,
-    descriptors: Array.from({ length: descriptors }, (_, position) => FIRST_UNION_FD + position),
+    descriptors: Array.from({ length: manifest.descriptors }, (_, position) => FIRST_UNION_FD + position),
   };
   const { target } = config;
   const keeper = Keeper.parent(held, target, keeperPid, logFault);
+  await awaitSuspended(state, manifest, held.descriptors, logFault);
   const starting = resumeKernelDriver(held, keeper, logFault).then(
     (running) => new Mount(target, 'kernel', running),
   );
-  awaitSuspended(state, held);
   const reason = await serve(starting, { ...config, since }, () => undefined);
   if (reason !== undefined) throw new Error(reason);
-}
-
-/** Only a server that was stuck leaves layers that do not answer. */
-function awaitSuspended(state: ServerState, { descriptors }: Held): void {
-  const { config, union } = state.manifest;
-  const suspended = [...union.lowers, ...union.dataLayers]
-    .filter(({ index }) => state.watch.isSuspended(index))
-    .map(({ index, descriptor }) => ({ layer: index, fd: descriptors[descriptor] }));
-  if (suspended.length === 0) return;
-  awaitLayers(state, suspended, (layer) => logFault(`${layerPath(config, layer)} answers again`));
 }
 
 resume(Number(process.argv[3])).then(

@@ -16,10 +16,10 @@
 import { OverlayError } from '../base/errors.js';
 import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
-import { opcodeName } from '../fuse/requests.js';
+import { opcodeName, rows } from '../fuse/requests.js';
 import { Journal } from '../overlay/journal/journal.js';
 import { JOURNAL_SPACE } from '../overlay/journal/region.js';
-import { LAYER_WATCH_WORDS, LayerWatch } from '../overlay/layer-watch.js';
+import { LAYER_WATCH_WORDS, LayerWatch, UPPER } from '../overlay/layer-watch.js';
 import type { UnionFacts } from '../overlay/resume.js';
 import { createSharedMemory, mapShared, type SharedWindow } from '../sys/shared-memory.js';
 import type { MountConfig } from './config.js';
@@ -165,8 +165,9 @@ export class ServerState {
   markStuck(): void {
     Atomics.store(this.#header, Field.STUCK, 1);
     const layer = this.watch.last;
-    // Without the upper there is nothing to go on with; it may come back.
-    if (layer > 0) this.watch.suspend(layer);
+    if (layer === UPPER && rows[this.message.readUInt32LE(4)]?.changes === true)
+      this.watch.areChangesSuspended = true;
+    else this.watch.suspend(layer);
   }
 
   /** Whether the last server was stuck in the request in hand; asked once. */

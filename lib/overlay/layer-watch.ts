@@ -5,15 +5,23 @@
  * who finds the union stuck knows where; a layer that was found so is suspended, and what
  * needs it fails with EIO at once instead of waiting with everything behind it.
  *
- *   i32 layer that was asked last, how many are suspended, one bit for each layer
+ *   i32 layer that was asked last, how many are suspended, one bit for each layer, whether
+ *   changes are suspended
+ *
+ * The upper has a suspension of its own for changes: a file system that takes none any more,
+ * because it is frozen or its disk does not answer, mostly goes on reading what it has in memory.
  */
 import { EIO, type Errno } from '../base/errno.js';
+
+/** The number of the upper. */
+export const UPPER = 0;
 
 const TOUCHED = 0;
 const COUNT = 1;
 const BITS = 2;
 /** For more layers than a union may have. */
-export const LAYER_WATCH_WORDS = BITS + 64;
+const CHANGES = BITS + 64;
+export const LAYER_WATCH_WORDS = CHANGES + 1;
 
 export class LayerWatch {
   constructor(private readonly words: Int32Array) {}
@@ -53,5 +61,14 @@ export class LayerWatch {
     if (!this.isSuspended(layer)) return;
     Atomics.and(this.words, BITS + (layer >> 5), ~(1 << (layer & 31)));
     Atomics.sub(this.words, COUNT, 1);
+  }
+
+  /** Whether what would change the upper fails with EIO. */
+  get areChangesSuspended(): boolean {
+    return Atomics.load(this.words, CHANGES) !== 0;
+  }
+
+  set areChangesSuspended(suspended: boolean) {
+    Atomics.store(this.words, CHANGES, Number(suspended));
   }
 }

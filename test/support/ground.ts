@@ -182,3 +182,25 @@ export function publicCheckout(t: Test, base: string): string {
   t.teardown(() => run('umount', '-l', path));
   return path;
 }
+
+/** Layers whose upper and work directory lie on a file system of their own. */
+export function layersOn(t: Test, make: (ground: string) => void): Layers & { base: string; ground: string } {
+  const base = scratch(t);
+  const layers = makeLayers(base, 1);
+  const ground = join(base, 'ground');
+  mkdirSync(ground);
+  make(ground);
+  t.teardown(() => run('umount', '-l', ground));
+  for (const part of ['upper', 'work']) mkdirSync(join(ground, part));
+  return { ...layers, base, ground, upper: join(ground, 'upper'), work: join(ground, 'work') };
+}
+
+/** The code of the error that `act` ends with, if it does. */
+export function failure(act: () => void): string | undefined {
+  try {
+    act();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
+  }
+  return undefined;
+}

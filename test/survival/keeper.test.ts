@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** The keeper: what it costs, what it does when it is killed itself, upgrades, and servers that hang. */
+/** The keeper: what it costs, what it does when it is killed itself, and upgrades. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
-import t, { type Test } from 'tap';
-import { askMount } from '../../lib/mount/control.js';
-import { hasProcess, type MountRecordFile, readRecords, serverFiles } from '../../lib/mount/registry.js';
+import t from 'tap';
+import { hasProcess } from '../../lib/mount/registry.js';
 import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
-
-function recordOf(target: string): MountRecordFile {
-  return readRecords().findLast((record) => record.target === target)!;
-}
+import { figuresOf, recordOf } from '../support/records.js';
 
 /** Kills the server, and settles when another one is in its place. */
 async function killServer(target: string): Promise<void> {
   const { serverPid } = recordOf(target);
   process.kill(serverPid, 'SIGKILL');
   await until(() => recordOf(target).serverPid !== serverPid, 'another server');
-}
-
-async function figuresOf(target: string) {
-  const answer = await askMount(recordOf(target), { command: 'figures' });
-  if (!('figures' in answer)) throw new Error(JSON.stringify(answer));
-  return answer.figures;
 }
 
 t.test('the keeper is small, and it is told what it is', async (t) => {
@@ -162,104 +152,6 @@ t.test('a mount goes on with another version, and those who use it do not notice
   t.match(upgrade(newer), { status: 2, stderr: /give a target, or --all/ });
   t.match(upgrade(newer, base), { status: 1, stderr: /nothing of tsoverlay is mounted there/ });
 });
-
-/** A mount whose server does not answer until wake is called, as the lower layer of another. */
-async function sleepingLayer(t: Test, base: string): Promise<{ path: string; sleep(): void; wake(): void }> {
-  const layers = makeLayers(join(base, 'sleeping'), 1);
-  shell('echo far > far; mkdir dir; echo deep > dir/deep; seq 100000 > long', layers.lowers[0]);
-  const live = await mountOurs(t, layers);
-  const wake = (): void => void process.kill(live.server(), 'SIGCONT');
-  return { path: layers.target, sleep: () => void process.kill(live.server(), 'SIGSTOP'), wake };
-}
-
-t.test('a layer that stops answering stops nobody who does not need it', async (t) => {
-  const base = scratch(t);
-  const sleeping = await sleepingLayer(t, base);
-  const layers = makeLayers(base, 1);
-  shell('echo near > near; mkdir own; echo own > own/file', layers.lowers[0]);
-  const { target, unmount } = await mountOurs(
-    t,
-    { ...layers, lowers: [...layers.lowers, sleeping.path] },
-    { hangTimeout: 1 },
-  );
-  t.equal(fs.readFileSync(join(target, 'far'), 'utf8'), 'far\n');
-  t.strictSame(fs.readdirSync(join(target, 'own')), ['file']);
-  const { serverPid } = recordOf(target);
-  sleeping.sleep();
-  t.teardown(sleeping.wake);
-  const since = performance.now();
-  t.throws(() => fs.readFileSync(join(target, 'dir/deep')), { code: 'EIO' });
-  t.ok(performance.now() - since < 5000, 'it fails in time');
-  t.equal(fs.readFileSync(join(target, 'near'), 'utf8'), 'near\n');
-  fs.appendFileSync(join(target, 'near'), 'er');
-  t.equal(
-    fs.readFileSync(join(target, 'own/file'), 'utf8'),
-    'own\n',
-    'directories without a part in it, too',
-  );
-  fs.writeFileSync(join(target, 'own/new'), 'x');
-  t.strictSame(fs.readdirSync(join(target, 'own')).sort(), ['file', 'new']);
-  t.throws(() => fs.readFileSync(join(target, 'long')), { code: 'EIO' }, 'at once from then on');
-  const second = recordOf(target).serverPid;
-  t.not(second, serverPid);
-  t.match(
-    fs.readFileSync(serverFiles(second).log, 'utf8'),
-    new RegExp(`had no answer for \\d s, at ${sleeping.path}; another server goes on`),
-  );
-  t.strictSame((await figuresOf(target)).hungLayers, [sleeping.path]);
-  sleeping.wake();
-  await until(() => {
-    try {
-      return fs.readFileSync(join(target, 'dir/deep'), 'utf8') === 'deep\n';
-    } catch {
-      return false;
-    }
-  }, 'the layer to be asked again');
-  t.equal(recordOf(target).serverPid, second, 'no other server was needed');
-  t.strictSame((await figuresOf(target)).hungLayers, []);
-  t.match(fs.readFileSync(serverFiles(second).log, 'utf8'), /answers again/);
-  await unmount();
-});
-
-/** Servers that are started from now on run `code` when they look for a name: a fault in the program. */
-function atLookup(t: Test, base: string, name: string, code: string): void {
-  const hook = join(base, 'hook.cjs');
-  fs.writeFileSync(
-    hook,
-    `const { isMainThread } = require('node:worker_threads');
-     const koffi = require('${resolve('node_modules/koffi')}');
-     const load = koffi.load;
-     if (!isMainThread) koffi.load = (library) => {
-       const real = load(library);
-       return { func: (prototype) => {
-         const native = real.func(prototype);
-         if (!/ statx\\(/.test(prototype)) return native;
-         return (...args) => {
-           if (Buffer.isBuffer(args[1]) && args[1].toString('latin1').startsWith('${name}\\0')) ${code};
-           return native(...args);
-         };
-       } };
-     };`,
-  );
-  process.env.NODE_OPTIONS = `--require=${hook}`;
-  t.teardown(() => void delete process.env.NODE_OPTIONS);
-}
-
-for (const [title, code] of [
-  ['an endless loop in the server is ended', 'for (;;)'],
-  ['a request that every server ends with is given up', "process.kill(process.pid, 'SIGKILL')"],
-]) {
-  t.test(title, async (t) => {
-    const base = scratch(t);
-    const layers = makeLayers(base, 1);
-    atLookup(t, base, 'fatal', code);
-    const { target, unmount } = await mountOurs(t, layers, { hangTimeout: 1 });
-    t.throws(() => fs.statSync(join(target, 'fatal')), { code: 'EIO' });
-    fs.writeFileSync(join(target, 'f'), 'x');
-    t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), 'x');
-    await unmount();
-  });
-}
 
 t.test('a mount without a keeper dies with its server', async (t) => {
   const layers = makeLayers(scratch(t), 1);

@@ -3,28 +3,17 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type Layers, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
-
-/** Layers whose upper and work directory lie on a file system of their own. */
-function layersOn(t: Test, make: (ground: string) => void): Layers & { base: string; ground: string } {
-  const base = scratch(t);
-  const layers = makeLayers(base, 1);
-  const ground = join(base, 'ground');
-  fs.mkdirSync(ground);
-  make(ground);
-  t.teardown(() => run('umount', '-l', ground));
-  for (const part of ['upper', 'work']) fs.mkdirSync(join(ground, part));
-  return { ...layers, base, ground, upper: join(ground, 'upper'), work: join(ground, 'work') };
-}
-
-function failure(act: () => void): string | undefined {
-  try {
-    act();
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code;
-  }
-  return undefined;
-}
+import {
+  failure,
+  type Layers,
+  layersOn,
+  makeLayers,
+  mountOurs,
+  run,
+  scratch,
+  shell,
+  until,
+} from '../support/ground.js';
 
 /** Nothing that nobody can see is left but what the union always has. */
 function checkLeftovers(t: Test, { upper, work }: Layers, expected: string[]): void {

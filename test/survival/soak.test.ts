@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * A long day's work, after which the server has what it had at first: memory, descriptors,
- * nodes, and nothing in the work directory. The long figures are in native-notes/soak.md.
+ * nodes, and nothing in the work directory. The long figures are in native-notes/survival.md.
  *
  * SOAK_REQUESTS sets how much work; a hundred requests a second for 24 hours are 8,640,000.
  */
@@ -66,6 +66,7 @@ t.test('after a long day the server has what it had at first', { timeout: 24 * 3
     const memory = residentMemoryOf(server());
     const descriptors = readdirSync(`/proc/${server()}/fd`).length;
     measured.push({ memory, descriptors, nodes });
+    t.comment(`stage ${stage} of ${STAGES}: ${memory} bytes, ${descriptors} descriptors, ${nodes} nodes`);
   }
   const { requests } = await figures();
   t.comment(`${requests} requests in ${rounds} rounds: ${JSON.stringify(measured)}`);

@@ -5,7 +5,7 @@
  * and its inode number.
  */
 import { overlayDebug } from '../../base/debug.js';
-import { ENOENT, type Errno, errnoName } from '../../base/errno.js';
+import { ENOENT, type Errno, ESTALE, errnoName } from '../../base/errno.js';
 import { statAt } from '../../sys/stat.js';
 import { probe } from '../lookup.js';
 import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../node.js';
@@ -14,12 +14,13 @@ import { settle } from '../references.js';
 import type { Union } from '../union.js';
 import type { RecordedNode, RecordedPlace } from './recorded.js';
 
-/** The node of an id that the kernel knows, or undefined. */
-export function nodeOf(union: Union, id: number): OverlayNode | undefined {
+/** The node of an id that the kernel knows. Answers -ESTALE where it is no more, or why it cannot be brought back. */
+export function nodeOf(union: Union, id: number): OverlayNode | Errno {
   const known = union.nodes.get(id);
-  if (known !== undefined || union.recovered === null) return known;
+  if (known !== undefined) return known;
+  if (union.recovered === null) return -ESTALE;
   const node = restoreNode(union, id);
-  return typeof node === 'number' ? undefined : node;
+  return node === -ENOENT ? -ESTALE : node;
 }
 
 /** Brings a node back, and the directories above it first. Answers -ENOENT where there is none any more, or another negated errno. */
