@@ -66,6 +66,28 @@ for (const [name, options] of Object.entries({
   });
 }
 
+t.test('a quota is used up', async (t) => {
+  const layers = layersOn(t, (ground) =>
+    shell(
+      `truncate -s 200M ${ground}.img; mkfs.btrfs -q ${ground}.img 2>&1; mount -o loop ${ground}.img ${ground}; btrfs quota enable ${ground}`,
+    ),
+  );
+  shell('head -c 9M /dev/urandom > big; echo small > small', layers.lowers[0]);
+  const { target, unmount } = await mountOurs(t, layers);
+  const limit = (most: string): string =>
+    shell(`sync -f .; btrfs qgroup limit ${most} . 2>&1; sync -f .`, layers.ground);
+  limit('4M');
+  for (const change of ['head -c 1 /dev/zero >> big', 'head -c 9M /dev/zero > new'])
+    t.match(shell(`(${change}) 2>&1 || true`, target), /Disk quota exceeded/);
+  t.equal(shell('cmp merged/big lower0/big; cat merged/small', layers.base), 'small\n');
+  limit('none');
+  fs.rmSync(join(target, 'new'));
+  checkLeftovers(t, layers, []);
+  fs.appendFileSync(join(target, 'big'), 'x');
+  t.equal(fs.statSync(join(target, 'big')).size, (9 << 20) + 1);
+  await unmount();
+});
+
 t.test('no inodes are left', async (t) => {
   const layers = layersOn(t, (ground) => run('mount', '-t', 'tmpfs', '-o', 'nr_inodes=12', 'tmpfs', ground));
   shell('mkdir -p a/b/c; echo x > a/b/c/f; echo y > g', layers.lowers[0]);
