@@ -65,6 +65,21 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
   await unmount();
 });
 
+t.test('the layer that does not answer is named in a union that is not written, too', async (t) => {
+  const base = scratch(t);
+  const sleeping = await sleepingLayer(t, base);
+  const layers = makeLayers(base, 1);
+  const lowers = [...layers.lowers, sleeping.path];
+  const { target, unmount } = await mountOurs(t, { ...layers, lowers }, { readOnly: true, hangTimeout: 1 });
+  sleeping.sleep();
+  t.teardown(sleeping.wake);
+  t.throws(() => fs.readFileSync(join(target, 'far')), { code: 'EIO' });
+  t.strictSame((await figuresOf(target)).hungLayers, [sleeping.path]);
+  sleeping.wake();
+  await until(() => failure(() => fs.readFileSync(join(target, 'far'))) === undefined, 'the layer');
+  await unmount();
+});
+
 /** Servers that are started from now on run `code` when they look for a name: a fault in the program. */
 function atLookup(t: Test, base: string, name: string, code: string): void {
   const hook = join(base, 'hook.cjs');

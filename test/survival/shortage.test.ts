@@ -3,6 +3,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { Cgroup } from '../../lib/container/server/cgroup.js';
 import {
   failure,
   type Layers,
@@ -182,6 +183,25 @@ t.test('a disk that cannot be read is EIO, and what can be read is read', async 
   t.equal(fs.statSync(join(target, 'big')).size, (9 << 20) + 1, 'the disk is well again');
   await unmount();
 });
+
+t.test(
+  'a server that is ended for want of memory is followed by another one, and nobody notices',
+  async (t) => {
+    const layers = makeLayers(scratch(t), 1);
+    shell('mkdir d; cd d; seq -f f%g 40000 | xargs touch; echo x > ../g', layers.lowers[0]);
+    const { target, server, unmount } = await mountOurs(t, layers);
+    const cgroup = new Cgroup(`memory-${process.pid}`);
+    t.teardown(() => cgroup.remove());
+    cgroup.create({ memory: { limit: 24 << 20 } });
+    const first = server();
+    for (const file of cgroup.processFiles) fs.writeFileSync(file, String(first));
+    // Its nodes take more than that.
+    t.equal(shell('ls -l d | tail -n +2 | wc -l; echo y >> g; cat g', target), '40000\nx\ny\n');
+    await until(() => server() !== first, 'another server');
+    t.notOk(cgroup.processes().includes(first));
+    await unmount();
+  },
+);
 
 t.test('no descriptors are left', async (t) => {
   const base = scratch(t);
