@@ -153,6 +153,7 @@ function removeMerged(union: Union, parent: DirectoryNode, name: ByteString, nod
   const entry = parent.entries.get(name)!;
   bury(union, node, losing.remains);
   detach(entry);
+  recordName(union, node);
   removeEntry(union, entry, cover === 'device');
   return 0;
 }

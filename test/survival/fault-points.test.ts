@@ -181,6 +181,14 @@ const SCENARIOS: readonly Scenario[] = [
     files.O_RDONLY | files.O_DIRECTORY,
     (root) => entries.removeDirectory(root, 'dir/long-name.txt'),
   ),
+  whileOpen(
+    'a directory is removed while somebody is in it, and made anew',
+    'dir/long-name.txt',
+    files.O_RDONLY | files.O_DIRECTORY,
+    (root) =>
+      entries.removeDirectory(root, 'dir/long-name.txt') +
+      entries.makeDirectory(root, 'dir/long-name.txt', 0o755),
+  ),
   {
     name: 'a file without a name is made, written and given one',
     act: (root) => {
