@@ -22,6 +22,8 @@ export interface Ground {
   figures?(layers: Layers): Promise<MountFigures>;
 }
 
+export const WITHOUT_KEEPER = 'tsoverlay mount -f';
+
 const program = resolve('bin/tsoverlay');
 
 function run(command: string, args: string[]): string {
@@ -88,6 +90,20 @@ export const grounds: readonly Ground[] = [
       if (!('figures' in answer)) throw new Error('the server gave no figures');
       return answer.figures;
     },
+  },
+  {
+    // In the foreground there is no keeper, and nothing is written down for the next server.
+    name: WITHOUT_KEEPER,
+    mount: (layers) =>
+      void run('sh', [
+        '-c',
+        '"$0" mount -f -o "$1" "$2" > /dev/null 2>&1 & until mountpoint -q "$2"; do sleep 0.01; done',
+        program,
+        overlayOptions(layers),
+        layers.target,
+      ]),
+    unmount: ({ target }) => void run(program, ['unmount', target]),
+    serverPid: ownServer,
   },
 ];
 

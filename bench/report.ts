@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Results as a table of medians and ratios, and as a chart. */
 import { bytes, table } from '../lib/cli/format.js';
+import { WITHOUT_KEEPER } from './grounds.js';
 
 export interface Row {
   name: string;
@@ -34,10 +35,14 @@ function time(row: Row, ground: string): number {
 
 const shown = (value: number, digits = 1): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 
-/** How many times as fast as fuse-overlayfs, and how many times as slow as the kernel. */
-export function ratios(row: Row): { faster: number; slower: number } {
+/** How many times as fast as fuse-overlayfs, how many times as slow as the kernel, and as without a keeper. */
+export function ratios(row: Row): { faster: number; slower: number; kept: number } {
   const own = time(row, 'tsoverlay');
-  return { faster: time(row, 'fuse-overlayfs') / own, slower: own / time(row, 'overlayfs') };
+  return {
+    faster: time(row, 'fuse-overlayfs') / own,
+    slower: own / time(row, 'overlayfs'),
+    kept: own / time(row, WITHOUT_KEEPER),
+  };
 }
 
 export function printTable(results: Results): string {
@@ -50,16 +55,18 @@ export function printTable(results: Results): string {
     'tsoverlay',
     'x fuse-overlayfs',
     '/ overlayfs',
+    '/ no keeper',
     'requests/file',
     'us/request',
   ];
   const lines = results.rows.map((row) => {
-    const { faster, slower } = ratios(row);
+    const { faster, slower, kept } = ratios(row);
     return [
       row.name,
       ...['plain', 'overlayfs', 'fuse-overlayfs', 'tsoverlay'].map((ground) => shown(time(row, ground))),
       shown(faster, 2),
       shown(slower, 2),
+      shown(kept, 2),
       row.requestsPerFile.length > 0 ? shown(median(row.requestsPerFile), 2) : '',
       row.microsecondsPerRequest.length > 0 ? shown(median(row.microsecondsPerRequest)) : '',
     ];
@@ -83,19 +90,19 @@ export function markdown(results: Results): string {
   const { machine, tree } = results;
   const whole = (value: number): string => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : '-');
   const lines = results.rows.map((row) => {
-    const { faster, slower } = ratios(row);
+    const { faster, slower, kept } = ratios(row);
     const times = ['plain', 'overlayfs', 'fuse-overlayfs', 'tsoverlay'].map((ground) =>
       whole(time(row, ground)),
     );
-    return `| ${[row.name, ...times, shown(faster, 2), shown(slower, 2)].join(' | ')} |`;
+    return `| ${[row.name, ...times, shown(faster, 2), shown(slower, 2), shown(kept, 2)].join(' | ')} |`;
   });
   return [
     `Medians of ${results.rounds} rounds in ms, ${tree.path} (${tree.entries} entries) on tmpfs; ${machine.processor}, ${machine.cores} cores,`,
     `Linux ${machine.kernel}, Node ${machine.node}, fuse-overlayfs ${machine.fuseOverlayfs}. The last two columns: how many times as fast as`,
     'fuse-overlayfs, and the time relative to kernel overlayfs.',
     '',
-    '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
+    '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs | / no keeper |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...lines,
     '',
   ].join('\n');
