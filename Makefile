@@ -43,7 +43,7 @@ kills: setup build ## Kill the server a thousand times and more under load, half
 	TAP_TIMEOUT=36000 KILLS=1000 node dist/test/run.js survival/loads survival/kills
 
 fault-points: setup build ## Kill it at every point of every request that changes something, an hour (as root)
-	TAP_TIMEOUT=36000 FAULT_STRIDE=1 node dist/test/run.js survival/fault-points
+	TAP_TIMEOUT=36000 FAULT_STRIDE=1 node dist/test/run.js survival/fault-points survival/lazy-copies
 
 power-cuts: setup build ## Cut the power 500 times (as root)
 	TAP_TIMEOUT=36000 CUTS=250 node dist/test/run.js survival/power-cut

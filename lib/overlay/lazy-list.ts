@@ -40,5 +40,6 @@ export function removeFromList(union: Union, record: ByteString): Errno {
 
 /** The path of a name beneath the upper, as the list has it. */
 export function pathOf(directory: DirectoryNode, name: ByteString): ByteString {
-  return `${directory.upper!.path()}/${name}`;
+  const above = directory.upper!.path();
+  return above === '' ? `/${name}` : `/${above}/${name}`;
 }

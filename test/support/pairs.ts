@@ -19,11 +19,13 @@ const LAYERS = [
   `mkdir -p dir/sub/dir b c; echo low > dir/c; echo low > dir/sub/b; echo low > b/a; dd if=/dev/zero of=long-name.txt bs=1k count=70 status=none; chown 1000:1000 long-name.txt; echo x > dir/sub/dir/a; setfattr -n trusted.two -v low dir/sub`,
 ];
 
-export function makeLowers(base: string, cases: number): string[] {
+/** `lowest` adds to the lowest layer. */
+export function makeLowers(base: string, cases: number, lowest = ''): string[] {
   return LAYERS.map((script, index) => {
     const lower = join(base, `l${index}`);
     mkdirSync(join(lower, 'case0'), { recursive: true });
     shell(script, join(lower, 'case0'));
+    if (index === LAYERS.length - 1) shell(lowest, join(lower, 'case0'));
     shell(`for i in $(seq 1 ${cases - 1}); do cp -a case0 case$i; done`, lower);
     return lower;
   });

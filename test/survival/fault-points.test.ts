@@ -3,62 +3,17 @@
  * The server is killed at every point of every request that changes something: before and
  * after each system call, one after the other. After each the next server goes on, and the
  * answer, what the program sees and the tree are what kernel overlayfs gives.
- *
- * Every FAULT_STRIDE-th point is tried, beginning with a random one (FAULT_SEED); 1 for all.
+ * FAULT_STRIDE and FAULT_SEED say which points (test/support/fault-walk.ts).
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import * as entries from '../../lib/sys/entries.js';
 import * as files from '../../lib/sys/files.js';
-import { S_IFDIR, Stat, statAt, statFd } from '../../lib/sys/stat.js';
+import { Stat, statAt } from '../../lib/sys/stat.js';
 import * as xattrs from '../../lib/sys/xattrs.js';
-import { makeLayers, scratch } from '../support/ground.js';
+import { type Scenario, steps, walkPoints, whileOpen } from '../support/fault-walk.js';
 import { apply, type Operation } from '../support/operations.js';
-import { compare, FLAVOURS, makeLowers, mounted, type Pair } from '../support/pairs.js';
-import { snapshot } from '../support/snapshot.js';
-
-const stride = Number(process.env.FAULT_STRIDE ?? 150);
-const seed = Number(process.env.FAULT_SEED ?? Date.now() % 2 ** 31);
-/** More than there are points in all scenarios together, each of which has one directory. */
-const CASES = Math.ceil(8000 / stride) + 2 * 60;
-const MOST_POINTS = 400;
-
-/** What a program does while the server is killed; answers all that it sees. */
-interface Scenario {
-  name: string;
-  /** Before it, undisturbed. */
-  before?: readonly Operation[];
-  act(root: number): string;
-}
-
-function steps(name: string, before: readonly Operation[], ...operations: readonly Operation[]): Scenario {
-  return { name, before, act: (root) => operations.map((operation) => apply(root, operation)).join(', ') };
-}
-
-/** A program that has `path` open while its name goes. Kernel overlayfs counts the names of a lower file then as it did before. */
-function whileOpen(
-  name: string,
-  path: string,
-  flags: number,
-  change: (root: number, fd: number) => number,
-): Scenario {
-  return {
-    name,
-    act: (root) => {
-      const fd = files.openAt(root, path, flags);
-      const stat = new Stat();
-      statFd(fd, stat);
-      const buffer = Buffer.alloc(100);
-      const changed = change(root, fd);
-      const size = stat.type === S_IFDIR ? -1 : files.readFully(fd, buffer, 100, 0);
-      const known = statFd(fd, stat);
-      files.close(fd);
-      return `${changed} ${size} ${buffer.subarray(0, Math.max(size, 0)).toString()} ${known} ${stat.mode}`;
-    },
-  };
-}
+import { FLAVOURS } from '../support/pairs.js';
 
 /** Whether a directory's times stay what they were, as they do when something in it is copied up. */
 function keepingTimes(scenario: Scenario, directory: string): Scenario {
@@ -208,105 +163,12 @@ const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** The countdown that the server looks at (fault-points.cts). */
-class Countdown {
-  readonly #fd: number;
-
-  constructor(path: string) {
-    writeFileSync(path, Buffer.alloc(4096));
-    this.#fd = openSync(path, 'r+');
-  }
-
-  set(points: number): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeInt32LE(points, 0);
-    writeSync(this.#fd, bytes, 0, 8, 0);
-  }
-
-  /** Whether it was over since it was set. */
-  get fired(): boolean {
-    const bytes = Buffer.alloc(8);
-    readSync(this.#fd, bytes, 0, 8, 0);
-    return bytes.readInt32LE(4) > 0;
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
-
-/** Runs a scenario on one case directory of both; the server is killed at the nth point. Answers whether there was one. */
-function tryPoint(
-  pair: Pair,
-  name: string,
-  scenario: Scenario,
-  countdown: Countdown,
-  point: number,
-): boolean {
-  const roots = [pair.kernel, pair.ours].map(({ target }) =>
-    files.openPath(join(target, name), files.O_PATH),
-  );
-  try {
-    for (const step of scenario.before ?? []) {
-      const [expected, actual] = roots.map((root) => apply(root, step));
-      if (expected !== actual) throw new Error(`before it: ${JSON.stringify(step)}: ${expected}, ${actual}`);
-    }
-    const expected = scenario.act(roots[0]);
-    countdown.set(point);
-    const actual = scenario.act(roots[1]);
-    const { fired } = countdown;
-    countdown.set(0);
-    if (expected !== actual) throw new Error(`kernel ${expected}, ours ${actual}`);
-    compare('merged tree', snapshot(join(pair.kernel.target, name)), snapshot(join(pair.ours.target, name)));
-    return fired;
-  } finally {
-    for (const root of roots) files.close(root);
-  }
-}
-
 for (const [flavour, resends] of [
   [FLAVOURS[0], true],
   [FLAVOURS[4], false],
 ] as const) {
   const kernel = resends ? '' : ', and no kernel that sends requests again';
-  t.test(`a kill at any point of a request is not noticed, ${flavour.options}${kernel}`, async (t) => {
-    t.comment(`seed ${seed}, every ${stride}th point`);
-    const base = scratch(t);
-    const lowers = makeLowers(base, CASES);
-    const pair: Pair = {
-      kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-      ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-    };
-    mkdirSync(join(base, 'faults'));
-    const countdown = new Countdown(join(base, 'faults/countdown'));
-    const { NODE_OPTIONS } = process.env;
-    process.env.FAULT_POINTS = join(base, 'faults/countdown');
-    process.env.NODE_OPTIONS = `--require=${new URL('../support/fault-points.cjs', import.meta.url).pathname}`;
-    if (!resends) process.env.FAULT_NO_RESEND = '1';
-    let used = 0;
-    let points = 0;
-    try {
-      await mounted(t, pair, flavour, () => {
-        for (const scenario of SCENARIOS) {
-          let point = 1 + (seed % stride);
-          for (; point < MOST_POINTS; point += stride) {
-            try {
-              if (!tryPoint(pair, `case${used++}`, scenario, countdown, point)) break;
-            } catch (failure) {
-              t.fail(`${scenario.name}, point ${point} (case${used - 1}): ${(failure as Error).message}`);
-            }
-            points++;
-          }
-          t.comment(`${scenario.name}: up to point ${point - stride}`);
-        }
-      });
-    } finally {
-      countdown.close();
-      delete process.env.FAULT_POINTS;
-      delete process.env.FAULT_NO_RESEND;
-      if (NODE_OPTIONS === undefined) delete process.env.NODE_OPTIONS;
-      else process.env.NODE_OPTIONS = NODE_OPTIONS;
-    }
-    t.ok(points > 0, `${points} points of ${SCENARIOS.length} scenarios`);
-  });
+  t.test(`a kill at any point of a request is not noticed, ${flavour.options}${kernel}`, (t) =>
+    walkPoints(t, { flavour, scenarios: SCENARIOS, points: 8000, resends }),
+  );
 }
