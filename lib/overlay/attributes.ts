@@ -4,7 +4,7 @@ import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js
 import { changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
 import { truncate } from '../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../sys/stat.js';
-import { copyUp, copyUpMetadata } from './copy-up.js';
+import { copyUp, copyUpMetadata, isInUpper } from './copy-up.js';
 import { openData } from './data.js';
 import { resolveData } from './file-lookup.js';
 import { NO_ID } from './id-mapping.js';
@@ -102,7 +102,7 @@ function measureFile(union: Union, node: FileNode, out: Stat): Errno {
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, out);
   if (status < 0) return gone(status);
-  const override = (node.lower?.directory.layer ?? union.upper)?.override ?? null;
+  const { override } = isInUpper(node) ? union.upper! : node.lower!.directory.layer;
   if (override !== null) applyOverride(override, place.fd, place.name, out);
   return 0;
 }

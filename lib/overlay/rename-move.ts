@@ -202,7 +202,10 @@ function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno
   if (status < 0) return status;
   status = setOwnership(union, work.fd, empty, stat);
   if (status >= 0) status = copyXattrs(union, { fd: dir, name: toName }, empty);
-  if (status >= 0) status = makeOpaque(union, work.fd, empty);
+  // Where the mark is a file the directory would not be empty with it; one beside it does the same until the move is done.
+  if (status >= 0)
+    status =
+      union.features.whiteouts === 'aufs' ? hideByFile(union, to, toName) : makeOpaque(union, work.fd, empty);
   if (status >= 0) status = changeTimes(work.fd, empty, stat);
   if (status >= 0) status = rename(work.fd, empty, dir, toName, RENAME_EXCHANGE);
   const discarded = work.discardTree(empty);

@@ -22,6 +22,7 @@ import {
   FLAVOURS,
   makeLowers,
   mounted,
+  OWN_FLAVOURS,
   type Pair,
 } from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
@@ -100,6 +101,25 @@ for (const flavour of FLAVOURS) {
         explore(t, (name, sequence) => compareCase(rotated, name, sequence), Math.ceil(runs / 3), false);
       });
     });
+  });
+}
+
+for (const flavour of OWN_FLAVOURS) {
+  t.test(`random operations look like kernel overlayfs's, ${JSON.stringify(flavour.ours)}`, async (t) => {
+    t.comment(`seed ${seed}, ${runs} sequences`);
+    const base = scratch(t);
+    const lowers = makeLowers(base, CASES);
+    const pair: Pair = {
+      kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
+      ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
+    };
+    const goOn = (numRuns: number, shrink: boolean): Promise<void> =>
+      mounted(t, pair, flavour, () => {
+        compare('the whole tree', snapshot(pair.kernel.target), snapshot(pair.ours.target));
+        explore(t, (name, sequence) => compareCase(pair, name, sequence), numRuns, shrink);
+      });
+    await goOn(runs, true);
+    await t.test('after another mount they go on', () => goOn(Math.ceil(runs / 3), false));
   });
 }
 

@@ -49,6 +49,13 @@ export const FLAVOURS: Flavour[] = [
   { options: 'redirect_dir=on,index=on,metacopy=on', ours: { index: true, metacopy: true } },
 ];
 
+/** Unions whose upper the kernel would not understand: what is seen through the mount is the same. */
+export const OWN_FLAVOURS: Flavour[] = [
+  { options: FLAVOURS[0].options, ours: { whiteout: 'aufs' } },
+  // 1, because the attribute that 2 stands for cannot be given to symlinks.
+  { options: FLAVOURS[0].options, ours: { xattrPermissions: 1 } },
+];
+
 /** One union by each implementation; the directories of the one may have been the other's before. */
 export interface Pair {
   kernel: Layers;

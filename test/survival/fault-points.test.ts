@@ -13,7 +13,7 @@ import { Stat, statAt } from '../../lib/sys/stat.js';
 import * as xattrs from '../../lib/sys/xattrs.js';
 import { type Scenario, steps, walkPoints, whileOpen } from '../support/fault-walk.js';
 import { apply, type Operation } from '../support/operations.js';
-import { FLAVOURS } from '../support/pairs.js';
+import { FLAVOURS, OWN_FLAVOURS } from '../support/pairs.js';
 
 /** Whether a directory's times stay what they were, as they do when something in it is copied up. */
 function keepingTimes(scenario: Scenario, directory: string): Scenario {
@@ -166,9 +166,12 @@ const SCENARIOS: readonly Scenario[] = [
 for (const [flavour, resends] of [
   [FLAVOURS[0], true],
   [FLAVOURS[4], false],
+  [OWN_FLAVOURS[0], true],
+  [OWN_FLAVOURS[1], true],
 ] as const) {
   const kernel = resends ? '' : ', and no kernel that sends requests again';
-  t.test(`a kill at any point of a request is not noticed, ${flavour.options}${kernel}`, (t) =>
-    walkPoints(t, { flavour, scenarios: SCENARIOS, points: 8000, resends }),
+  t.test(
+    `a kill at any point of a request is not noticed, ${flavour.options} ${JSON.stringify(flavour.ours)}${kernel}`,
+    (t) => walkPoints(t, { flavour, scenarios: SCENARIOS, points: 8000, resends }),
   );
 }

@@ -11,47 +11,59 @@ import t from 'tap';
 import { makeLayers, scratch } from '../support/ground.js';
 import { startKiller } from '../support/killer.js';
 import { operation } from '../support/operations.js';
-import { compare, compareCase, FLAVOURS, makeLowers, mounted, type Pair } from '../support/pairs.js';
+import {
+  compare,
+  compareCase,
+  FLAVOURS,
+  makeLowers,
+  mounted,
+  OWN_FLAVOURS,
+  type Pair,
+} from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
 
 const kills = Number(process.env.KILLS ?? 30);
 const seed = Number(process.env.KILLS_SEED ?? Date.now() % 2 ** 31);
 const SEQUENCES = 400;
+const ALL = [...FLAVOURS, ...OWN_FLAVOURS];
 
-for (const [index, flavour] of FLAVOURS.entries()) {
-  t.test(`nobody notices that the server is killed, ${flavour.options}`, async (t) => {
-    t.comment(`seed ${seed + index}`);
-    const base = scratch(t);
-    const lowers = makeLowers(base, SEQUENCES);
-    const pair: Pair = {
-      kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-      ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-    };
-    await mounted(t, pair, flavour, async () => {
-      const killer = startKiller(pair.ours.target, Math.ceil(kills / FLAVOURS.length), 40, seed + index);
-      let running = true;
-      const ended = killer.done.finally(() => {
-        running = false;
+for (const [index, flavour] of ALL.entries()) {
+  t.test(
+    `nobody notices that the server is killed, ${flavour.options} ${JSON.stringify(flavour.ours)}`,
+    async (t) => {
+      t.comment(`seed ${seed + index}`);
+      const base = scratch(t);
+      const lowers = makeLowers(base, SEQUENCES);
+      const pair: Pair = {
+        kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
+        ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
+      };
+      await mounted(t, pair, flavour, async () => {
+        const killer = startKiller(pair.ours.target, Math.ceil(kills / ALL.length), 40, seed + index);
+        let running = true;
+        const ended = killer.done.finally(() => {
+          running = false;
+        });
+        const sequences = fc.sample(fc.array(operation, { minLength: 5, maxLength: 60 }), {
+          seed: seed + index,
+          numRuns: SEQUENCES,
+        });
+        let compared = 0;
+        while (running && compared < SEQUENCES) {
+          compareCase(pair, `case${compared}`, sequences[compared]);
+          compared++;
+          // Lets the killer say that it has ended.
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        killer.stop();
+        const { kills: killed, longestGap } = await ended;
+        compare('the whole tree', snapshot(pair.kernel.target), snapshot(pair.ours.target));
+        t.comment(
+          `${killed} kills during ${compared} sequences, a new server after ${longestGap.toFixed(0)} ms at most`,
+        );
+        t.ok(killed > 0);
+        t.ok(longestGap < 1000, 'a new server is there within a second');
       });
-      const sequences = fc.sample(fc.array(operation, { minLength: 5, maxLength: 60 }), {
-        seed: seed + index,
-        numRuns: SEQUENCES,
-      });
-      let compared = 0;
-      while (running && compared < SEQUENCES) {
-        compareCase(pair, `case${compared}`, sequences[compared]);
-        compared++;
-        // Lets the killer say that it has ended.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      killer.stop();
-      const { kills: killed, longestGap } = await ended;
-      compare('the whole tree', snapshot(pair.kernel.target), snapshot(pair.ours.target));
-      t.comment(
-        `${killed} kills during ${compared} sequences, a new server after ${longestGap.toFixed(0)} ms at most`,
-      );
-      t.ok(killed > 0);
-      t.ok(longestGap < 1000, 'a new server is there within a second');
-    });
-  });
+    },
+  );
 }
