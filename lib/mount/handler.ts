@@ -19,6 +19,7 @@ import * as data from '../overlay/data.js';
 import { controlFlags } from '../overlay/flags.js';
 import { beginRequest } from '../overlay/journal/recorder.js';
 import { nodeOf } from '../overlay/journal/restore.js';
+import { retryResuming } from '../overlay/lazy-recovery.js';
 import { linkNode } from '../overlay/link.js';
 import { completeListing, visitEntries } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
@@ -76,6 +77,7 @@ export class OverlayFileSystem implements FileSystem {
 
   begin(unique: number, uniqueHigh: number): void {
     beginRequest(this.union, unique, uniqueHigh);
+    if (this.union.hasUnresumed) retryResuming(this.union);
   }
 
   takesNoChanges(): boolean {

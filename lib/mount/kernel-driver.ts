@@ -141,7 +141,7 @@ function watchThread(
     if (keeper === undefined || keeper.pid === 0) return;
     const where = layerPath(config, state.watch.last);
     reportFault(
-      `${state.requestName} had no answer for ${seconds.toFixed(0)} s, at ${where}; another server goes on`,
+      `${state.workName} had no answer for ${seconds.toFixed(0)} s, at ${where}; another server goes on`,
     );
     state.markStuck();
     // What hangs in the kernel may not even die.

@@ -6,7 +6,7 @@
  *
  *   page 0      i32 magic, format, agreed minor, flags, flags2, length of the manifest,
  *               number of the request in hand (2), how often it was begun, server's process id,
- *               whether it was stuck
+ *               whether it was stuck, whether it is at work in the background
  *   page 1      figures
  *   page 2      which layer is asked, and which do not answer (layer-watch.ts)
  *   64 KiB      manifest, JSON
@@ -32,6 +32,9 @@ const MESSAGE_AT = 16 << 20;
 const JOURNAL_AT = 32 << 20;
 const SIZE = JOURNAL_AT + JOURNAL_SPACE;
 
+/** Going on with a mount, and copies in the background. */
+const BACKGROUND_WORK = 'work between requests';
+
 const MAGIC = 0x74736f76;
 /** Changes with everything that a server of another version would misread. */
 export const STATE_FORMAT = 1;
@@ -47,6 +50,7 @@ const Field = {
   BEGUN: 8,
   SERVER: 9,
   STUCK: 10,
+  BACKGROUND: 11,
 } as const;
 
 /** How a mount is made up: what a new server cannot find out by itself. */
@@ -151,22 +155,32 @@ export class ServerState {
     }
   }
 
-  /** What tells the request that is being served from others; '' while none is. */
-  get requestInHand(): string {
-    return this.message.readUInt32LE(0) === 0 ? '' : this.message.subarray(0, IN_HEADER).toString('latin1');
+  /** What tells the request that is being served from others, and from work that nobody waits for; '' at rest. */
+  get workInHand(): string {
+    if (this.#hasRequest) return this.message.subarray(0, IN_HEADER).toString('latin1');
+    return this.#header[Field.BACKGROUND] === 0 ? '' : BACKGROUND_WORK;
   }
 
-  /** The name of the request that is being served. */
-  get requestName(): string {
-    return opcodeName(this.message.readUInt32LE(4));
+  get #hasRequest(): boolean {
+    return this.message.readUInt32LE(0) !== 0;
   }
 
-  /** The server is stuck in the request in hand: the next one is not to try it. */
+  /** The name of what is being done. */
+  get workName(): string {
+    return this.#hasRequest ? opcodeName(this.message.readUInt32LE(4)) : BACKGROUND_WORK;
+  }
+
+  /** Whether there is work between requests. */
+  set isAtWork(atWork: boolean) {
+    Atomics.store(this.#header, Field.BACKGROUND, Number(atWork));
+  }
+
+  /** The server is stuck in what it does: the next one is not to try it. */
   markStuck(): void {
     Atomics.store(this.#header, Field.STUCK, 1);
     const layer = this.watch.last;
-    if (layer === UPPER && rows[this.message.readUInt32LE(4)]?.changes === true)
-      this.watch.areChangesSuspended = true;
+    const changes = !this.#hasRequest || rows[this.message.readUInt32LE(4)]?.changes === true;
+    if (layer === UPPER && changes) this.watch.areChangesSuspended = true;
     else this.watch.suspend(layer);
   }
 

@@ -44,6 +44,8 @@ interface Service {
   session: Session;
   figures: SharedFigures;
   config: MountConfig;
+  /** Where the mount outlives this process. */
+  state: ServerState | undefined;
 }
 
 function send(message: ThreadMessage): void {
@@ -58,13 +60,16 @@ function run(input: ThreadInput): void {
   // The requests' umask must not become the whole process's.
   unshareUmask();
   send({ kind: 'started', thread: threadId() });
-  const { union, device, session, figures, config } = input.kind === 'mount' ? begin(input) : resume(input);
+  const service = input.kind === 'mount' ? begin(input) : resume(input);
+  const { union, device, session, figures, config, state } = service;
   const end = serveDevice(device, session, {
     started: () => send({ kind: 'ready' }),
     rested: () => figures.record(union),
     workOn: () => {
+      if (state !== undefined) state.isAtWork = true;
       const more = copyOn(union);
       commitQuietly(union);
+      if (state !== undefined) state.isAtWork = false;
       return more;
     },
   });
@@ -102,7 +107,7 @@ function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mo
     throw failure;
   }
   send({ kind: 'mounted', device, descriptors });
-  return { union, device, figures, config, session: sessionOf(union, options, figures, state) };
+  return { union, device, figures, config, state, session: sessionOf(union, options, figures, state) };
 }
 
 function sessionOf(
@@ -124,6 +129,7 @@ function sessionOf(
 
 function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resume' }): Service {
   const state = ServerState.open(fd);
+  state.isAtWork = true;
   const { config, union: facts } = state.manifest;
   const resumption = resumeUnion(config, facts, descriptors, state.journal(), state.watch);
   const { union } = resumption;
@@ -134,7 +140,8 @@ function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resum
   commitQuietly(union);
   // What was taken from the queue and did not get into the buffer.
   resendPending(device);
-  return { union, device, figures, config, session };
+  state.isAtWork = false;
+  return { union, device, figures, config, state, session };
 }
 
 function refuse(failure: unknown): void {

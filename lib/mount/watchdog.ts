@@ -22,8 +22,8 @@ export function watchServing(
   let last = '';
   let since = 0;
   const look = (): void => {
-    const request = state.requestInHand;
-    const now = request === '' ? '' : `${request} ${progressOf(thread)}`;
+    const work = state.workInHand;
+    const now = work === '' ? '' : `${work} ${progressOf(thread)}`;
     if (now === '' || now !== last) {
       last = now;
       since = performance.now();

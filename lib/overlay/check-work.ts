@@ -51,7 +51,7 @@ function unfinished(list: string): Leftover[] {
   const records = existsSync(list) ? readdirSync(list) : [];
   return records.map((record) => {
     const path = join(list, record);
-    const what = `the copy of ${readlinkSync(path)} was cut short; mount the upper with tsoverlay once to finish it`;
+    const what = `the copy of ${readlinkSync(path).replace(/^\S+ /, '')} was cut short; mount the upper with tsoverlay once to finish it`;
     return { path, what, repaired: false };
   });
 }

@@ -9,7 +9,7 @@
  * were, because for the user nothing happened in it.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
+import { EIO, EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
 import { changeTimes, rename } from '../sys/entries.js';
 import { Stat, statAt } from '../sys/stat.js';
@@ -18,8 +18,8 @@ import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './copy-up-st
 import { resolveData } from './file-lookup.js';
 import { linkUp } from './hard-links.js';
 import { recordInode, setOrphan } from './journal/recorder.js';
-import { beginLazily, completeCopy } from './lazy-copy.js';
-import { enterInList, pathOf } from './lazy-list.js';
+import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
+import { enterInList } from './lazy-list.js';
 import { isImpure } from './lookup.js';
 import { YES } from './marks.js';
 import { copyUpData } from './metacopy.js';
@@ -47,13 +47,7 @@ export function copyUpLazily(union: Union, node: FileNode): Errno {
  * truncate the file to: data beyond it is not copied. Answers 0 or a negated errno.
  */
 export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_INFINITY): Errno {
-  if (isInUpper(node)) {
-    if (node.isDirectory() || size === METADATA) return 0;
-    const resolved = resolveData(union, node);
-    if (resolved < 0 || node.data === null) return resolved;
-    if (node.lazy !== null) return size === LAZY ? 0 : completeCopy(union, node);
-    return copyUpData(union, node, size < 0 ? Number.POSITIVE_INFINITY : size);
-  }
+  if (isInUpper(node)) return completeInUpper(union, node, size);
   if (!union.writable) return -EROFS;
   const missing: OverlayNode[] = [node];
   for (let parent = node.parent; parent !== null && !isInUpper(parent); parent = parent.parent) {
@@ -64,6 +58,16 @@ export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_I
     if (status < 0) return status;
   }
   return 0;
+}
+
+/** Brings the data that is to be changed to where the metadata is. */
+function completeInUpper(union: Union, node: OverlayNode, size: number): Errno {
+  if (node.isDirectory() || size === METADATA) return 0;
+  const resolved = resolveData(union, node);
+  if (resolved < 0 || node.data === null) return resolved;
+  if (isAwaited(union, node)) return -EIO;
+  if (node.lazy !== null) return size === LAZY ? 0 : completeCopy(union, node);
+  return copyUpData(union, node, size < 0 ? Number.POSITIVE_INFINITY : size);
 }
 
 /** Precondition: the parent is in the upper, or the node has no name any more. */
@@ -87,7 +91,7 @@ function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
   if (status < 0) return status;
   const metadataOnly = status === METADATA_ONLY;
   const isLazy = metadataOnly && size === LAZY;
-  const record = isLazy ? enterInList(union, pathOf(node.parent!, node.name)) : '';
+  const record = isLazy ? enterInList(union, staged, node.parent!, node.name) : '';
   if (typeof record === 'number') return record;
   // Without an index a lower hard link is broken by its copy-up, so its number is not carried over either.
   const keepsIdentity = node.isDirectory() || stat.linkCount === 1 || node.indexed !== null;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** File data: read, write, allocate, seek, copy, sync; and how full the file system is. */
-import { EINVAL, EISDIR, EPERM, EROFS, type Errno } from '../base/errno.js';
+import { EINVAL, EIO, EISDIR, EPERM, EROFS, type Errno } from '../base/errno.js';
 import {
   allocate,
   close,
@@ -23,7 +23,7 @@ import { S_IFREG, Stat, statFd } from '../sys/stat.js';
 import { killPrivileges } from './attributes.js';
 import { copyUp, copyUpLazily, isInUpper } from './copy-up.js';
 import { resolveData } from './file-lookup.js';
-import { completeCopies, completeCopy, readLazily, writeLazily } from './lazy-copy.js';
+import { completeCopies, completeCopy, isAwaited, readLazily, writeLazily } from './lazy-copy.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { gone, type Place, type Union } from './union.js';
 
@@ -46,6 +46,7 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   }
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
+  if (isAwaited(union, node)) return -EIO;
   const writable = isInUpper(node) && node.data === null && union.writable;
   if (forWriting && !writable) return -EROFS;
   const { place } = union;

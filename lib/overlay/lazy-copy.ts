@@ -5,8 +5,8 @@
  * goes there in whole chunks, what is read comes from there or from the lower file,
  * and the rest is copied while nobody asks for anything.
  *
- * Until it is whole, the copy is a metacopy to everybody else, and its path stands
- * in `work/lazy`. Its data is just what it has no hole for: a chunk is filled from
+ * Until it is whole, the copy is a metacopy to everybody else, and stands
+ * in `work/lazy` (lazy-list.ts). Its data is just what it has no hole for: a chunk is filled from
  * the lower file before part of it is written, so a kill at any point leaves blocks
  * that are right and holes that the lower file fills, and the next mount finishes
  * what the list names.
@@ -16,12 +16,13 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
-import { ENOENT, type Errno, errnoName } from '../base/errno.js';
+import { EIO, ENOENT, type Errno, errnoName } from '../base/errno.js';
 import { close, O_NOATIME, O_RDONLY, O_RDWR, openAt, readFully, syncFile, writeFully } from '../sys/files.js';
 import { Stat, statFd } from '../sys/stat.js';
 import { removeXattr } from '../sys/xattrs.js';
 import { copySpan } from './copy-data.js';
-import { enterInList, removeFromList } from './lazy-list.js';
+import type { LayerWatch } from './layer-watch.js';
+import { removeFromList } from './lazy-list.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { release } from './references.js';
 import { gone, type Union } from './union.js';
@@ -39,6 +40,9 @@ const SLICE = 1 << 20;
 export interface LazyCopy {
   readonly from: number;
   readonly to: number;
+  /** Of the lower file; asked for leave before the file is (layer-watch.ts). */
+  readonly layer: number;
+  readonly watch: { current: LayerWatch };
   /** Bytes of the lower file; beyond them there is nothing to copy. */
   readonly size: number;
   /** One a chunk: 1 where the copy has the data. */
@@ -77,7 +81,9 @@ export function beginLazily(
     close(to);
     return marked;
   }
-  node.lazy = { from, to, size: stat.size, filled, next: 0, record };
+  const { watch } = union;
+  const layer = node.data!.directory.layer.index;
+  node.lazy = { from, to, layer, watch, size: stat.size, filled, next: 0, record };
   node.references++;
   union.lazy.add(node);
   return 0;
@@ -92,12 +98,8 @@ export function openSource(union: Union, node: FileNode): number {
 }
 
 /** Reads a file whose copy is in flight; as readData. */
-export function readLazily(
-  { from, to, size, filled }: LazyCopy,
-  buffer: Uint8Array,
-  wanted: number,
-  offset: number,
-): number {
+export function readLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): number {
+  const { from, to, size, filled } = lazy;
   let done = 0;
   while (done < wanted) {
     const at = offset + done;
@@ -107,6 +109,7 @@ export function readLazily(
       at >= size
         ? offset + wanted
         : Math.min(offset + wanted, (chunk + 1) * CHUNK, inCopy ? Number.POSITIVE_INFINITY : size);
+    if (!inCopy && !answers(lazy)) return -EIO;
     const got = readFully(inCopy ? to : from, buffer.subarray(done), end - at, at);
     if (got < 0) return got;
     done += got;
@@ -129,9 +132,16 @@ export function writeLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, 
   return count;
 }
 
+/** Whether the layer of the lower file may be asked. */
+function answers({ watch, layer }: LazyCopy): boolean {
+  return watch.current.ask(layer) >= 0;
+}
+
 /** Copies a chunk that the copy lacks. Answers 0 or a negated errno. */
-function fill({ from, to, size, filled }: LazyCopy, chunk: number): Errno {
+function fill(lazy: LazyCopy, chunk: number): Errno {
+  const { from, to, size, filled } = lazy;
   if (chunk >= filled.length || filled[chunk] === 1) return 0;
+  if (!answers(lazy)) return -EIO;
   const status = copySpan(from, to, chunk * CHUNK, Math.min((chunk + 1) * CHUNK, size));
   if (status >= 0) filled[chunk] = 1;
   return status;
@@ -199,6 +209,11 @@ function finish(union: Union, node: FileNode): Errno {
   return removed === -ENOENT ? 0 : removed;
 }
 
+/** Whether a file's data may be in a copy that cannot be gone on with yet. */
+export function isAwaited(union: Union, node: FileNode): boolean {
+  return union.hasUnresumed && node.data !== null && node.lazy === null;
+}
+
 /** Takes the mark away that says where the data is. Precondition: the file has all of it. */
 export function becomeWhole(union: Union, node: FileNode): Errno {
   const located = union.locate(node, union.place);
@@ -207,14 +222,4 @@ export function becomeWhole(union: Union, node: FileNode): Errno {
   node.data = null;
   union.files.forget(node);
   return 0;
-}
-
-/** The file loses its name and goes on to be copied as an orphan: the list names it so, before it is one. */
-export function followOrphan(union: Union, node: FileNode, orphan: ByteString): Errno {
-  if (node.lazy === null) return 0;
-  const record = enterInList(union, orphan);
-  if (typeof record === 'number') return record;
-  const removed = removeFromList(union, node.lazy.record);
-  node.lazy.record = record;
-  return removed;
 }

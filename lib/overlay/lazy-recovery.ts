@@ -2,82 +2,118 @@
 /**
  * Copies that a server left unfinished (lazy-copy.ts): the next mount completes them before
  * it serves anything; a new server of the same mount goes on with them in the background.
+ * While one cannot be gone on with, because its lower layer does not answer, say, it is tried
+ * again before each request, and its data is not read (Union.hasUnresumed).
  */
 import type { ByteString } from '../base/bytes.js';
-import { EINVAL, ENOENT, ENXIO, type Errno } from '../base/errno.js';
-import { listDirectory, readLink, unlink } from '../sys/entries.js';
-import { close, O_RDWR, openAt, SEEK_DATA, SEEK_HOLE, seek, syncFile } from '../sys/files.js';
-import { openReadable } from '../sys/handles.js';
-import { Stat, statFd } from '../sys/stat.js';
+import { overlayDebug } from '../base/debug.js';
+import { EINVAL, ENOENT, ENXIO, type Errno, errnoName } from '../base/errno.js';
+import {
+  close,
+  O_PATH,
+  O_RDWR,
+  openAt,
+  openBeneath,
+  SEEK_DATA,
+  SEEK_HOLE,
+  seek,
+  syncFile,
+} from '../sys/files.js';
+import { Stat, statAt, statFd } from '../sys/stat.js';
 import { copySpan } from './copy-data.js';
 import { resolveData } from './file-lookup.js';
 import { restoreNode } from './journal/restore.js';
 import { becomeWhole, beginLazily, CHUNK, openSource } from './lazy-copy.js';
-import { openList } from './lazy-list.js';
-import type { FileNode } from './node.js';
+import { isRecorded, type LazyRecord, readList, removeFromList } from './lazy-list.js';
+import type { FileNode, OverlayNode } from './node.js';
 import { release } from './references.js';
 import type { Union } from './union.js';
 import { walk } from './walk.js';
 
-/** Finishes what an earlier server left undone. Answers 0 or a negated errno. */
+/** Finishes what an earlier mount left undone. Answers 0 or a negated errno. */
 export function finishEarlierCopies(union: Union): Errno {
-  return forEachRecord(union, (_, path) => {
-    const status = finishAt(union, path);
-    return status < 0 ? status : DONE;
-  });
-}
-
-/** What is done with a record leaves it in the list, or not. */
-const DONE = 1;
-
-function forEachRecord(union: Union, visit: (record: ByteString, path: ByteString) => number): Errno {
-  const list = openList(union, false);
-  if (list < 0) return list === -ENOENT ? 0 : list;
-  const names: ByteString[] = [];
-  const readable = openReadable(list);
-  let status = readable < 0 ? readable : listDirectory(readable, (name) => names.push(name) > 0);
-  if (readable >= 0) close(readable);
-  for (const record of names) {
-    const path = status < 0 ? status : readLink(list, record);
-    if (typeof path === 'number') continue;
-    status = visit(record, path);
-    if (status === DONE) status = unlink(list, record);
+  const records = readList(union);
+  if (typeof records === 'number') return records;
+  for (const record of records) {
+    const finished = finishAt(union, record);
+    const status = finished < 0 ? finished : removeFromList(union, record.name);
+    if (status < 0) return status;
   }
-  close(list);
-  return status;
+  return 0;
 }
 
-/** Goes on with copies of files that have a name. Answers 0 or a negated errno. */
-export function resumeCopies(union: Union): Errno {
-  return forEachRecord(union, (record, path) => {
-    if (!path.startsWith('/')) return 0;
-    const node = walk(union, path, false);
-    if (typeof node === 'number') return node === -ENOENT ? 0 : node;
-    const status = node.isDirectory() ? 0 : resumeCopy(union, node, record);
-    release(union, node);
-    return status;
-  });
+/** Goes on with copies that have their name, as far as that can be done now. */
+export function resumeCopies(union: Union): void {
+  const records = readList(union);
+  union.hasUnresumed = typeof records === 'number';
+  if (typeof records === 'number') return;
+  const known = new Set([...union.lazy].map((node) => node.lazy!.record));
+  for (const record of records) {
+    if (known.has(record.name) || !isAtItsPath(union, record)) continue;
+    note(union, record, resumeAt(union, record));
+  }
+}
+
+function note(union: Union, { path }: LazyRecord, status: Errno): void {
+  if (status >= 0) return;
+  union.hasUnresumed = true;
+  overlayDebug('the copy of %s cannot be gone on with yet: %s', path, errnoName(status));
+}
+
+/** Asked of the upper alone: a walk would take another file that came to the path for what is known by it. */
+function isAtItsPath(union: Union, record: LazyRecord): boolean {
+  const fd = openBeneath(union.upper!.fd, record.path, O_PATH);
+  if (fd < 0) return false;
+  const stat = new Stat();
+  const found = statFd(fd, stat);
+  close(fd);
+  return found === 0 && isRecorded(record, stat);
+}
+
+function resumeAt(union: Union, record: LazyRecord): Errno {
+  const node = walk(union, record.path, false);
+  if (typeof node === 'number') return node;
+  const status = resumeCopy(union, node, record);
+  release(union, node);
+  return status;
 }
 
 /** Goes on with copies of files that have lost their name, and forgets those that came to nothing. */
 export function resumeOrphanCopies(union: Union): Errno {
+  const records = readList(union);
+  if (typeof records === 'number') return records;
   const known = new Set([...union.lazy].map((node) => node.lazy!.record));
-  return forEachRecord(union, (record, path) => {
-    if (known.has(record)) return 0;
-    const recorded = [...(union.recovered?.values() ?? [])].find(({ orphan }) => orphan === path);
-    const node = recorded === undefined ? -ENOENT : restoreNode(union, recorded.id);
-    if (typeof node === 'number' || node.isDirectory()) return DONE;
-    const status = resumeCopy(union, node, record);
-    return status < 0 || node.lazy?.record === record ? Math.min(status, 0) : DONE;
-  });
+  for (const record of records) {
+    if (known.has(record.name) || isAtItsPath(union, record)) continue;
+    const orphan = orphanOf(union, record);
+    if (orphan !== undefined) note(union, record, resumeOrphan(union, orphan, record));
+    else {
+      const status = removeFromList(union, record.name);
+      if (status < 0) return status;
+    }
+  }
+  return 0;
 }
 
-/** A file that is whole by now, or is in no copy of this list, is left alone. */
-function resumeCopy(union: Union, node: FileNode, record: ByteString): Errno {
+/** The id of the file without a name that a record means. */
+function orphanOf(union: Union, record: LazyRecord): number | undefined {
+  const nodes = [...union.nodes.values(), ...(union.recovered?.values() ?? [])];
+  const stat = new Stat();
+  const isIt = (orphan: ByteString): boolean =>
+    statAt(union.work!.fd, orphan, stat) === 0 && isRecorded(record, stat);
+  return nodes.find(({ orphan }) => orphan !== null && isIt(orphan))?.id;
+}
+
+function resumeOrphan(union: Union, id: number, record: LazyRecord): Errno {
+  const node = union.nodes.get(id) ?? restoreNode(union, id);
+  return typeof node === 'number' ? node : resumeCopy(union, node, record);
+}
+
+/** A file that is whole by now is left alone. */
+function resumeCopy(union: Union, node: OverlayNode, { name }: LazyRecord): Errno {
   const status = resolveData(union, node);
-  if (status < 0 || node.data === null || node.lazy !== null) return status;
-  if (!node.inUpper && node.orphan === null) return 0;
-  return beginLazily(union, node, record, (to, size, filled) => {
+  if (status < 0 || node.isDirectory() || node.data === null || node.lazy !== null) return status;
+  return beginLazily(union, node, name, (to, size, filled) => {
     filled.fill(1);
     return forEachHole(to, size, (start, end) => {
       filled.fill(0, Math.floor(start / CHUNK), Math.ceil(end / CHUNK));
@@ -86,8 +122,16 @@ function resumeCopy(union: Union, node: FileNode, record: ByteString): Errno {
   });
 }
 
-/** A path in the list that is no metacopy any more was finished, removed or replaced. */
-function finishAt(union: Union, path: ByteString): Errno {
+/** Before a request: what could not be gone on with may be by now. */
+export function retryResuming(union: Union): void {
+  if (union.watch.current.isNeeded) return;
+  resumeCopies(union);
+  const status = resumeOrphanCopies(union);
+  if (status < 0) union.hasUnresumed = true;
+}
+
+/** What is at a path in the list and is no metacopy any more was finished, removed or replaced. */
+function finishAt(union: Union, { path }: LazyRecord): Errno {
   const node = walk(union, path, false);
   if (typeof node === 'number') return node === -ENOENT ? 0 : node;
   let status = resolveData(union, node);

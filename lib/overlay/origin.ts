@@ -68,6 +68,7 @@ function openOrigin(union: Union, mark: Buffer, out: Stat): boolean {
   const tried = new Set<number>();
   for (const layer of union.lowers) {
     if (tried.has(layer.fileSystem) || !layer.uuid.equals(uuid)) continue;
+    if (union.watch.current.ask(layer.index) < 0) continue;
     tried.add(layer.fileSystem);
     const mountFd = openReadable(layer.fd);
     if (mountFd < 0) continue;

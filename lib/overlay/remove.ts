@@ -21,7 +21,6 @@ import { copyUpName, endLinkChange, startLinkChange } from './hard-links.js';
 import { declare, declared, type Losing, losingIndexed, losingName } from './journal/intent.js';
 import { recordDead, recordName, recordPlaces, setOrphan } from './journal/recorder.js';
 import { finishLosing } from './journal/redo.js';
-import { followOrphan } from './lazy-copy.js';
 import { completeListing, dropListing, removeEntry } from './listing.js';
 import { findNode, lowerHas } from './lookup.js';
 import { type DirectoryNode, detach, type FileNode } from './node.js';
@@ -103,8 +102,6 @@ function removeUpperFile(
 ): Errno {
   const work = union.work!;
   const keep = orphan !== null;
-  const followed = keep ? followOrphan(union, node, orphan) : 0;
-  if (followed < 0) return followed;
   if (!whiteout && !keep) return unlink(dir, name);
   const staged = orphan ?? work.temporaryName();
   let status: Errno;

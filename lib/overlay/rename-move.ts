@@ -35,7 +35,6 @@ import { hideByFile, makeOpaque, removeFileWhiteout } from './file-whiteouts.js'
 import { endLinkChange, startLinkChange } from './hard-links.js';
 import { declareRename, type Losing, losingIndexed, losingName } from './journal/intent.js';
 import { recordName, recordPlaces, setOrphan } from './journal/recorder.js';
-import { followOrphan } from './lazy-copy.js';
 import { carryImpurity } from './link.js';
 import { addEntry, removeEntry } from './listing.js';
 import { lowerHas } from './lookup.js';
@@ -186,8 +185,7 @@ function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString 
     return '';
   const orphan = union.work!.temporaryName();
   const status = makeLink(union.directories.of(to.upper!), toName, union.work!.fd, orphan);
-  const followed = status < 0 ? status : followOrphan(union, target, orphan);
-  return followed < 0 ? followed : orphan;
+  return status < 0 ? status : orphan;
 }
 
 /** Puts an empty opaque directory in the place of one that holds only whiteouts (ovl_clear_empty). */

@@ -10,7 +10,6 @@
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
 import { type Errno, errnoName } from '../base/errno.js';
-import { check } from '../base/errors.js';
 import { IndexDirectory } from './index-directory.js';
 import type { Intent } from './journal/intent.js';
 import type { Journal } from './journal/journal.js';
@@ -154,13 +153,13 @@ function takeOver(union: Union, journal: Journal, recording: Recording): void {
   if (!union.writable) return;
   const { times } = recording;
   if (times !== null) tolerate('times of a directory', restoreTimes(union, times));
-  check(resumeCopies(union), { operation: 'go on with copies' });
+  resumeCopies(union);
 }
 
 function settle(union: Union): void {
   restoreLinked(union);
   if (!union.writable) return;
-  check(resumeOrphanCopies(union), { operation: 'go on with copies' });
+  tolerate('copies without a file', resumeOrphanCopies(union));
   // As at the first mount, where it comes before the nodes.
   if (union.index !== null) tolerate('the index', union.index.removeForgotten());
   const inUse = new Set<ByteString>(['incompat']);

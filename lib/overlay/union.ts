@@ -87,6 +87,8 @@ export class Union implements UnionLayers {
   listedEntries = 0;
   /** Files whose copy-up is in flight, the oldest first. */
   readonly lazy = new Set<FileNode>();
+  /** A copy that an earlier server had in flight cannot be gone on with yet (lazy-recovery.ts). */
+  hasUnresumed = false;
   /** Keeps what a new server must know of this one's state; null where none will come. */
   journal: Journal | null = null;
   /** Nodes of an earlier server that nobody has asked for yet; null when there are none. */

@@ -10,7 +10,10 @@ import { figuresOf, recordOf } from '../support/records.js';
 /** A mount whose server does not answer until wake is called, as the lower layer of another. */
 async function sleepingLayer(t: Test, base: string): Promise<{ path: string; sleep(): void; wake(): void }> {
   const layers = makeLayers(join(base, 'sleeping'), 1);
-  shell('echo far > far; mkdir dir; echo deep > dir/deep; seq 100000 > long', layers.lowers[0]);
+  shell(
+    'echo far > far; mkdir dir; echo deep > dir/deep; seq 100000 > long; truncate -s 511M dir/large; echo the end >> dir/large',
+    layers.lowers[0],
+  );
   const live = await mountOurs(t, layers);
   const wake = (): void => void process.kill(live.server(), 'SIGCONT');
   return { path: layers.target, sleep: () => void process.kill(live.server(), 'SIGSTOP'), wake };
@@ -63,6 +66,43 @@ t.test('a layer that stops answering stops nobody who does not need it', async (
   t.strictSame((await figuresOf(target)).hungLayers, []);
   t.match(fs.readFileSync(serverFiles(second).log, 'utf8'), /answers again/);
   await unmount();
+});
+
+t.test('a lazy copy whose layer does not answer is gone on with when it does', async (t) => {
+  const base = scratch(t);
+  const sleeping = await sleepingLayer(t, base);
+  const layers = makeLayers(base, 1);
+  const lowers = [...layers.lowers, sleeping.path];
+  const { target, unmount } = await mountOurs(t, { ...layers, lowers }, { copyUp: 'lazy', hangTimeout: 1 });
+  const path = join(target, 'dir/large');
+  const fd = fs.openSync(path, 'r+');
+  fs.writeSync(fd, 'written', 300 << 20);
+  sleeping.sleep();
+  t.teardown(sleeping.wake);
+  const read = (at: number): string => {
+    const buffer = Buffer.alloc(7);
+    fs.readSync(fd, buffer, 0, 7, at);
+    return buffer.toString();
+  };
+  shell('echo 1 > /proc/sys/vm/drop_caches');
+  t.equal(
+    failure(() => read(300 << 20)),
+    'EIO',
+    'what is there cannot be told from what is below',
+  );
+  t.strictSame((await figuresOf(target)).hungLayers, [sleeping.path]);
+  sleeping.wake();
+  await until(() => failure(() => read(0)) === undefined, 'the layer');
+  t.equal(read(300 << 20), 'written');
+  t.equal(read(511 << 20), 'the end');
+  fs.fsyncSync(fd);
+  fs.closeSync(fd);
+  await unmount();
+  t.equal(
+    shell(`cmp -l ${layers.upper}/dir/large ${base}/sleeping/lower0/dir/large | wc -l`),
+    '7\n',
+    'all of it was copied, and nothing of what was written is lost',
+  );
 });
 
 t.test('the layer that does not answer is named in a union that is not written, too', async (t) => {
