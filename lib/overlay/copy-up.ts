@@ -148,11 +148,12 @@ function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnl
 /** The copy of a file with several names goes to the index; its names are linked to it one by one. */
 function commitToIndex(union: Union, node: FileNode, staged: ByteString, metadataOnly: boolean): Errno {
   const indexed = node.indexed!;
-  const status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
+  let status = union.index!.markStaged(indexed, union.work!.fd, staged);
+  if (status >= 0) status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
   if (status < 0) return status;
   indexed.copied = true;
   nowInUpper(union, node, metadataOnly);
-  return union.index!.markLinks(indexed, 'lower');
+  return 0;
 }
 
 function nowInUpper(union: Union, node: FileNode, metadataOnly: boolean): void {

@@ -111,12 +111,21 @@ export class IndexDirectory {
   }
 
   /** Writes how many names the view has, relative to the links of the copy or of the lower file. */
-  markLinks({ name, links, lowerLinks }: Indexed, relativeTo: 'copy' | 'lower'): Errno {
-    const status = relativeTo === 'copy' ? statAt(this.fd, name, this.#stat) : 0;
-    if (status < 0) return status;
-    const difference = links - (relativeTo === 'copy' ? this.#stat.linkCount : lowerLinks);
-    const value = `${relativeTo === 'copy' ? 'U' : 'L'}${difference < 0 ? '' : '+'}${difference}`;
-    return setXattr(this.fd, name, this.marks.nlink, Buffer.from(value));
+  markLinks(indexed: Indexed, relativeTo: 'copy' | 'lower'): Errno {
+    const { name, links } = indexed;
+    if (relativeTo === 'lower') return this.markStaged(indexed, this.fd, name);
+    const status = statAt(this.fd, name, this.#stat);
+    return status < 0 ? status : this.#mark(this.fd, name, 'U', links - this.#stat.linkCount);
+  }
+
+  /** The same, relative to the lower file, for a copy that is about to come here: without it nobody could tell. */
+  markStaged({ links, lowerLinks }: Indexed, dir: number, staged: ByteString): Errno {
+    return this.#mark(dir, staged, 'L', links - lowerLinks);
+  }
+
+  #mark(dir: number, name: ByteString, relativeTo: 'U' | 'L', difference: number): Errno {
+    const value = `${relativeTo}${difference < 0 ? '' : '+'}${difference}`;
+    return setXattr(dir, name, this.marks.nlink, Buffer.from(value));
   }
 
   /** Names that the view has of a file, as the index says; 0 for one that is not in it. */
