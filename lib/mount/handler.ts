@@ -77,7 +77,7 @@ export class OverlayFileSystem implements FileSystem {
 
   begin(unique: number, uniqueHigh: number): void {
     beginRequest(this.union, unique, uniqueHigh);
-    if (this.union.hasUnresumed) retryResuming(this.union);
+    if (this.union.unresumed.size > 0) retryResuming(this.union);
   }
 
   takesNoChanges(): boolean {

@@ -22,7 +22,7 @@ import { Stat, statFd } from '../sys/stat.js';
 import { removeXattr } from '../sys/xattrs.js';
 import { copySpan } from './copy-data.js';
 import type { LayerWatch } from './layer-watch.js';
-import { removeFromList } from './lazy-list.js';
+import { pathInUpper, removeFromList } from './lazy-list.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { release } from './references.js';
 import { gone, type Union } from './union.js';
@@ -211,7 +211,9 @@ function finish(union: Union, node: FileNode): Errno {
 
 /** Whether a file's data may be in a copy that cannot be gone on with yet. */
 export function isAwaited(union: Union, node: FileNode): boolean {
-  return union.hasUnresumed && node.data !== null && node.lazy === null;
+  if (union.unresumed.size === 0 || node.data === null || node.lazy !== null) return false;
+  const [entry] = node.names;
+  return entry === undefined || union.unresumed.has(pathInUpper(entry.directory, entry.name));
 }
 
 /** Takes the mark away that says where the data is. Precondition: the file has all of it. */

@@ -32,6 +32,12 @@ function openList(union: Union, create: boolean): number {
   return openAt(work, 'lazy', O_PATH | O_DIRECTORY);
 }
 
+/** Where a name of a directory is beneath the upper. Precondition: the directory is there. */
+export function pathInUpper(directory: DirectoryNode, name: ByteString): ByteString {
+  const above = directory.upper!.path();
+  return above === '' ? name : `${above}/${name}`;
+}
+
 /** What tells an inode of the upper's file system from others. */
 function inodeOf({ inodeHigh, inodeLow }: Stat): string {
   return `${inodeHigh}.${inodeLow}`;
@@ -56,9 +62,8 @@ export function enterInList(
   const found = statAt(union.work!.fd, staged, stat);
   const list = found < 0 ? found : openList(union, true);
   if (list < 0) return list;
-  const above = directory.upper!.path();
   const record = union.work!.temporaryName();
-  const status = makeSymlink(list, record, `${inodeOf(stat)} ${above === '' ? name : `${above}/${name}`}`);
+  const status = makeSymlink(list, record, `${inodeOf(stat)} ${pathInUpper(directory, name)}`);
   close(list);
   return status < 0 ? status : record;
 }

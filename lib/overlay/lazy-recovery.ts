@@ -3,7 +3,7 @@
  * Copies that a server left unfinished (lazy-copy.ts): the next mount completes them before
  * it serves anything; a new server of the same mount goes on with them in the background.
  * While one cannot be gone on with, because its lower layer does not answer, say, it is tried
- * again before each request, and its data is not read (Union.hasUnresumed).
+ * again before each request, and its data is not read (Union.unresumed).
  */
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
@@ -43,20 +43,21 @@ export function finishEarlierCopies(union: Union): Errno {
 }
 
 /** Goes on with copies that have their name, as far as that can be done now. */
-export function resumeCopies(union: Union): void {
+export function resumeCopies(union: Union): Errno {
   const records = readList(union);
-  union.hasUnresumed = typeof records === 'number';
-  if (typeof records === 'number') return;
+  if (typeof records === 'number') return records;
+  union.unresumed.clear();
   const known = new Set([...union.lazy].map((node) => node.lazy!.record));
   for (const record of records) {
     if (known.has(record.name) || !isAtItsPath(union, record)) continue;
     note(union, record, resumeAt(union, record));
   }
+  return 0;
 }
 
 function note(union: Union, { path }: LazyRecord, status: Errno): void {
   if (status >= 0) return;
-  union.hasUnresumed = true;
+  union.unresumed.add(path);
   overlayDebug('the copy of %s cannot be gone on with yet: %s', path, errnoName(status));
 }
 
@@ -125,9 +126,8 @@ function resumeCopy(union: Union, node: OverlayNode, { name }: LazyRecord): Errn
 /** Before a request: what could not be gone on with may be by now. */
 export function retryResuming(union: Union): void {
   if (union.watch.current.isNeeded) return;
-  resumeCopies(union);
-  const status = resumeOrphanCopies(union);
-  if (status < 0) union.hasUnresumed = true;
+  const status = resumeCopies(union) || resumeOrphanCopies(union);
+  if (status < 0) overlayDebug('copies in flight: %s', errnoName(status));
 }
 
 /** What is at a path in the list and is no metacopy any more was finished, removed or replaced. */

@@ -10,6 +10,7 @@
 import type { ByteString } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
 import { type Errno, errnoName } from '../base/errno.js';
+import { check } from '../base/errors.js';
 import { IndexDirectory } from './index-directory.js';
 import type { Intent } from './journal/intent.js';
 import type { Journal } from './journal/journal.js';
@@ -153,7 +154,7 @@ function takeOver(union: Union, journal: Journal, recording: Recording): void {
   if (!union.writable) return;
   const { times } = recording;
   if (times !== null) tolerate('times of a directory', restoreTimes(union, times));
-  resumeCopies(union);
+  check(resumeCopies(union), { operation: 'go on with copies' });
 }
 
 function settle(union: Union): void {

@@ -5,6 +5,7 @@
  *
  * Who serves a union is one thread; nothing here is shared between threads.
  */
+import type { ByteString } from '../base/bytes.js';
 import { ENOENT, type Errno, ESTALE } from '../base/errno.js';
 import { close } from '../sys/files.js';
 import { Stat } from '../sys/stat.js';
@@ -87,8 +88,8 @@ export class Union implements UnionLayers {
   listedEntries = 0;
   /** Files whose copy-up is in flight, the oldest first. */
   readonly lazy = new Set<FileNode>();
-  /** A copy that an earlier server had in flight cannot be gone on with yet (lazy-recovery.ts). */
-  hasUnresumed = false;
+  /** Paths of copies that an earlier server had in flight and that cannot be gone on with yet (lazy-recovery.ts). */
+  readonly unresumed = new Set<ByteString>();
   /** Keeps what a new server must know of this one's state; null where none will come. */
   journal: Journal | null = null;
   /** Nodes of an earlier server that nobody has asked for yet; null when there are none. */
