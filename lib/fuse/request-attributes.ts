@@ -32,7 +32,8 @@ export function setAttributes({ fileSystem, entry }: Session, message: Message, 
     size,
     access: timeOf(message, valid, SetAttr.ATIME, SetAttr.ATIME_NOW, 32, 56),
     modify: timeOf(message, valid, SetAttr.MTIME, SetAttr.MTIME_NOW, 40, 60),
-    killPrivileges: (valid & SetAttr.KILL_SUIDGID) !== 0,
+    // A chown to nobody and no group comes without any flag, and takes setuid away as every chown does (chown_common).
+    killPrivileges: valid === 0 || (valid & SetAttr.KILL_SUIDGID) !== 0,
   };
   const status = fileSystem.setAttributes(message.nodeId, request, entry.stat);
   return status < 0 ? status : reply.attributesOut(entry.stat);

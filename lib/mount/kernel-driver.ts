@@ -3,6 +3,7 @@
 import { errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
+import { UPPER } from '../overlay/layer-watch.js';
 import type { MountConfig, RunningMount } from './config.js';
 import { type Held, Keeper } from './keeper.js';
 import { ServerState } from './server-state.js';
@@ -139,6 +140,8 @@ function watchThread(
   return watchServing(state, thread, limit, (seconds) => {
     const keeper = keeperOf();
     if (keeper === undefined || keeper.pid === 0) return;
+    // Without its upper no server could go on: this one does when the upper does.
+    if (state.atWork === 'resuming' && state.watch.last === UPPER) return;
     const where = layerPath(config, state.watch.last);
     reportFault(
       `${state.workName} had no answer for ${seconds.toFixed(0)} s, at ${where}; another server goes on`,

@@ -6,7 +6,7 @@
  *
  *   page 0      i32 magic, format, agreed minor, flags, flags2, length of the manifest,
  *               number of the request in hand (2), how often it was begun, server's process id,
- *               whether it was stuck, whether it is at work in the background
+ *               whether it was stuck, what it does between requests
  *   page 1      figures
  *   page 2      which layer is asked, and which do not answer (layer-watch.ts)
  *   64 KiB      manifest, JSON
@@ -32,8 +32,10 @@ const MESSAGE_AT = 16 << 20;
 const JOURNAL_AT = 32 << 20;
 const SIZE = JOURNAL_AT + JOURNAL_SPACE;
 
-/** Going on with a mount, and copies in the background. */
-const BACKGROUND_WORK = 'work between requests';
+/** What is done between requests: nothing, going on with the mount of an earlier server, copies that nobody waits for. */
+const WORK = ['no', 'resuming', 'copying'] as const;
+export type Work = (typeof WORK)[number];
+const BETWEEN_REQUESTS = 'work between requests';
 
 const MAGIC = 0x74736f76;
 /** Changes with everything that a server of another version would misread. */
@@ -50,7 +52,7 @@ const Field = {
   BEGUN: 8,
   SERVER: 9,
   STUCK: 10,
-  BACKGROUND: 11,
+  WORK: 11,
 } as const;
 
 /** How a mount is made up: what a new server cannot find out by itself. */
@@ -158,7 +160,7 @@ export class ServerState {
   /** What tells the request that is being served from others, and from work that nobody waits for; '' at rest. */
   get workInHand(): string {
     if (this.#hasRequest) return this.message.subarray(0, IN_HEADER).toString('latin1');
-    return this.#header[Field.BACKGROUND] === 0 ? '' : BACKGROUND_WORK;
+    return this.atWork === 'no' ? '' : BETWEEN_REQUESTS;
   }
 
   get #hasRequest(): boolean {
@@ -167,12 +169,21 @@ export class ServerState {
 
   /** The name of what is being done. */
   get workName(): string {
-    return this.#hasRequest ? opcodeName(this.message.readUInt32LE(4)) : BACKGROUND_WORK;
+    return this.#hasRequest ? opcodeName(this.message.readUInt32LE(4)) : BETWEEN_REQUESTS;
   }
 
-  /** Whether there is work between requests. */
-  set isAtWork(atWork: boolean) {
-    Atomics.store(this.#header, Field.BACKGROUND, Number(atWork));
+  get atWork(): Work {
+    return WORK[this.#header[Field.WORK]];
+  }
+
+  set atWork(work: Work) {
+    Atomics.store(this.#header, Field.WORK, WORK.indexOf(work));
+  }
+
+  /** This server goes on; it asks the upper first. */
+  beginResuming(): void {
+    this.watch.ask(UPPER);
+    this.atWork = 'resuming';
   }
 
   /** The server is stuck in what it does: the next one is not to try it. */

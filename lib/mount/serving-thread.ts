@@ -66,10 +66,10 @@ function run(input: ThreadInput): void {
     started: () => send({ kind: 'ready' }),
     rested: () => figures.record(union),
     workOn: () => {
-      if (state !== undefined) state.isAtWork = true;
+      if (state !== undefined) state.atWork = 'copying';
       const more = copyOn(union);
       commitQuietly(union);
-      if (state !== undefined) state.isAtWork = false;
+      if (state !== undefined) state.atWork = 'no';
       return more;
     },
   });
@@ -129,7 +129,7 @@ function sessionOf(
 
 function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resume' }): Service {
   const state = ServerState.open(fd);
-  state.isAtWork = true;
+  state.beginResuming();
   const { config, union: facts } = state.manifest;
   const resumption = resumeUnion(config, facts, descriptors, state.journal(), state.watch);
   const { union } = resumption;
@@ -140,7 +140,7 @@ function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resum
   commitQuietly(union);
   // What was taken from the queue and did not get into the buffer.
   resendPending(device);
-  state.isAtWork = false;
+  state.atWork = 'no';
   return { union, device, figures, config, state, session };
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What was found not to answer: its names for people, and when it is asked again. */
-import { statfs, utimes } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { statfs } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mountDebug } from '../base/debug.js';
 import { UPPER } from '../overlay/layer-watch.js';
@@ -26,7 +28,7 @@ export function suspendedPaths({ watch }: ServerState, set: LayerSet): string[] 
 
 interface Suspended {
   path: string;
-  /** A thread of its own waits for the answer; it may do so for ever. */
+  /** Waits for the answer beside everything else; it may do so for ever. */
   ask(): Promise<unknown>;
   resume(): void;
 }
@@ -48,12 +50,23 @@ function listSuspended(
   if (work === null || !watch.areChangesSuspended) return suspended;
   const changes = {
     path: layerPath(config, UPPER),
-    ask: () => utimes(`/proc/self/fd/${descriptors[work.fd]}/.`, new Date(), new Date()),
+    ask: () => touch(descriptors[work.fd]),
     resume: () => {
       watch.areChangesSuspended = false;
     },
   };
   return [...suspended, changes];
+}
+
+/**
+ * Changes a directory's times in a process of its own: a thread would wait uninterruptibly, and keep
+ * this process from ending, and the keeper from hearing of its end.
+ */
+async function touch(directory: number): Promise<void> {
+  const stdio = ['ignore', 'ignore', 'ignore', directory] as const;
+  const child = spawn('touch', ['-c', '-m', '/proc/self/fd/3/.'], { stdio: [...stdio] });
+  child.unref();
+  await once(child, 'exit');
 }
 
 /** Whether it answers, be it with an error; those that come from waiting too long are no answer. */

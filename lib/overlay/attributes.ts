@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Attributes of nodes: what stat shows, and chmod, chown, utimens, truncate. */
 import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
-import { changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
+import { changeOwner, changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
 import { truncate } from '../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../sys/stat.js';
 import { copyUp, copyUpMetadata, isInUpper } from './copy-up.js';
@@ -140,11 +140,25 @@ function applyChange(union: Union, node: OverlayNode, change: AttributeChange): 
     const { ids } = union.features;
     const uid = ids === null ? change.uid : ids.users.store(change.uid);
     const gid = ids === null ? change.gid : ids.groups.store(change.gid);
-    status = changeOwnership(union, place.fd, place.name, { uid, gid, mode: change.mode });
+    status = isBareChown(change)
+      ? chownToNobody(union, node)
+      : changeOwnership(union, place.fd, place.name, { uid, gid, mode: change.mode });
   }
   const hasTimes = change.accessNanoseconds !== UTIME_OMIT || change.modifyNanoseconds !== UTIME_OMIT;
   if (status === 0 && hasTimes) status = changeTimes(place.fd, place.name, change);
   return gone(status);
+}
+
+/** chown(2) with neither owner nor group: setuid, setgid and capabilities go all the same. */
+function isBareChown({ uid, gid, mode, size, killPrivileges: kills }: AttributeChange): boolean {
+  return kills && uid === NO_ID && gid === NO_ID && mode < 0 && size < 0;
+}
+
+/** Precondition: `union.place` is the node's. */
+function chownToNobody(union: Union, node: OverlayNode): Errno {
+  const { place } = union;
+  if (union.upper!.override === null) return changeOwner(place.fd, place.name, NO_ID, NO_ID);
+  return node.isDirectory() ? 0 : killPrivileges(union, node);
 }
 
 function resize(union: Union, node: FileNode, change: AttributeChange): Errno {

@@ -125,7 +125,8 @@ function resumeCopy(union: Union, node: OverlayNode, { name }: LazyRecord): Errn
 
 /** Before a request: what could not be gone on with may be by now. */
 export function retryResuming(union: Union): void {
-  if (union.watch.current.isNeeded) return;
+  const watch = union.watch.current;
+  if (watch.isNeeded || watch.areChangesSuspended) return;
   const status = resumeCopies(union) || resumeOrphanCopies(union);
   if (status < 0) overlayDebug('copies in flight: %s', errnoName(status));
 }

@@ -160,6 +160,11 @@ function takeOver(union: Union, journal: Journal, recording: Recording): void {
 function settle(union: Union): void {
   restoreLinked(union);
   if (!union.writable) return;
+  if (union.watch.current.areChangesSuspended) {
+    // Tidying up would wait with the upper; the copies are looked at again before each request.
+    union.unresumed.add('');
+    return;
+  }
   tolerate('copies without a file', resumeOrphanCopies(union));
   // As at the first mount, where it comes before the nodes.
   if (union.index !== null) tolerate('the index', union.index.removeForgotten());

@@ -7,7 +7,7 @@ import { boxCli, census, leftSince, PROGRAM } from '../support/containers.js';
 import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
-const RUNS = Number(process.env.CONTAINER_RUNS ?? 200);
+const RUNS = Number(process.env.CONTAINER_RUNS ?? 120);
 const AT_ONCE = 4;
 const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
 

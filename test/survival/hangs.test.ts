@@ -168,6 +168,8 @@ t.test('an upper that takes no changes stops nobody from reading', async (t) => 
   const path = (name: string): string => join(target, name);
   fs.writeFileSync(path('known'), 'known');
   const first = recordOf(target).serverPid;
+  // What the next server would tidy up, if that did not wait.
+  fs.writeFileSync(join(layers.work, 'work/#left'), '');
   run('fsfreeze', '-f', layers.ground);
   let isFrozen = true;
   const thaw = (): void => {

@@ -24,7 +24,8 @@ import { snapshot } from '../support/snapshot.js';
 
 const kills = Number(process.env.KILLS ?? 30);
 const seed = Number(process.env.KILLS_SEED ?? Date.now() % 2 ** 31);
-const SEQUENCES = 400;
+/** More than are done while the kills go on; each has a directory. */
+const SEQUENCES = Math.min(400, 120 + kills);
 const ALL = [...FLAVOURS, ...OWN_FLAVOURS];
 
 for (const [index, flavour] of ALL.entries()) {
