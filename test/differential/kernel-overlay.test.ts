@@ -7,13 +7,12 @@
  *
  * DIFFERENTIAL_RUNS sets the number of sequences, DIFFERENTIAL_SEED repeats a run.
  */
-import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { checkLayer } from '../../lib/overlay/check.js';
 import { Marks } from '../../lib/overlay/marks.js';
 import { openUnion } from '../../lib/overlay/open.js';
-import { makeLayers, scratch } from '../support/ground.js';
+import { scratch } from '../support/ground.js';
 import { type Operation, operation } from '../support/operations.js';
 import {
   compare,
@@ -21,6 +20,7 @@ import {
   compareUppers,
   FLAVOURS,
   makeLowers,
+  makePair,
   mounted,
   OWN_FLAVOURS,
   type Pair,
@@ -58,10 +58,7 @@ for (const flavour of FLAVOURS) {
     t.comment(`seed ${seed}, ${runs} sequences`);
     const base = scratch(t);
     const lowers = makeLowers(base, CASES);
-    const first: Pair = {
-      kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-      ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-    };
+    const first = makePair(base, lowers);
     await mounted(t, first, flavour, () =>
       explore(
         t,
@@ -92,10 +89,7 @@ for (const flavour of FLAVOURS) {
     });
 
     await t.test('what was an upper is a lower layer of both', async (t) => {
-      const rotated: Pair = {
-        kernel: { ...makeLayers(join(base, 'kernel2'), 0), lowers: [first.ours.upper, ...lowers] },
-        ours: { ...makeLayers(join(base, 'ours2'), 0), lowers: [first.ours.upper, ...lowers] },
-      };
+      const rotated = makePair(base, [first.ours.upper, ...lowers], 'kernel2', 'ours2');
       await mounted(t, rotated, flavour, () => {
         compare('the whole tree', snapshot(rotated.kernel.target), snapshot(rotated.ours.target));
         explore(t, (name, sequence) => compareCase(rotated, name, sequence), Math.ceil(runs / 3), false);
@@ -109,10 +103,7 @@ for (const flavour of OWN_FLAVOURS) {
     t.comment(`seed ${seed}, ${runs} sequences`);
     const base = scratch(t);
     const lowers = makeLowers(base, CASES);
-    const pair: Pair = {
-      kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-      ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-    };
+    const pair = makePair(base, lowers);
     const goOn = (numRuns: number, shrink: boolean): Promise<void> =>
       mounted(t, pair, flavour, () => {
         compare('the whole tree', snapshot(pair.kernel.target), snapshot(pair.ours.target));
@@ -127,10 +118,7 @@ t.test('between every two steps both are mounted anew', async (t) => {
   t.comment(`seed ${seed}`);
   const base = scratch(t);
   const lowers = makeLowers(base, CASES);
-  const pair: Pair = {
-    kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-    ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-  };
+  const pair = makePair(base, lowers);
   const flavour = FLAVOURS.at(-1)!;
   const sequence = fc.sample(operation, { seed, numRuns: Number(process.env.DIFFERENTIAL_REMOUNTS ?? 40) });
   for (const step of sequence) await mounted(t, pair, flavour, () => compareCase(pair, 'case0', [step]));

@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import * as files from '../../lib/sys/files.js';
 import { S_IFDIR, Stat, statFd } from '../../lib/sys/stat.js';
-import { makeLayers, scratch } from './ground.js';
+import { scratch } from './ground.js';
 import { apply, type Operation } from './operations.js';
-import { compare, type Flavour, makeLowers, mounted, type Pair } from './pairs.js';
+import { compare, type Flavour, makeLowers, makePair, mounted, type Pair } from './pairs.js';
 import { snapshot } from './snapshot.js';
 
 const stride = Number(process.env.FAULT_STRIDE ?? 400);
@@ -133,10 +133,7 @@ export async function walkPoints(t: Test, walk: Walk): Promise<void> {
   const base = scratch(t);
   const cases = Math.ceil(walk.points / stride) + 2 * scenarios.length;
   const lowers = makeLowers(base, cases, walk.lowest);
-  const pair: Pair = {
-    kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-    ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-  };
+  const pair = makePair(base, lowers);
   mkdirSync(join(base, 'faults'));
   const countdown = new Countdown(join(base, 'faults/countdown'));
   const { NODE_OPTIONS } = process.env;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { MountOptions } from '../../lib/mount/mount.js';
 import * as files from '../../lib/sys/files.js';
-import { type Layers, type Live, mountOurs, run, shell } from './ground.js';
+import { type Layers, type Live, makeLayers, mountOurs, run, shell } from './ground.js';
 import { apply, type Operation } from './operations.js';
 import { snapshot } from './snapshot.js';
 
@@ -60,6 +60,14 @@ export const OWN_FLAVOURS: Flavour[] = [
 export interface Pair {
   kernel: Layers;
   ours: Layers;
+}
+
+/** A pair over the same lower layers, each with an upper of its own below `base`. */
+export function makePair(base: string, lowers: string[], kernel = 'kernel', ours = 'ours'): Pair {
+  return {
+    kernel: { ...makeLayers(join(base, kernel), 0), lowers },
+    ours: { ...makeLayers(join(base, ours), 0), lowers },
+  };
 }
 
 /** Applies a sequence to one case directory of both, and compares every answer and the trees that come out. */

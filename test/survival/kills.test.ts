@@ -5,10 +5,9 @@
  *
  * KILLS sets how often, KILLS_SEED repeats a run.
  */
-import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { makeLayers, scratch } from '../support/ground.js';
+import { scratch } from '../support/ground.js';
 import { startKiller } from '../support/killer.js';
 import { operation } from '../support/operations.js';
 import {
@@ -16,9 +15,9 @@ import {
   compareCase,
   FLAVOURS,
   makeLowers,
+  makePair,
   mounted,
   OWN_FLAVOURS,
-  type Pair,
 } from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
 
@@ -35,10 +34,7 @@ for (const [index, flavour] of ALL.entries()) {
       t.comment(`seed ${seed + index}`);
       const base = scratch(t);
       const lowers = makeLowers(base, SEQUENCES);
-      const pair: Pair = {
-        kernel: { ...makeLayers(join(base, 'kernel'), 0), lowers },
-        ours: { ...makeLayers(join(base, 'ours'), 0), lowers },
-      };
+      const pair = makePair(base, lowers);
       await mounted(t, pair, flavour, async () => {
         const killer = startKiller(pair.ours.target, Math.ceil(kills / ALL.length), 40, seed + index);
         let running = true;
