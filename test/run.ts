@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Runs the compiled tests, one process a file, and closes with `N passed, N failed`.
- * Fails when a test failed, when none ran, and when a test left a mount or a directory behind.
+ * Fails when a test failed, when none ran, and when a test left a mount,
+ * a directory or a control group behind.
  *
  *   node dist/test/run.js [PART…]     a part is a folder or a file: mount, mount/lifecycle
  *
@@ -11,10 +12,11 @@
  * TypeScript loader into every program that a test starts, the server included.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, readdirSync, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, type WriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
+import { CGROUP_PARENT } from '../lib/container/server/cgroup.js';
 import { listMounts } from '../lib/sys/mounts.js';
 
 const here = new URL('.', import.meta.url).pathname;
@@ -84,7 +86,16 @@ function leftDirectories(): string[] {
   return readdirSync(tmpdir()).filter((name) => name.startsWith('tsoverlay-'));
 }
 
-const before = new Set([...leftovers(), ...leftDirectories()]);
+/** Control groups of containers, in the hierarchies of cgroups v1 or in the one of v2. */
+function leftCgroups(): string[] {
+  const root = '/sys/fs/cgroup';
+  return [root, ...readdirSync(root).map((name) => join(root, name))]
+    .map((hierarchy) => join(hierarchy, CGROUP_PARENT))
+    .filter((directory) => existsSync(directory));
+}
+
+const allLeft = (): string[] => [...leftovers(), ...leftDirectories(), ...leftCgroups()];
+const before = new Set(allLeft());
 const files = testFiles(process.argv.slice(2));
 if (files.length === 0) throw new Error(`no test matches; is ${here} built?`);
 const report = createWriteStream(REPORT);
@@ -96,7 +107,7 @@ for (const file of files) {
   total.skipped += counts.skipped;
 }
 report.end();
-for (const left of [...leftovers(), ...leftDirectories()].filter((one) => !before.has(one))) {
+for (const left of allLeft().filter((one) => !before.has(one))) {
   process.stdout.write(`left behind: ${left}\n`);
   total.failed++;
 }

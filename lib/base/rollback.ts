@@ -30,7 +30,7 @@ export class Rollback implements Disposable {
         failures.push(failure);
       }
     }
-    if (failures.length > 0) throw new AggregateError(failures, 'undoing a failed change failed as well');
+    refuse(failures);
   }
 }
 
@@ -57,6 +57,15 @@ export class AsyncRollback implements AsyncDisposable {
         failures.push(failure);
       }
     }
-    if (failures.length > 0) throw new AggregateError(failures, 'undoing a failed change failed as well');
+    refuse(failures);
+  }
+}
+
+/** One failure speaks for itself. */
+function refuse(failures: readonly unknown[]): void {
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) {
+    const reasons = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
+    throw new AggregateError(failures, `undo a change: ${reasons.join('; ')}`);
   }
 }

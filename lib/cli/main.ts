@@ -88,4 +88,10 @@ async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-void run(process.argv.slice(2));
+/** `--debug` may come before the command, as global options of other programs do. */
+function commandFirst(argv: readonly string[]): readonly string[] {
+  const [first, command, ...rest] = argv;
+  return first === '--debug' && COMMANDS.has(command) ? [command, first, ...rest] : argv;
+}
+
+void run(commandFirst(process.argv.slice(2)));

@@ -49,14 +49,20 @@ t.test('a rollback undoes last first, and nothing once committed', async (t) => 
 
 t.test('a step of a rollback that fails does not keep the others from being undone', async (t) => {
   const order: number[] = [];
-  t.throws(() => {
+  const failAt = (steps: readonly string[]): void => {
     using undo = new Rollback();
     undo.push(() => order.push(1));
-    undo.push(() => {
-      throw new Error('stuck');
-    });
-  }, AggregateError);
-  t.strictSame(order, [1]);
+    for (const step of steps)
+      undo.push(() => {
+        throw new Error(`${step} is stuck`);
+      });
+  };
+  t.throws(() => failAt(['one']), { name: 'Error', message: 'one is stuck' });
+  t.throws(() => failAt(['one', 'two']), {
+    name: 'AggregateError',
+    message: 'undo a change: two is stuck; one is stuck',
+  });
+  t.strictSame(order, [1, 1]);
 });
 
 t.test('text goes to bytes and back', async (t) => {

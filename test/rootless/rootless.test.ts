@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Mounts without privilege: through fusermount3, in a user namespace, and with ranges of ids. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeLayers, publicCheckout, run, scratch, shell } from '../support/ground.js';
 import { makeLayout } from '../support/images.js';
-
-const USER = 'tsoverlay-test';
+import { makeOrdinaryUser, ORDINARY_USER } from '../support/ordinary-user.js';
 
 interface Ground {
   base: string;
@@ -19,14 +17,10 @@ interface Ground {
 /** An ordinary user with ranges of ids, and layers of theirs. /dev/fuse is open to all meanwhile, as distributions have it. */
 function prepare(t: Test): Ground {
   const base = scratch(t);
-  run('useradd', '--create-home', '--home-dir', join(base, 'home'), USER);
-  t.teardown(() => spawnSync('userdel', [USER]));
-  const { mode } = statSync('/dev/fuse');
-  chmodSync('/dev/fuse', 0o666);
-  t.teardown(() => chmodSync('/dev/fuse', mode & 0o7777));
+  makeOrdinaryUser(t, base);
   makeLayers(base, 2);
   shell(
-    `echo low > lower1/f; echo gone > lower1/g; mkdir -p lower1/d/e; echo deep > lower1/d/e/x; echo top > lower0/f; mkdir run; chown -R ${USER}:${USER} .`,
+    `echo low > lower1/f; echo gone > lower1/g; mkdir -p lower1/d/e; echo deep > lower1/d/e/x; echo top > lower0/f; mkdir run; chown -R ${ORDINARY_USER}:${ORDINARY_USER} .`,
     base,
   );
   const program = join(publicCheckout(t, base), 'bin/tsoverlay');
@@ -36,7 +30,14 @@ function prepare(t: Test): Ground {
     HOME: join(base, 'home'),
   };
   const asUser = (script: string): ReturnType<Ground['asUser']> => {
-    const flags = [`--reuid=${USER}`, `--regid=${USER}`, '--init-groups', 'bash', '-ec', script];
+    const flags = [
+      `--reuid=${ORDINARY_USER}`,
+      `--regid=${ORDINARY_USER}`,
+      '--init-groups',
+      'bash',
+      '-ec',
+      script,
+    ];
     const { status, stdout, stderr } = spawnSync('setpriv', flags, {
       cwd: base,
       env: environment,
@@ -112,7 +113,7 @@ t.test('root of a user namespace mounts, with one id', async (t) => {
   t.match(shell('getfattr -h -d -m user.overlay moved', join(base, 'upper')), /user\.overlay\.redirect="d"/);
   t.match(
     shell('stat -c "%F %t:%T" g; stat -c %U new', join(base, 'upper')),
-    new RegExp(`^character special file 0:0\n${USER}\n`),
+    new RegExp(`^character special file 0:0\n${ORDINARY_USER}\n`),
   );
 });
 

@@ -9,14 +9,20 @@ import { type Cli, storeCli } from './images.js';
 
 const DEVICES = ['/dev/fuse', '/dev/net/tun'];
 
-/** A command line that runs as such a user, with a store of theirs. */
-export function ordinaryCli(t: Test, user = 'tsoverlay-test'): Cli {
-  const base = scratch(t);
+export const ORDINARY_USER = 'tsoverlay-test';
+
+/** Makes the user until the test's end, with a home in `base`; one that a killed run left behind is replaced. */
+export function makeOrdinaryUser(t: Test, base: string): void {
+  const user = ORDINARY_USER;
+  if (spawnSync('id', [user]).status === 0) run('userdel', '--force', user);
   run('useradd', '--create-home', '--home-dir', join(base, 'home'), user);
   t.teardown(async () => {
-    // A server is gone a moment after it has said that all is over.
-    await until(() => spawnSync('pgrep', ['-u', user]).status !== 0, `the processes of ${user} to end`);
-    run('userdel', user);
+    try {
+      // A server is gone a moment after it has said that all is over.
+      await until(() => spawnSync('pgrep', ['-u', user]).status !== 0, `the processes of ${user} to end`);
+    } finally {
+      run('userdel', '--force', user);
+    }
   });
   for (const device of DEVICES) {
     if (!existsSync(device)) continue;
@@ -24,6 +30,13 @@ export function ordinaryCli(t: Test, user = 'tsoverlay-test'): Cli {
     chmodSync(device, 0o666);
     t.teardown(() => chmodSync(device, mode & 0o7777));
   }
+}
+
+/** A command line that runs as such a user, with a store of theirs. */
+export function ordinaryCli(t: Test): Cli {
+  const base = scratch(t);
+  const user = ORDINARY_USER;
+  makeOrdinaryUser(t, base);
   const program = join(publicCheckout(t, base), 'bin/tsoverlay');
   const identity = [`--reuid=${user}`, `--regid=${user}`, '--init-groups'] as const;
   const cli = storeCli(t, base, 'home/store', ['setpriv', ...identity, program]);

@@ -194,13 +194,15 @@ function makeGroup(directory: string): void {
   }
 }
 
+/** Others have groups in it; or it is theirs alone: root's, as an ordinary user sees it. */
+const STAYS = ['EBUSY', 'ENOTEMPTY', 'ENOENT', 'EACCES', 'EPERM', 'EROFS'];
+
 /** Takes the parent away with its last group. */
 function removeEmpty(directory: string): void {
   try {
     rmdirSync(directory);
   } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code !== 'EBUSY' && code !== 'ENOTEMPTY' && code !== 'ENOENT') throw failure;
+    if (!STAYS.includes((failure as NodeJS.ErrnoException).code!)) throw failure;
   }
 }
 
