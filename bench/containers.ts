@@ -65,7 +65,7 @@ const PODMAN: Tool = {
 const TOOLS = [PODMAN, ours('builtin'), ours('runc')];
 
 function shell(script: string): void {
-  const result = spawnSync('bash', ['-ec', script], { cwd: base, encoding: 'utf8' });
+  const result = spawnSync('bash', ['--norc', '-ec', script], { cwd: base, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`${script}: exit ${result.status}: ${result.stderr}`);
 }
 

@@ -46,7 +46,7 @@ interface Row {
 }
 
 function shell(script: string): void {
-  const result = spawnSync('bash', ['-ec', script], { cwd: base, encoding: 'utf8' });
+  const result = spawnSync('bash', ['--norc', '-ec', script], { cwd: base, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`${script}: exit ${result.status}: ${result.stderr}`);
 }
 

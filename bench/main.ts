@@ -49,7 +49,8 @@ function shell(script: string, cwd: string): void {
     TREE: join(base, 'tree.tar'),
     RANDOM_READ: `${process.execPath} ${new URL('./random-read.js', import.meta.url).pathname}`,
   };
-  const result = spawnSync('bash', ['-c', script], { cwd, env: environment, encoding: 'utf8' });
+  // bash takes Node's pipes, which are sockets, for a remote login, and would read ~/.bashrc within the time.
+  const result = spawnSync('bash', ['--norc', '-c', script], { cwd, env: environment, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`${script}: exit ${result.status}: ${result.stderr}`);
 }
 

@@ -85,7 +85,7 @@ export function printTable(results: Results): string {
   ].join('');
 }
 
-/** The table of the README: milliseconds and the two ratios. */
+/** The table of the README: milliseconds and the three ratios. */
 export function markdown(results: Results): string {
   const { machine, tree } = results;
   const whole = (value: number): string => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : '-');
@@ -98,8 +98,8 @@ export function markdown(results: Results): string {
   });
   return [
     `Medians of ${results.rounds} rounds in ms, ${tree.path} (${tree.entries} entries) on tmpfs; ${machine.processor}, ${machine.cores} cores,`,
-    `Linux ${machine.kernel}, Node ${machine.node}, fuse-overlayfs ${machine.fuseOverlayfs}. The last two columns: how many times as fast as`,
-    'fuse-overlayfs, and the time relative to kernel overlayfs.',
+    `Linux ${machine.kernel}, Node ${machine.node}, fuse-overlayfs ${machine.fuseOverlayfs}. The last three columns: how many times as fast as`,
+    'fuse-overlayfs, the time relative to kernel overlayfs, and relative to a mount that nothing keeps alive (`-f`).',
     '',
     '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs | / no keeper |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',

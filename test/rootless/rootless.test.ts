@@ -35,6 +35,7 @@ function prepare(t: Test): Ground {
       `--regid=${ORDINARY_USER}`,
       '--init-groups',
       'bash',
+      '--norc',
       '-ec',
       script,
     ];

@@ -63,9 +63,9 @@ export function run(program: string, ...args: string[]): string {
   return result.stdout;
 }
 
-/** Runs a shell script; `set -e` is on. */
+/** Runs a shell script; `set -e` is on. bash takes Node's pipes, which are sockets, for a remote login: no ~/.bashrc. */
 export function shell(script: string, cwd = '/'): string {
-  const result = spawnSync('bash', ['-ec', script], { encoding: 'utf8', cwd, maxBuffer: 1 << 28 });
+  const result = spawnSync('bash', ['--norc', '-ec', script], { encoding: 'utf8', cwd, maxBuffer: 1 << 28 });
   if (result.status !== 0) throw new Error(`exit ${result.status}: ${result.stderr}\n${result.stdout}`);
   return result.stdout;
 }
