@@ -136,9 +136,11 @@ export class Keeper implements KeeperFigures {
     this.#say('ready');
   }
 
-  /** This process will not end although it is killed. */
+  /** This process will not end although it is killed: it says nothing more, so that the end of others is heard. */
   hung(): void {
     this.#say('hung');
+    this.#dismissed = true;
+    closeSync(this.speaking);
   }
 
   /** The next server is to be another program. */

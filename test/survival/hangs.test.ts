@@ -195,10 +195,15 @@ t.test('an upper that takes no changes stops nobody from reading', async (t) => 
     t.equal(failure(change), 'EIO', 'at once');
   t.equal(recordOf(target).serverPid, serverPid, 'no further server hangs');
   t.strictSame((await figuresOf(target)).hungLayers, [layers.upper]);
+  t.ok(fs.existsSync(`/proc/${first}`), 'the kernel has not let go of the first server');
+  process.kill(serverPid, 'SIGKILL');
+  t.equal(fs.readFileSync(path('known'), 'utf8'), 'known', 'the end of the second one is noticed all the same');
+  await until(() => recordOf(target).serverPid !== serverPid, 'a third server');
+  const third = recordOf(target).serverPid;
   thaw();
   await until(() => failure(() => fs.appendFileSync(path('known'), ' again')) === undefined, 'changes');
   t.equal(fs.readFileSync(path('known'), 'utf8'), 'known again');
-  t.equal(recordOf(target).serverPid, serverPid, 'no other server was needed');
+  t.equal(recordOf(target).serverPid, third, 'no other server was needed');
   t.strictSame((await figuresOf(target)).hungLayers, []);
   await unmount();
 });
