@@ -197,7 +197,11 @@ t.test('an upper that takes no changes stops nobody from reading', async (t) => 
   t.strictSame((await figuresOf(target)).hungLayers, [layers.upper]);
   t.ok(fs.existsSync(`/proc/${first}`), 'the kernel has not let go of the first server');
   process.kill(serverPid, 'SIGKILL');
-  t.equal(fs.readFileSync(path('known'), 'utf8'), 'known', 'the end of the second one is noticed all the same');
+  t.equal(
+    fs.readFileSync(path('known'), 'utf8'),
+    'known',
+    'the end of the second one is noticed all the same',
+  );
   await until(() => recordOf(target).serverPid !== serverPid, 'a third server');
   const third = recordOf(target).serverPid;
   thaw();
