@@ -25,6 +25,9 @@ import type { Whiteouts } from '../overlay/union.js';
 import { listMounts } from '../sys/mounts.js';
 import type { DriverName } from './config.js';
 
+/** Reading the list is begun anew so often when a mount gets another server in between. */
+const MOST_TRIES = 100;
+
 export interface MountRecordFile {
   target: string;
   serverPid: number;
@@ -145,17 +148,27 @@ function isEmptyFile(path: string): boolean {
 
 /** The mounts whose server lives or whose mount is still there; leftovers of others are removed. */
 export function readRecords(): MountRecordFile[] {
+  let records = tryReadRecords();
+  for (let tries = 1; records === 'moved' && tries < MOST_TRIES; tries++) records = tryReadRecords();
+  if (records === 'moved')
+    throw new OverlayError({ operation: 'list the mounts', reason: 'they change all the time' });
+  return records.sort((a, b) => (a.since < b.since ? -1 : 1));
+}
+
+/** A record that has gone since the directory was listed may have another server's name by now (inheritServerFiles). */
+function tryReadRecords(): MountRecordFile[] | 'moved' {
   const mounted = new Set(listMounts().map(({ target }) => target));
   const records: MountRecordFile[] = [];
   for (const name of listRuntimeDirectory()) {
     const pid = /^(\d+)\.json$/.exec(name)?.[1];
     if (pid === undefined) continue;
     const record = parseRecord(serverFiles(Number(pid)).record);
-    if (record !== undefined && (isAlive(record.serverPid) || mounted.has(fromText(record.target)))) {
+    if (record === 'gone') return 'moved';
+    if (record !== 'cut short' && (isAlive(record.serverPid) || mounted.has(fromText(record.target)))) {
       records.push(record);
     } else removeServerFiles(Number(pid));
   }
-  return records.sort((a, b) => (a.since < b.since ? -1 : 1));
+  return records;
 }
 
 function listRuntimeDirectory(): string[] {
@@ -167,13 +180,13 @@ function listRuntimeDirectory(): string[] {
   }
 }
 
-/** Undefined for a file that went meanwhile or was cut short by a crash. */
-function parseRecord(path: string): MountRecordFile | undefined {
+/** A file may be gone meanwhile, or cut short by a crash. */
+function parseRecord(path: string): MountRecordFile | 'gone' | 'cut short' {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as MountRecordFile;
   } catch (failure) {
-    if (failure instanceof SyntaxError || (failure as NodeJS.ErrnoException).code === 'ENOENT')
-      return undefined;
+    if (failure instanceof SyntaxError) return 'cut short';
+    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return 'gone';
     throw failure;
   }
 }

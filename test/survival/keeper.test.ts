@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The keeper: what it costs, what it does when it is killed itself, and upgrades. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
-import { hasProcess } from '../../lib/mount/registry.js';
+import { hasProcess, readRecords } from '../../lib/mount/registry.js';
 import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { figuresOf, recordOf } from '../support/records.js';
 
@@ -36,6 +37,28 @@ t.test('the keeper goes with the mount', async (t) => {
       [],
     );
     t.strictSame(fs.readdirSync(join(layers.work, 'work')), []);
+  }
+});
+
+t.test('a mount is in the list while its record goes from one server to the next', async (t) => {
+  const directory = scratch(t);
+  const { TSOVERLAY_RUNTIME_DIR } = process.env;
+  process.env.TSOVERLAY_RUNTIME_DIR = directory;
+  t.teardown(() => Object.assign(process.env, { TSOVERLAY_RUNTIME_DIR }));
+  // What counts is that its target is a mount.
+  fs.writeFileSync(join(directory, '1000001.json'), JSON.stringify({ target: '/', serverPid: 1000001 }));
+  const move =
+    'const { renameSync } = require("fs"); for (;;) { renameSync("1000001.json", "1000002.json"); renameSync("1000002.json", "1000001.json"); }';
+  const mover = spawn(process.execPath, ['-e', move], { cwd: directory, stdio: 'ignore' });
+  const ended = once(mover, 'exit');
+  try {
+    await until(() => fs.existsSync(join(directory, '1000002.json')), 'the record to move');
+    let missed = 0;
+    for (let time = 0; time < 1000; time++) if (readRecords().length !== 1) missed++;
+    t.equal(missed, 0);
+  } finally {
+    mover.kill('SIGKILL');
+    await ended;
   }
 });
 
