@@ -86,6 +86,11 @@ function leftDirectories(): string[] {
   return readdirSync(tmpdir()).filter((name) => name.startsWith('tsoverlay-'));
 }
 
+/** Where commands keep things when nothing else is said. */
+function leftDefaults(): string[] {
+  return ['/var/lib/tsoverlay', '/run/tsoverlay'].filter((directory) => existsSync(directory));
+}
+
 /** Control groups of containers, in the hierarchies of cgroups v1 or in the one of v2. */
 function leftCgroups(): string[] {
   const root = '/sys/fs/cgroup';
@@ -94,7 +99,7 @@ function leftCgroups(): string[] {
     .filter((directory) => existsSync(directory));
 }
 
-const allLeft = (): string[] => [...leftovers(), ...leftDirectories(), ...leftCgroups()];
+const allLeft = (): string[] => [...leftovers(), ...leftDirectories(), ...leftCgroups(), ...leftDefaults()];
 const before = new Set(allLeft());
 const files = testFiles(process.argv.slice(2));
 if (files.length === 0) throw new Error(`no test matches; is ${here} built?`);

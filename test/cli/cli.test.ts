@@ -18,6 +18,8 @@ import {
 } from '../support/ground.js';
 
 const program = resolve('bin/tsoverlay');
+// Commands make the store that they look into.
+process.env.TSOVERLAY_ROOT = join(scratch(t), 'store');
 
 interface Result {
   status: number | null;
