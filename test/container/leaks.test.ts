@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What is there after many runs that went well and many that did not is what was there before. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import t from 'tap';
 import { boxCli, census, leftSince, PROGRAM } from '../support/containers.js';
@@ -111,6 +112,22 @@ t.test(
     t.strictSame(await leftSince(before, cli), []);
   },
 );
+
+t.test('a runtime starts a container while others end and take their control groups away', async (t) => {
+  const cli = await boxCli(t);
+  const take =
+    'const fs = require("fs"); const all = fs.readdirSync("/sys/fs/cgroup"); for (;;) for (const one of all) try { fs.rmdirSync(`/sys/fs/cgroup/${one}/tsoverlay`); } catch {}';
+  const taker = spawn(process.execPath, ['-e', take], { stdio: 'ignore' });
+  const ended = once(taker, 'exit');
+  try {
+    const args = ['run', '--rm', '--runtime', 'runc', '--network', 'none', 'box', 'echo', 'started'];
+    for (let round = 0; round < 12; round++)
+      t.match(await cli.run(...args), { status: 0, stdout: 'started\n', stderr: '' });
+  } finally {
+    taker.kill('SIGKILL');
+    await ended;
+  }
+});
 
 t.test('a full disk is said, the container ends, and it goes on when there is room', async (t) => {
   const base = scratch(t);

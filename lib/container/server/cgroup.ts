@@ -45,6 +45,14 @@ function readNumber(path: string): number {
   }
 }
 
+/** The mounts of cgroupfs: one with version 2, one for each controller or none with version 1. */
+function hierarchies(): string[] {
+  if (isVersion2()) return [ROOT];
+  return readdirSync(ROOT)
+    .map((name) => join(ROOT, name))
+    .filter((directory) => existsSync(join(directory, 'cgroup.procs')));
+}
+
 /** One container's groups. */
 export class Cgroup {
   constructor(readonly id: string) {}
@@ -57,6 +65,10 @@ export class Cgroup {
   #directories(): string[] {
     const all = CONTROLLERS.filter((name) => isVersion2() || existsSync(join(ROOT, name)));
     return [...new Set(all.map((name) => this.#directory(name)))];
+  }
+
+  #everywhere(): string[] {
+    return hierarchies().map((hierarchy) => join(hierarchy, CGROUP_PARENT, this.id));
   }
 
   /** As runtimes are told it. */
@@ -74,14 +86,15 @@ export class Cgroup {
   }
 
   /**
-   * Makes the groups and sets the limits. Answers false where this user may have
-   * none and no limit is asked for; throws an OverlayError where one is.
+   * Makes the groups and sets the limits. `forRuntime`: in every hierarchy, as an OCI runtime does it,
+   * which fails when the end of another container takes the parent away between its steps.
+   * Answers false where this user may have none and no limit is asked for; throws an OverlayError where one is.
    */
-  create(resources: SpecResources): boolean {
+  create(resources: SpecResources, forRuntime = false): boolean {
     try {
       if (isVersion2()) enableControllers();
       const directories = this.#directories();
-      for (const directory of directories) makeGroup(directory);
+      for (const directory of forRuntime ? this.#everywhere() : directories) makeGroup(directory);
       this.#limit(resources);
       return directories.length > 0;
     } catch (cause) {
@@ -166,7 +179,7 @@ export class Cgroup {
 
   /** Removes the groups. Ended processes leave them a moment after they were waited for. */
   async remove(): Promise<void> {
-    for (const directory of this.#directories()) {
+    for (const directory of this.#everywhere()) {
       for (let tries = 0; existsSync(directory); tries++) {
         try {
           removeGroup(directory);
@@ -178,9 +191,7 @@ export class Cgroup {
         }
       }
     }
-    // An OCI runtime makes groups in hierarchies that we leave alone.
-    const hierarchies = isVersion2() ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name));
-    for (const hierarchy of hierarchies) removeEmpty(join(hierarchy, CGROUP_PARENT));
+    for (const hierarchy of hierarchies()) removeEmpty(join(hierarchy, CGROUP_PARENT));
   }
 }
 

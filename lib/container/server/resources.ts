@@ -68,8 +68,9 @@ export class ContainerResources {
     this.#log = new LogWriter(this.container.path('log'));
     this.#taken.push(() => this.#log!.close());
     this.#taken.push(() => this.#cgroup.remove());
-    this.#hasCgroup = this.#cgroup.create(resourcesFor(this.config));
-    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, prepared);
+    const { runtime } = this.config.options;
+    this.#hasCgroup = this.#cgroup.create(resourcesFor(this.config), runtime !== 'builtin');
+    this.#runtime = await runtimeFor(runtime, this.container, prepared);
     this.#taken.push(() => this.#runtime!.forget());
     // The mount takes as long as the network: side by side.
     const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
