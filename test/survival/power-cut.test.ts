@@ -63,9 +63,10 @@ for (const [type, { size, make, options }] of Object.entries(FILE_SYSTEMS)) {
       'for d in 1 2 3; do mkdir -p d$d/e; for f in 1 2 3 4 5 6; do head -c 70000 /dev/zero | tr "\\0" $f > d$d/e/f$f; done; done',
       lowers[0],
     );
+    // The directories themselves are on disk before the first cut: mkdir(1) syncs nothing.
     const image = join(base, 'disk');
     shell(
-      `truncate -s ${size} disk; ${make} disk; mkdir disk.mounted; mount -o loop,${options} disk disk.mounted; mkdir disk.mounted/upper disk.mounted/work disk.target`,
+      `truncate -s ${size} disk; ${make} disk; mkdir disk.mounted; mount -o loop,${options} disk disk.mounted; mkdir disk.mounted/upper disk.mounted/work disk.target; sync -f disk.mounted`,
       base,
     );
     t.teardown(() => shell('mountpoint -q disk.mounted && umount disk.mounted || true', base));
