@@ -30,7 +30,7 @@ export class Rollback implements Disposable {
         failures.push(failure);
       }
     }
-    refuse(failures);
+    throwFailures(failures);
   }
 }
 
@@ -57,12 +57,12 @@ export class AsyncRollback implements AsyncDisposable {
         failures.push(failure);
       }
     }
-    refuse(failures);
+    throwFailures(failures);
   }
 }
 
 /** One failure speaks for itself. */
-function refuse(failures: readonly unknown[]): void {
+function throwFailures(failures: readonly unknown[]): void {
   if (failures.length === 1) throw failures[0];
   if (failures.length > 1) {
     const reasons = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));

@@ -151,7 +151,11 @@ export function readRecords(): MountRecordFile[] {
   let records = tryReadRecords();
   for (let tries = 1; records === 'moved' && tries < MOST_TRIES; tries++) records = tryReadRecords();
   if (records === 'moved')
-    throw new OverlayError({ operation: 'list the mounts', reason: 'they change all the time' });
+    throw new OverlayError({
+      operation: 'list the mounts',
+      reason: 'they change all the time',
+      remedy: 'try again',
+    });
   return records.sort((a, b) => (a.since < b.since ? -1 : 1));
 }
 

@@ -57,7 +57,7 @@ t.test('a step of a rollback that fails does not keep the others from being undo
         throw new Error(`${step} is stuck`);
       });
   };
-  t.throws(() => failAt(['one']), { name: 'Error', message: 'one is stuck' });
+  t.throws(() => failAt(['one']), { name: /^Error$/, message: /^one is stuck$/ });
   t.throws(() => failAt(['one', 'two']), {
     name: 'AggregateError',
     message: 'undo a change: two is stuck; one is stuck',

@@ -327,5 +327,5 @@ t.test('help has examples, and the shell completes', async (t) => {
 
 t.test('--debug adds where an error comes from', async (t) => {
   t.match(tsoverlay(['unmount', '/', '--debug']).stderr, /nothing of tsoverlay[\s\S]*\n +at /);
-  t.match(tsoverlay(['--debug', 'unmount', '-l', '/']).stderr, /nothing of tsoverlay[\s\S]*\n +at /);
+  t.match(tsoverlay(['--debug', 'unmount', '--detach', '/']).stderr, /nothing of tsoverlay[\s\S]*\n +at /);
 });

@@ -44,6 +44,7 @@ t.test('root of a container is the user outside, other users are from the ranges
   );
   t.not(readlinkSync(`/proc/${first}/ns/user`), readlinkSync('/proc/self/ns/user'));
   t.match(await cli.ok('top', 'a'), /sleep 1000/);
+  t.match(await cli.run('rm', '-f', 'a', 'b'), { status: 0, stderr: '' });
 });
 
 t.test('ports are published through the user network, names are resolved by the host', async (t) => {
