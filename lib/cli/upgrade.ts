@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Argv, CommandModule } from 'yargs';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
+import { CONTAINER_MAIN } from '../container/server/small-process.js';
 import { askMount } from '../mount/control.js';
 import { findRecord, isAlive, type MountRecordFile, readRecords } from '../mount/registry.js';
 import { SERVER_MAIN } from '../mount/server-process.js';
@@ -55,7 +56,7 @@ function recordOf(path: string): MountRecordFile {
 
 async function upgrade(record: MountRecordFile): Promise<void> {
   const { target } = record;
-  const program = { node: process.execPath, main: SERVER_MAIN };
+  const program = { node: process.execPath, main: SERVER_MAIN, containerMain: CONTAINER_MAIN };
   const answer = await askMount(record, { command: 'upgrade', ...program });
   if ('error' in answer) {
     throw new OverlayError({ operation: 'upgrade', path: target, reason: answer.error });

@@ -8,8 +8,8 @@ export interface MountConfig extends LayerSet {
   /** An existing directory, absolute. */
   target: string;
   driver: DriverName;
-  /** The mount outlives the server: a keeper starts another one (keeper.ts). */
-  kept?: boolean | undefined;
+  /** The mount outlives the server: a keeper starts another one (keeper.ts), the mount's own or one that its owner starts. */
+  kept?: boolean | 'by owner' | undefined;
   /** MS_* flags of the mount: read-only, nosuid, nodev, noexec, noatime… */
   flags: number;
   /** Other users may use the mount; default for root. */
@@ -60,7 +60,16 @@ export interface KeeperFigures {
   /** Called when another one has taken its place. */
   replaced: () => void;
   /** The next server is to be another program. */
-  setProgram(node: string, main: string): void;
+  setProgram(programs: ServerPrograms): void;
+}
+
+/** What another version of the program has for servers of each kind; absolute paths. */
+export interface ServerPrograms {
+  node: string;
+  /** Of mounts alone. */
+  main: string;
+  /** Of containers with their mounts. */
+  containerMain: string;
 }
 
 /** How a driver hands over a live mount. */
@@ -72,4 +81,21 @@ export interface RunningMount {
   readonly ended: Promise<string | undefined>;
   /** Where the mount outlives this process. */
   readonly keeper?: KeeperFigures | undefined;
+  /** What its owner is to have kept, where that is who keeps it. */
+  readonly held?: HeldMount | undefined;
+  /** Its owner has started a keeper for it. */
+  keptBy?(keeper: KeeperFigures & StuckKeeper): void;
+}
+
+/** Descriptors of what makes a mount, for the next server. */
+export interface HeldMount {
+  state: number;
+  device: number;
+  descriptors: readonly number[];
+}
+
+/** A keeper as a server needs it that is stuck. */
+export interface StuckKeeper {
+  /** This process will not end although it is killed: it says nothing more, so that the end of others is heard. */
+  hung(): void;
 }

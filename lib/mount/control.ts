@@ -7,7 +7,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
-import type { MountFigures } from './config.js';
+import type { MountFigures, ServerPrograms } from './config.js';
 import { readLine } from './line.js';
 import type { Mount } from './mount.js';
 import { findRecord, hasProcess, type MountRecordFile, serverFiles } from './registry.js';
@@ -16,7 +16,7 @@ export type ControlRequest =
   | { command: 'figures' }
   | { command: 'unmount'; detach: boolean }
   /** The next server is to be this program, and is to begin at once. */
-  | { command: 'upgrade'; node: string; main: string };
+  | ({ command: 'upgrade' } & ServerPrograms);
 
 export type ControlAnswer =
   | { figures: MountFigures }
@@ -67,7 +67,7 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
         await mount.unmount({ detach: request.detach === true });
         return { unmounted: true };
       case 'upgrade':
-        return upgrade(mount, request.node, request.main);
+        return upgrade(mount, request);
       default:
         return { error: 'unknown command', code: undefined };
     }
@@ -77,12 +77,13 @@ async function answerLine(line: string, mount: Mount): Promise<ControlAnswer> {
   }
 }
 
-function upgrade({ keeper }: Mount, node: string, main: string): ControlAnswer {
+function upgrade({ keeper }: Mount, programs: ServerPrograms): ControlAnswer {
   if (keeper === undefined || keeper.pid === 0) return { error: 'it has no keeper', code: undefined };
-  if (![node, main].every((path) => typeof path === 'string' && /^\/[^\n]+$/.test(path))) {
+  const { node, main, containerMain } = programs;
+  if (![node, main, containerMain].every((path) => typeof path === 'string' && /^\/[^\n]+$/.test(path))) {
     return { error: 'a program has an absolute path', code: undefined };
   }
-  keeper.setProgram(node, main);
+  keeper.setProgram(programs);
   return { upgrading: true };
 }
 

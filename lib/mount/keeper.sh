@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Keeper of a mount: holds the descriptors that must outlive the server (from 3 on, keeper.ts),
+# Keeper of a mount or a container: holds the descriptors that must outlive the server (from 3 on, keeper.ts),
 # and starts a server anew when one ends without having said that the mount is gone. A shell,
 # because it is there, a twentieth of the size of Node, and does nothing that could fail with
 # the server.
 #
-#   keeper.sh NODE MAIN NAME
+#   keeper.sh NODE MAIN NAME NUMBER [FLAG...]
+#
+# NUMBER tells keepers of the same server apart; FLAGs are Node's.
 #
 # A server speaks through a pipe, in lines; its end is the end of them:
 #   ready         it serves
@@ -14,7 +16,8 @@
 #   node, main    the next server is to be this program
 #
 # Descriptors 7, 8 and 9 are the pipe: read here, opened for a moment, written by the server.
-node=$1 main=$2 name=$3
+node=$1 main=$2 name=$3 number=$4
+shift 4
 server='' next_node='' next_main='' former_node='' former_main=''
 failures=0
 trap '' HUP INT TERM
@@ -53,7 +56,7 @@ while :; do
   [ "$failures" -le 3 ] || sleep 1
   # The pipe has no writer left; proc(5) gives it another.
   exec 8<>/proc/self/fd/7
-  "$node" "$main" resume $$ 9>&8 7<&- 8>&- &
+  "$node" "$@" "$main" resume $$ "$number" 9>&8 7<&- 8>&- &
   server=$!
   exec 8>&-
 done

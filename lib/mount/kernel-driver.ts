@@ -4,8 +4,8 @@ import { errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import { UPPER } from '../overlay/layer-watch.js';
-import type { MountConfig, RunningMount } from './config.js';
-import { type Held, Keeper } from './keeper.js';
+import type { HeldMount, KeeperFigures, MountConfig, RunningMount, StuckKeeper } from './config.js';
+import { Keeper } from './keeper.js';
 import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
@@ -22,7 +22,8 @@ export function startKernelDriver(
   config: MountConfig,
   reportFault: (text: string) => void,
 ): Promise<RunningMount> {
-  const fd = config.kept === true ? createState(reportFault) : undefined;
+  const fd =
+    config.kept === undefined || config.kept === false ? undefined : createState(config, reportFault);
   const memory = SharedFigures.memory();
   const input: ThreadInput = { kind: 'mount', config, figures: memory, state: fd };
   const state = fd === undefined ? undefined : { state: ServerState.begin(fd), config };
@@ -35,9 +36,9 @@ export function startKernelDriver(
   );
 }
 
-/** Goes on with a mount of an earlier server, whose keeper this process was started by. */
+/** Goes on with a mount of an earlier server, whose keeper this process was started by; with one of its own it is to be told when. */
 export function resumeKernelDriver(
-  held: Held,
+  held: HeldMount,
   keeper: Keeper,
   reportFault: (text: string) => void,
 ): Promise<RunningMount> {
@@ -47,10 +48,11 @@ export function resumeKernelDriver(
   return drive({ kind: 'resume', ...held }, config.target, figures, reportFault, { state, config }, keeper);
 }
 
-/** A mount is better served without a keeper than not at all. */
-function createState(reportFault: (text: string) => void): number | undefined {
+/** A mount is better served without a keeper than not at all; its owner may see that otherwise. */
+function createState({ kept }: MountConfig, reportFault: (text: string) => void): number | undefined {
   const fd = ServerState.create();
   if (fd >= 0) return fd;
+  if (kept === 'by owner') throw new OverlayError({ operation: 'make memory for the mount', errno: fd });
   reportFault(`the mount will not outlive its server: no shared memory, ${errnoName(fd)}`);
   return undefined;
 }
@@ -67,8 +69,12 @@ function drive(
   figures: SharedFigures,
   reportFault: (text: string) => void,
   kept?: Kept,
-  keeper?: Keeper,
+  parent?: Keeper,
 ): Promise<RunningMount> {
+  let keeper: (KeeperFigures & StuckKeeper) | undefined = parent;
+  /** The one that serves this mount and nothing else. */
+  let own = kept?.config.kept === true ? parent : undefined;
+  let held = input.kind === 'resume' ? input : undefined;
   const worker = takeServingThread();
   worker.postMessage(input);
   return new Promise((resolve, reject) => {
@@ -77,27 +83,37 @@ function drive(
       end = settle;
     });
     let unwatch = (): void => undefined;
+    const running: RunningMount = {
+      figures: () => ({
+        ...figures.read(),
+        hungLayers: kept === undefined ? [] : suspendedPaths(kept.state, kept.config),
+      }),
+      unmount: (detach) => unmountFuse(target, detach),
+      ended,
+      get keeper() {
+        return keeper;
+      },
+      get held() {
+        return held;
+      },
+      keptBy(other) {
+        keeper = other;
+      },
+    };
     worker.on('message', (message: ThreadMessage) => {
       switch (message.kind) {
         case 'started':
           unwatch = watchThread(kept, message.thread, reportFault, () => keeper);
           break;
         case 'mounted':
-          if (input.state !== undefined)
-            keeper = Keeper.start({ ...message, state: input.state }, target, reportFault);
+          if (kept === undefined || input.state === undefined) break;
+          held = { ...message, kind: 'resume', state: input.state };
+          if (kept.config.kept === true) keeper = own = Keeper.start(held, target, reportFault);
           break;
         case 'ready':
           raiseReadAhead(target, READ_AHEAD_KIB);
-          keeper?.ready();
-          resolve({
-            figures: () => ({
-              ...figures.read(),
-              hungLayers: kept === undefined ? [] : suspendedPaths(kept.state, kept.config),
-            }),
-            unmount: (detach) => unmountFuse(target, detach),
-            ended,
-            keeper,
-          });
+          own?.ready();
+          resolve(running);
           break;
         case 'refused':
           reject(errorFrom(message));
@@ -108,7 +124,9 @@ function drive(
         case 'ended':
           unwatch();
           // Who waits for the end finds no keeper any more.
-          void (keeper?.dismiss() ?? Promise.resolve()).then(() => end(message.reason));
+          void (own?.dismiss() ?? Promise.resolve()).then(() => end(message.reason));
+          // It may have been gone before this server was there.
+          resolve(running);
           break;
       }
     });
@@ -132,7 +150,7 @@ function watchThread(
   kept: Kept | undefined,
   thread: number,
   reportFault: (text: string) => void,
-  keeperOf: () => Keeper | undefined,
+  keeperOf: () => (KeeperFigures & StuckKeeper) | undefined,
 ): () => void {
   const limit = kept?.config.hangTimeout ?? HANG_TIMEOUT;
   if (kept === undefined || limit === 0) return () => undefined;

@@ -6,7 +6,15 @@ import { EBUSY, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
 import { listMounts, MS_RDONLY } from '../sys/mounts.js';
-import type { DriverName, KeeperFigures, MountConfig, MountFigures, RunningMount } from './config.js';
+import type {
+  DriverName,
+  HeldMount,
+  KeeperFigures,
+  MountConfig,
+  MountFigures,
+  RunningMount,
+  StuckKeeper,
+} from './config.js';
 import { startKernelDriver } from './kernel-driver.js';
 
 export interface MountOptions extends LayerSet {
@@ -34,8 +42,8 @@ export interface MountOptions extends LayerSet {
   device?: number | undefined;
   source?: string | undefined;
   subtype?: string | undefined;
-  /** The mount outlives this process, which serves it and nothing else. */
-  kept?: boolean | undefined;
+  /** The mount outlives this process, which serves it and nothing else, or sees to its being kept (Mount.held). */
+  kept?: boolean | 'by owner' | undefined;
   /** Called with the text of an error in a request, which was answered EIO. */
   onFault?: ((text: string) => void) | undefined;
 }
@@ -55,6 +63,16 @@ export class Mount implements AsyncDisposable {
 
   get keeper(): KeeperFigures | undefined {
     return this.running.keeper;
+  }
+
+  /** What is to be kept of it, with `kept: 'by owner'`. */
+  get held(): HeldMount | undefined {
+    return this.running.held;
+  }
+
+  /** It is kept from now on. */
+  keptBy(keeper: KeeperFigures & StuckKeeper): void {
+    this.running.keptBy?.(keeper);
   }
 
   figures(): MountFigures {

@@ -222,9 +222,14 @@ export function hasProcess(pid: number): boolean {
   return stat !== '' && !/\) [ZX] /.test(stat);
 }
 
+/** Words and the zero bytes behind them; '' where the process has ended. */
+export function commandLineOf(pid: number): string {
+  return readProcess(pid, 'cmdline');
+}
+
 /** Whether the process is a server of ours, not another that was given its number. */
 export function isAlive(pid: number): boolean {
-  return readProcess(pid, 'cmdline').includes('tsoverlay');
+  return commandLineOf(pid).includes('tsoverlay');
 }
 
 /** Memory of a process in bytes; 0 where it has ended. */

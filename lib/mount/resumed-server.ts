@@ -3,13 +3,11 @@
 import { check } from '../base/errors.js';
 import { closeOthersOnExec } from '../sys/programs.js';
 import { logFault } from './fault-log.js';
-import { DEVICE_FD, FIRST_UNION_FD, type Held, Keeper, STATE_FD } from './keeper.js';
-import { resumeKernelDriver } from './kernel-driver.js';
-import { Mount } from './mount.js';
+import { DEVICE_FD, FIRST_HELD_FD, Keeper, STATE_FD } from './keeper.js';
 import { inheritServerFiles } from './registry.js';
+import { resumeMount } from './resume-mount.js';
 import { serve } from './server.js';
 import { ServerState } from './server-state.js';
-import { awaitSuspended } from './suspended.js';
 
 async function resume(keeperPid: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
@@ -17,17 +15,13 @@ async function resume(keeperPid: number): Promise<void> {
   const { manifest } = state;
   const { config, since } = manifest;
   inheritServerFiles(state.takeOver(process.pid));
-  const held: Held = {
+  const held = {
     state: STATE_FD,
     device: DEVICE_FD,
-    descriptors: Array.from({ length: manifest.descriptors }, (_, position) => FIRST_UNION_FD + position),
+    descriptors: Array.from({ length: manifest.descriptors }, (_, position) => FIRST_HELD_FD + position),
   };
-  const { target } = config;
-  const keeper = Keeper.parent(held, target, keeperPid, logFault);
-  await awaitSuspended(state, manifest, held.descriptors, logFault);
-  const starting = resumeKernelDriver(held, keeper, logFault).then(
-    (running) => new Mount(target, 'kernel', running),
-  );
+  const keeper = Keeper.parent(held, config.target, keeperPid, logFault);
+  const starting = resumeMount(state, manifest, held, keeper, logFault);
   const reason = await serve(starting, { ...config, since }, () => undefined);
   if (reason !== undefined) throw new Error(reason);
 }

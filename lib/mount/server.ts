@@ -5,6 +5,7 @@ import { OverlayError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
 import type { LayerSet } from '../overlay/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
+import type { KeeperFigures, StuckKeeper } from './config.js';
 import { listenControl } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
 import { type MountRecordFile, prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
@@ -70,11 +71,18 @@ export async function serve(
   }
 }
 
+/** A mount's place in the list. */
+export interface AnnouncedMount {
+  /** The list has its keeper from now on, and each one that takes its place. */
+  keptBy(keeper: KeeperFigures & StuckKeeper): void;
+  close(): Promise<void>;
+}
+
 /** Enters a mount of this process in the list of mounts and answers its control socket, until it is closed. */
 export async function announceMount(
   mounted: Mount,
   options: LayerSet & { since?: string },
-): Promise<{ close(): Promise<void> }> {
+): Promise<AnnouncedMount> {
   process.title = `tsoverlay: ${mounted.target}`;
   const control = await listenControl(mounted);
   const since = options.since ?? new Date().toISOString();
@@ -94,9 +102,17 @@ export async function announceMount(
     version: programVersion(),
     since,
   });
-  writeRecord(record());
-  if (mounted.keeper !== undefined) mounted.keeper.replaced = () => writeRecord(record());
-  return { close: () => closeControl(control) };
+  const write = (): void => writeRecord(record());
+  write();
+  if (mounted.keeper !== undefined) mounted.keeper.replaced = write;
+  return {
+    keptBy(keeper) {
+      mounted.keptBy(keeper);
+      keeper.replaced = write;
+      write();
+    },
+    close: () => closeControl(control),
+  };
 }
 
 /** Lets the client that asked for the end hear of it; one that hangs on does not keep the server. */

@@ -2,6 +2,7 @@
 /** Descriptors between processes: pipes, sockets, and what is handed over through them (unix(7), SCM_RIGHTS). */
 import { fromText } from '../base/bytes.js';
 import { ENAMETOOLONG } from '../base/errno.js';
+import { O_NONBLOCK, O_RDWR } from './files.js';
 import { addressOf, raw, result } from './libc.js';
 import { ownedArgument } from './names.js';
 
@@ -12,6 +13,8 @@ const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const F_SETFL = 4;
+const F_SETOWN = 8;
+const O_ASYNC = 0o20000;
 const SIZEOF_MSGHDR = 56;
 const SIZEOF_CMSG = 24;
 /** Of a cmsghdr with one descriptor, without the padding. */
@@ -96,4 +99,13 @@ export function sendDescriptor(socket: number, fd: number): number {
 /** Sets a descriptor's status flags (O_NONBLOCK); answers 0 or a negated errno. */
 export function setStatusFlags(fd: number, flags: number): number {
   return result(raw.fcntl(fd, F_SETFL, flags));
+}
+
+/**
+ * Has SIGIO sent to this process whenever `fd`, a pipe or a terminal, can be read or written again (fcntl(2)), and
+ * lets neither wait. Answers 0 or a negated errno.
+ */
+export function signalWhenReady(fd: number): number {
+  const status = result(raw.fcntl(fd, F_SETOWN, process.pid));
+  return status < 0 ? status : setStatusFlags(fd, O_RDWR | O_NONBLOCK | O_ASYNC);
 }

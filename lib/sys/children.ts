@@ -20,7 +20,11 @@ export function reapChild(pid: number): number | undefined {
   const found = result(raw.waitpid(pid, out, WNOHANG));
   if (found === 0) return undefined;
   if (found < 0) return found;
-  const status = out.readInt32LE(0);
+  return exitCodeOf(out.readInt32LE(0));
+}
+
+/** A wait status (wait(2)) as shells say it: 128 and the signal where one ended the process. */
+export function exitCodeOf(status: number): number {
   const signal = status & 0x7f;
   return signal === 0 ? (status >> 8) & 0xff : SIGNAL_BASE + signal;
 }

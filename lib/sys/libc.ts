@@ -41,6 +41,9 @@ export const raw = {
   copyFileRange: declare(
     'int64 copy_file_range(int from, void *fromOffset, int to, void *toOffset, size_t size, uint flags)',
   ),
+  splice: declare(
+    'int64 splice(int from, void *fromOffset, int to, void *toOffset, size_t size, uint flags)',
+  ),
   fsync: declare('int fsync(int fd)'),
   fdatasync: declare('int fdatasync(int fd)'),
   syncfs: declare('int syncfs(int fd)'),

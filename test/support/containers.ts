@@ -4,9 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { Container } from '../../lib/container/state/containers.js';
+import { Store } from '../../lib/image/store.js';
 import { listMounts } from '../../lib/sys/mounts.js';
-import { run, scratch, shell } from './ground.js';
+import { run, scratch, shell, until } from './ground.js';
 import { type Cli, storeCli } from './images.js';
+import { recordOf } from './records.js';
 
 /** Busybox with all its applets, and two users. */
 export function makeBox(directory: string): void {
@@ -100,6 +103,24 @@ export async function leftSince(before: readonly string[], cli: Cli): Promise<st
     if (left.length === 0 || Date.now() > deadline) return left;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** A container by its name. */
+export async function containerOf(cli: Cli, name: string): Promise<Container> {
+  return new Container(Store.open(cli.root), (await cli.ok('inspect', '-f', '{{.Id}}', name)).trim());
+}
+
+/** The process that starts another server when the present one ends. */
+export function keeperOf(container: Container): number {
+  return recordOf(container.path('rootfs')).keeperPid!;
+}
+
+/** Kills a container's server, and settles when another one is in its place. */
+export async function killServerOf(container: Container): Promise<void> {
+  const { serverPid } = container.readWrittenState();
+  if (serverPid === 0) throw new Error('it has no server');
+  process.kill(serverPid, 'SIGKILL');
+  await until(() => container.readWrittenState().serverPid !== serverPid, 'another server');
 }
 
 /** Copies between a pseudo-terminal and pipes; a line `size ROWS COLUMNS` on descriptor 3 resizes it. */

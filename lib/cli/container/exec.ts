@@ -40,7 +40,7 @@ export async function exec(args: ExecArguments): Promise<void> {
     writeOutput(stream, bytes, () => client?.goOn());
   client = await ContainerClient.connect(container, name, take);
   try {
-    await client.ask({ op: 'exec', request, detach: args.detach });
+    await client.execute(request, args.detach);
     if (args.detach) return;
     const end = await join(client, joining);
     if (end.kind === 'exited') process.exitCode = end.code;
@@ -66,7 +66,7 @@ export async function attach(args: AttachArguments): Promise<void> {
     writeOutput(stream, bytes, () => client?.goOn());
   client = await ContainerClient.connect(container, args.name, take);
   try {
-    await client.ask({ op: 'attach', size: options.terminal ? terminalSize() : undefined });
+    await client.attach(options.terminal ? terminalSize() : undefined);
     const end = await join(client, {
       terminal: options.terminal,
       input: options.interactive && !args['no-stdin'],

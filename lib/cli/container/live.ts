@@ -90,7 +90,7 @@ export async function withRoot<T>(container: Container, work: (path: string) => 
 /** Ours is served by a process of its own: who serves a mount must not wait for it. */
 async function mountBeside({ storage, place, config }: Stored, target: string): Promise<() => Promise<void>> {
   if (config.options.storage !== 'tsoverlay')
-    return storage.mount(place, { flags: 0, onFault: () => undefined });
+    return (await storage.mount(place, { flags: 0, onFault: () => undefined })).release;
   const options = { ...writableLayers(place), source: config.image.name };
   const server = await mountInBackground({ target, options });
   return async () => {

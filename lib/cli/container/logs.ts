@@ -3,7 +3,7 @@
 import { watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UsageError } from '../../base/errors.js';
-import { type LogEntry, LogReader } from '../../container/server/log-file.js';
+import { type LogEntry, LogReader } from '../../container/program/log-file.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** The network of a container while it runs: which kind, how it is set up, what is published. */
 import { hasTrustedAttributes } from '../../sys/privilege.js';
+import type { HeldList } from '../program/held-list.js';
 import { hostnameOf } from '../server/container-files.js';
 import type { ContainerConfig, PortMapping } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 import { type Attachment, connect, lease, release } from './bridge.js';
-import { publishPorts } from './ports.js';
-import { joinUserNetwork } from './user-network.js';
+import { type KeptPort, type Published, publishPorts } from './ports.js';
+import { joinUserNetwork, type KeptSlirp, resumeUserNetwork } from './user-network.js';
 
 export interface ContainerNetwork {
   /** Its place on the network; undefined where it has none of its own. */
@@ -16,6 +17,16 @@ export interface ContainerNetwork {
   /** Sets up the network namespace of a process, each time the program is started. */
   readonly connect: ((pid: number) => Promise<void>) | undefined;
   release(): Promise<void>;
+  /** What the next server needs to go on with it; descriptors are noted in the list. */
+  keepIn(list: HeldList): KeptNetwork;
+}
+
+export interface KeptNetwork {
+  attachment?: Attachment | undefined;
+  /** What is published, and where its listening socket is among what is held. */
+  ports: KeptPort[];
+  /** The process that a network of the user's own goes through. */
+  slirp?: KeptSlirp | undefined;
 }
 
 const NO_NETWORK: ContainerNetwork = {
@@ -23,6 +34,7 @@ const NO_NETWORK: ContainerNetwork = {
   ports: [],
   connect: undefined,
   release: async () => undefined,
+  keepIn: () => ({ ports: [] }),
 };
 
 /** Throws an OverlayError, with nothing left behind, where a port or an address cannot be had. */
@@ -32,28 +44,58 @@ export async function joinNetwork(container: Container, config: ContainerConfig)
   return hasTrustedAttributes() ? joinBridge(container, config) : joinUserNetwork(config);
 }
 
-async function joinBridge({ store, id }: Container, config: ContainerConfig): Promise<ContainerNetwork> {
+async function joinBridge(container: Container, config: ContainerConfig): Promise<ContainerNetwork> {
+  const { store, id } = container;
   let attachment: Attachment | undefined;
   const published = await publishPorts(config.options.ports, () => attachment?.address ?? '127.0.0.1');
-  const unpublish = (): void => {
-    for (const one of published) one.close();
-  };
   try {
     const names = [...new Set([config.name, hostnameOf(config), id.slice(0, 12)])];
     attachment = await lease(store, id, names);
   } catch (failure) {
-    unpublish();
+    for (const one of published) one.close();
     await release(store, id);
     throw failure;
   }
-  const own = attachment;
+  return bridged(container, attachment, published);
+}
+
+function bridged(
+  { store, id }: Container,
+  attachment: Attachment,
+  published: readonly Published[],
+): ContainerNetwork {
   return {
-    attachment: own,
+    attachment,
     ports: published.map(({ mapping }) => mapping),
-    connect: (pid) => connect(pid, id, own),
+    connect: (pid) => connect(pid, id, attachment),
     async release() {
       await release(store, id);
-      unpublish();
+      for (const one of published) one.close();
     },
+    keepIn: (list) => ({ attachment, ports: published.map((one) => one.keepIn(list)) }),
   };
+}
+
+/**
+ * The network that an earlier server has joined. Connections through published ports have ended with that server;
+ * whoever comes meanwhile waits. A port that cannot be had again is reported.
+ */
+export async function resumeNetwork(
+  container: Container,
+  config: ContainerConfig,
+  { attachment, ports, slirp }: KeptNetwork,
+  report: (text: string) => void,
+): Promise<ContainerNetwork> {
+  if (config.options.network !== 'bridge') return NO_NETWORK;
+  if (!hasTrustedAttributes()) return resumeUserNetwork(ports, slirp);
+  const { address } = attachment!;
+  const published: Published[] = [];
+  for (const { mapping, socket } of ports) {
+    try {
+      published.push(...(await publishPorts([mapping], () => address, socket)));
+    } catch (failure) {
+      report((failure as Error).message);
+    }
+  }
+  return bridged(container, attachment!, published);
 }

@@ -3,6 +3,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { OverlayError } from '../../base/errors.js';
+import type { HeldList } from '../program/held-list.js';
 import type { PortMapping } from '../state/config.js';
 
 /** An UDP conversation that was silent for so long is over. */
@@ -12,6 +13,14 @@ export interface Published {
   /** With the port that was chosen where any would do. */
   mapping: PortMapping;
   close(): void;
+  /** Notes where it listens among what the next server is handed; datagrams that come meanwhile are lost. */
+  keepIn(list: HeldList): KeptPort;
+}
+
+export interface KeptPort {
+  mapping: PortMapping;
+  /** The descriptor where it listens; undefined where it is to be opened again. */
+  socket?: number | undefined;
 }
 
 export function formatPort({ hostAddress, hostPort, containerPort, protocol }: PortMapping): string {
@@ -30,16 +39,20 @@ function portFailure({ hostPort, hostAddress, protocol }: PortMapping, cause: un
   return new OverlayError({ operation: 'publish port', path: place, reason, remedy, cause });
 }
 
-/** Publishes all ports or none. `address` is the container's. Throws an OverlayError that names the port. */
+/**
+ * Publishes all ports or none. `address` is the container's; `socket` listens already, for the only one of them.
+ * Throws an OverlayError that names the port.
+ */
 export async function publishPorts(
   mappings: readonly PortMapping[],
   address: () => string,
+  socket?: number,
 ): Promise<Published[]> {
   const published: Published[] = [];
   try {
     for (const mapping of mappings) {
       const publish = mapping.protocol === 'tcp' ? publishTcp : publishUdp;
-      published.push(await publish(mapping, address));
+      published.push(await publish(mapping, address, socket));
     }
     return published;
   } catch (failure) {
@@ -72,7 +85,7 @@ export function portsClash(a: PortMapping, b: PortMapping): boolean {
   return sameAddress && a.hostPort !== 0 && a.hostPort === b.hostPort && a.protocol === b.protocol;
 }
 
-function publishTcp(mapping: PortMapping, address: () => string): Promise<Published> {
+function publishTcp(mapping: PortMapping, address: () => string, socket?: number): Promise<Published> {
   const connections = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const inner = connect({
@@ -94,17 +107,24 @@ function publishTcp(mapping: PortMapping, address: () => string): Promise<Publis
   return new Promise((resolve, reject) => {
     server.once('error', (failure) => reject(portFailure(mapping, failure)));
     const host = mapping.hostAddress === '' ? undefined : mapping.hostAddress;
-    server.listen({ port: mapping.hostPort, host }, () => {
+    server.listen(socket === undefined ? { port: mapping.hostPort, host } : { fd: socket }, () => {
       const { port } = server.address() as { port: number };
+      const known = { ...mapping, hostPort: port };
       resolve({
-        mapping: { ...mapping, hostPort: port },
+        mapping: known,
         close() {
           server.close();
-          for (const socket of connections) socket.destroy();
+          for (const connection of connections) connection.destroy();
         },
+        keepIn: (list) => ({ mapping: known, socket: list.add(descriptorOf(server)) }),
       });
     });
   });
+}
+
+/** Node has the descriptor of a listening socket, and no name for it. */
+function descriptorOf(server: Server): number {
+  return (server as unknown as { _handle: { fd: number } })._handle.fd;
 }
 
 /** Each client has a socket of its own towards the container, so that answers find back. */
@@ -133,8 +153,10 @@ function publishUdp(mapping: PortMapping, address: () => string): Promise<Publis
   return new Promise((resolve, reject) => {
     outer.once('error', (failure) => reject(portFailure(mapping, failure)));
     outer.bind(mapping.hostPort, mapping.hostAddress === '' ? undefined : mapping.hostAddress, () => {
+      const known = { ...mapping, hostPort: outer.address().port };
       resolve({
-        mapping: { ...mapping, hostPort: outer.address().port },
+        mapping: known,
+        keepIn: () => ({ mapping: known }),
         close() {
           outer.close();
           for (const { socket, timer } of inner.values()) {

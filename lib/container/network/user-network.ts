@@ -6,17 +6,23 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { cryptography } from '../../base/builtins.js';
 import { OverlayError } from '../../base/errors.js';
-import { prepareRuntimeDirectory } from '../../mount/registry.js';
+import { commandLineOf, prepareRuntimeDirectory } from '../../mount/registry.js';
+import { makePipe } from '../../sys/channels.js';
+import { close } from '../../sys/files.js';
+import type { HeldList } from '../program/held-list.js';
+import { sendSignal } from '../signals.js';
 import type { ContainerConfig, PortMapping } from '../state/config.js';
 import type { Attachment } from './bridge.js';
 import type { ContainerNetwork } from './network.js';
-import { publishPorts } from './ports.js';
+import { type KeptPort, publishPorts } from './ports.js';
 
 const PROGRAM = 'slirp4netns';
 const DEVICE = 'tap0';
@@ -35,60 +41,99 @@ async function choosePorts(wanted: readonly PortMapping[]): Promise<PortMapping[
 }
 
 export async function joinUserNetwork({ options }: ContainerConfig): Promise<ContainerNetwork> {
-  const ports = await choosePorts(options.ports);
-  let running: SlirpProcess | undefined;
+  return through(await choosePorts(options.ports), undefined);
+}
+
+/** That of an earlier server, whose process goes on. */
+export function resumeUserNetwork(ports: readonly KeptPort[], kept: KeptSlirp | undefined): ContainerNetwork {
+  const running = kept === undefined ? undefined : SlirpProcess.resume(kept);
+  return through(
+    ports.map(({ mapping }) => mapping),
+    running,
+  );
+}
+
+function through(ports: PortMapping[], running: SlirpProcess | undefined): ContainerNetwork {
   return {
     attachment: ATTACHMENT,
     ports,
     async connect(pid) {
       // That of the program's last run has ended with its namespace.
       await running?.end();
-      running = new SlirpProcess(pid);
+      running = SlirpProcess.start(pid);
       await running.ready();
       for (const port of ports) await running.publish(port);
     },
     async release() {
       await running?.end();
     },
+    keepIn: (list) => ({ ports: ports.map((mapping) => ({ mapping })), slirp: running?.keepIn(list) }),
   };
 }
 
+/** What the next server needs to know of the process; descriptors are places among what is held. */
+export interface KeptSlirp {
+  pid: number;
+  socket: string;
+  /** It ends when nobody has this any more, and may write to that. */
+  life: number;
+  errors: number;
+}
+
 class SlirpProcess {
-  readonly #child: ChildProcess;
-  readonly #socket = join(
-    prepareRuntimeDirectory(),
-    `slirp-${cryptography().randomBytes(6).toString('hex')}.sock`,
-  );
-  readonly #said: Promise<string>;
-  readonly #ended: Promise<void>;
   #missing: Error | undefined;
 
-  constructor(pid: number) {
-    const args = ['--configure', '--mtu=65520', '--disable-host-loopback', `--ready-fd=${READY_FD}`];
-    args.push(`--exit-fd=${EXIT_FD}`);
-    this.#child = spawn(PROGRAM, [...args, `--api-socket=${this.#socket}`, String(pid), DEVICE], {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-      cwd: '/',
-    });
-    this.#said = text(this.#child.stderr!);
-    this.#ended = new Promise((resolve) => {
-      this.#child.on('exit', () => resolve());
-      this.#child.on('error', (failure) => {
-        this.#missing = failure;
-        resolve();
-      });
+  private constructor(
+    private readonly kept: KeptSlirp,
+    private readonly child: ChildProcess | undefined,
+    private readonly ended: Promise<void>,
+    private readonly said: Promise<string>,
+  ) {
+    child?.on('error', (failure) => {
+      this.#missing = failure;
     });
   }
 
+  static start(pid: number): SlirpProcess {
+    const socket = join(
+      prepareRuntimeDirectory(),
+      `slirp-${cryptography().randomBytes(6).toString('hex')}.sock`,
+    );
+    const [lifeEnd, life] = openPipe();
+    const [errors, errorsEnd] = openPipe();
+    const args = ['--configure', '--mtu=65520', '--disable-host-loopback', `--ready-fd=${READY_FD}`];
+    args.push(`--exit-fd=${EXIT_FD}`);
+    const child = spawn(PROGRAM, [...args, `--api-socket=${socket}`, String(pid), DEVICE], {
+      stdio: ['ignore', 'ignore', errorsEnd, 'pipe', lifeEnd],
+      cwd: '/',
+    });
+    for (const fd of [lifeEnd, errorsEnd]) close(fd);
+    const ended = new Promise<void>((resolve) => {
+      child.on('exit', () => resolve());
+      child.on('error', () => resolve());
+    });
+    const said = text(new Socket({ fd: errors, readable: true, writable: false }));
+    return new SlirpProcess({ pid: child.pid ?? 0, socket, life, errors }, child, ended, said);
+  }
+
+  static resume(kept: KeptSlirp): SlirpProcess {
+    return new SlirpProcess(kept, undefined, Promise.resolve(), Promise.resolve(''));
+  }
+
+  keepIn(list: HeldList): KeptSlirp {
+    const { life, errors } = this.kept;
+    return { ...this.kept, life: list.add(life), errors: list.add(errors) };
+  }
+
   async ready(): Promise<void> {
-    if ((await text(this.#child.stdio[READY_FD] as Readable)) === '1') return;
-    await this.#ended;
+    if ((await text(this.child!.stdio[READY_FD] as Readable)) === '1') return;
+    await this.ended;
     const isMissing = (this.#missing as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     throw new OverlayError({
       operation: 'set up the network',
       reason: isMissing
         ? `there is no ${PROGRAM} on this machine`
-        : ((await this.#said).trim().split('\n').at(-1) ?? `${PROGRAM} failed`),
+        : ((await this.said).trim().split('\n').at(-1) ?? `${PROGRAM} failed`),
       remedy: `${isMissing ? `install ${PROGRAM}` : 'see that /dev/net/tun can be opened'}, or give --network host or none`,
     });
   }
@@ -115,14 +160,30 @@ class SlirpProcess {
   }
 
   #ask(request: object): Promise<string> {
-    const socket = connect({ path: this.#socket, allowHalfOpen: true });
+    const socket = connect({ path: this.kept.socket, allowHalfOpen: true });
     socket.end(JSON.stringify(request));
     return text(socket);
   }
 
   async end(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#ended;
-    rmSync(this.#socket, { force: true });
+    const { pid, socket, life } = this.kept;
+    if (pid > 0 && this.#isThere()) {
+      sendSignal(pid, constants.signals.SIGKILL);
+      await this.ended;
+      while (this.#isThere()) await delay(1);
+    }
+    close(life);
+    rmSync(socket, { force: true });
   }
+
+  /** Whether the process is still the one that was started; its number may be another's by now. */
+  #isThere(): boolean {
+    return commandLineOf(this.kept.pid).includes(this.kept.socket);
+  }
+}
+
+function openPipe(): [number, number] {
+  const pipe = makePipe();
+  if (typeof pipe === 'number') throw new OverlayError({ operation: 'set up the network', errno: pipe });
+  return pipe;
 }

@@ -2,19 +2,19 @@
 /** The runtime that needs nothing but this program (stage.ts). */
 
 import { Stage } from '../stage/stage-process.js';
-import type { Entry, Launch, RunningProgram, Runtime } from './runtime.js';
+import type { Entry, Launch, Prepare, Runtime } from './runtime.js';
 
 export class BuiltinRuntime implements Runtime {
   constructor(private prepared?: Stage) {}
 
-  start({ connect, ...plan }: Launch): Promise<RunningProgram> {
+  start({ connect, ...plan }: Launch, prepare: Prepare): Promise<void> {
     const stage = this.prepared ?? new Stage();
     this.prepared = undefined;
-    return stage.run({ kind: 'start', ...plan, waitsForNetwork: connect !== undefined }, connect);
+    return stage.run({ kind: 'start', ...plan }, prepare, connect);
   }
 
-  enter(entry: Entry): Promise<RunningProgram> {
-    return new Stage(entry.member).run({ kind: 'enter', ...entry });
+  enter(entry: Entry, prepare: Prepare): Promise<void> {
+    return new Stage(entry.member).run({ kind: 'enter', ...entry }, prepare);
   }
 
   /** The kernel ends all of a container with its first process. */

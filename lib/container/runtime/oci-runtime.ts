@@ -17,12 +17,13 @@ import { check, OverlayError } from '../../base/errors.js';
 import { prepareRuntimeDirectory, runtimeDirectory } from '../../mount/registry.js';
 import { acceptFrom, listenAt, receiveDescriptor } from '../../sys/channels.js';
 import { adoptOrphans } from '../../sys/children.js';
-import { close, Fd } from '../../sys/files.js';
+import { Fd } from '../../sys/files.js';
+import { openProcess } from '../../sys/processes.js';
 import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
+import { ProgramEnds } from '../program/program-ends.js';
 import type { Container } from '../state/containers.js';
 import { exitOf } from './adopted-process.js';
-import { ProgramEnds } from './program-ends.js';
-import type { Entry, Launch, RunningProgram, Runtime, RuntimeName } from './runtime.js';
+import type { Entry, Launch, Prepare, RunningProgram, Runtime, RuntimeName } from './runtime.js';
 
 /** What the runtimes say of a program that cannot be run; neither has codes of its own for it. */
 function codeFor(message: string): number {
@@ -76,8 +77,7 @@ export class OciRuntime implements Runtime {
     private readonly container: Container,
   ) {}
 
-  async start({ spec, hasInput, connect }: Launch): Promise<RunningProgram> {
-    check(adoptOrphans(), { operation: 'become the parent of the container' });
+  async start({ spec, hasInput, connect }: Launch, prepare: Prepare): Promise<void> {
     // What a killed server left would be in the way.
     await this.forget();
     const { directory, id } = this.container;
@@ -92,19 +92,18 @@ export class OciRuntime implements Runtime {
       id,
     ]);
     try {
+      prepare(program);
       await connect?.(program.pid);
       using files = new CallFiles(false);
       await this.#call(files, ['start', id], ['ignore', 'ignore', 'pipe']);
     } catch (failure) {
-      for (const fd of Object.values(program.streams)) close(fd as number);
       await this.forget();
       throw failure;
     }
-    return program;
   }
 
-  enter({ process: program, hasInput }: Entry): Promise<RunningProgram> {
-    return this.#run(program.terminal, hasInput, (files) => {
+  async enter({ process: program, hasInput }: Entry, prepare: Prepare): Promise<void> {
+    const running = await this.#run(program.terminal, hasInput, (files) => {
       writeFileSync(files.process, JSON.stringify(program), { mode: 0o600 });
       return [
         'exec',
@@ -117,6 +116,8 @@ export class OciRuntime implements Runtime {
         this.container.id,
       ];
     });
+    // It runs already; a server that ends before this line leaves it without anybody to hear it.
+    prepare(running);
   }
 
   async forget(): Promise<void> {
@@ -137,6 +138,7 @@ export class OciRuntime implements Runtime {
     hasInput: boolean,
     compose: (files: CallFiles) => string[],
   ): Promise<RunningProgram> {
+    check(adoptOrphans(), { operation: 'become the parent of the program' });
     using files = new CallFiles(terminal);
     if (terminal) {
       await this.#call(files, compose(files), ['ignore', 'ignore', 'pipe']);
@@ -157,7 +159,8 @@ export class OciRuntime implements Runtime {
 
   #adopt({ pidFile }: CallFiles, streams: RunningProgram['streams']): RunningProgram {
     const pid = Number(readFileSync(pidFile, 'latin1'));
-    return { pid, streams, exited: exitOf(pid) };
+    const process = check(openProcess(pid), { operation: 'watch the program' });
+    return { pid, process, streams, exited: exitOf(pid) };
   }
 
   async #call(

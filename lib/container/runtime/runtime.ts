@@ -15,13 +15,20 @@ export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 export type ExitCode = number;
 
 /** Descriptors that are the owner's to close: the terminal's master, or the ends of pipes. */
-export type StreamDescriptors = { terminal: number } | { input: number; output: number; errors: number };
+export type StreamDescriptors =
+  | { terminal: number }
+  | { input: number | undefined; output: number; errors: number };
 
 export interface RunningProgram {
   pid: number;
+  /** A descriptor of the process, the owner's to close; opened before anybody could have waited for it. */
+  process: number;
   streams: StreamDescriptors;
   exited: Promise<ExitCode>;
 }
+
+/** What is to be done when all of a program is there and before it runs; it does not run where this throws. */
+export type Prepare = (program: RunningProgram) => void;
 
 export interface Launch {
   spec: RuntimeSpec;
@@ -48,8 +55,8 @@ export interface Entry {
 /** One container's. */
 export interface Runtime {
   /** Settles when the program runs. Throws a ContainerFailure; nothing of it runs then. */
-  start(launch: Launch): Promise<RunningProgram>;
-  enter(entry: Entry): Promise<RunningProgram>;
+  start(launch: Launch, prepare: Prepare): Promise<void>;
+  enter(entry: Entry, prepare: Prepare): Promise<void>;
   /** Takes away what it keeps of a container that has ended, or was lost. */
   forget(): Promise<void>;
 }

@@ -2,11 +2,14 @@
 /** One client of a container's server, from its request to its end. */
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { CODE_FAILED, ContainerFailure } from '../failure.js';
-import { execute } from './execution.js';
+import { STREAMS } from '../program/log-file.js';
+import type { Execution } from './execution.js';
 import type { FrameChannel } from './frames.js';
-import type { ProgramStreams } from './program-streams.js';
-import type { ClientMessage, ServerMessage } from './protocol.js';
-import type { ContainerServer } from './server.js';
+import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
+import type { ContainerServer, Joinable } from './server.js';
+
+/** Bytes; of what a client is sent again. */
+const PIECE = 65536;
 
 /** A failure as clients are told it. */
 export function failureMessage(failure: unknown): ServerMessage {
@@ -19,9 +22,12 @@ export function failureMessage(failure: unknown): ServerMessage {
 }
 
 export class ClientSession {
-  /** Whose input and terminal this client has, if any. */
-  #streams: (() => ProgramStreams | undefined) | undefined;
+  /** Whose streams this client has, if any. */
+  #joined: Joinable | undefined;
   #closeOnLeave: (() => void) | undefined;
+  #typist = 0;
+  /** How much of what it has sent was taken. */
+  #typed = 0;
 
   constructor(
     private readonly server: ContainerServer,
@@ -31,55 +37,80 @@ export class ClientSession {
   listen(): void {
     this.channel.listen({
       message: (value) => {
-        this.#answer(value as ClientMessage).catch((failure) => this.channel.send(failureMessage(failure)));
+        this.#answer(value as ClientMessage).catch((failure) => this.#send(failureMessage(failure)));
       },
       bytes: (stream, bytes) => {
-        if (stream !== 'stdin') return;
-        const streams = this.#streams?.();
-        if (bytes.length === 0) streams?.endInput();
-        else if (streams?.write(bytes, () => this.channel.setPaused(false)) === false)
-          this.channel.setPaused(true);
+        if (stream === 'stdin') this.#type(bytes);
       },
       closed: () => {
-        this.server.outlet.remove(this.channel);
+        this.#joined?.outlet.remove(this.channel);
         this.#closeOnLeave?.();
       },
     });
   }
 
+  /** What is taken is in the program's memory, whatever becomes of this process. */
+  #type(bytes: Buffer): void {
+    const streams = this.#joined?.streams;
+    if (bytes.length === 0) {
+      streams?.endInput();
+      return;
+    }
+    const { memory } = this.#joined ?? {};
+    if (memory?.inputFrom(this.#typist) !== this.#typed) memory?.beginTyping(this.#typist, this.#typed);
+    if (streams?.write(bytes, () => this.channel.setPaused(false)) === false) this.channel.setPaused(true);
+    this.#typed += bytes.length;
+    this.#send({ kind: 'taken', count: this.#typed });
+  }
+
   /** What the container writes goes to this client, and what it sends to the container. */
-  attach(): void {
-    this.#streams = () => this.server.streams;
-    this.server.outlet.add(this.channel);
+  attach(typist: number): void {
+    this.#typist = typist;
+    this.#join(this.server.own);
+  }
+
+  #join(joinable: Joinable): void {
+    this.#joined = joinable;
+    joinable.outlet.add(this.channel);
   }
 
   /** The container ends when this client goes. */
   bind(): void {
-    this.#closeOnLeave = () => void this.server.stop(0);
+    this.server.hasOwner = true;
+    this.#closeOnLeave = () => this.server.abandon();
+  }
+
+  #send(message: ServerMessage): void {
+    this.channel.send(message);
   }
 
   #done(): void {
-    this.channel.send({ kind: 'done' } satisfies ServerMessage);
+    this.#send({ kind: 'done' });
   }
 
   /** Says how it ended, and hangs up. */
   exited(code: number): Promise<void> {
-    this.channel.send({ kind: 'exited', code } satisfies ServerMessage);
+    this.#send({ kind: 'exited', code });
     return this.channel.end();
   }
 
   async #answer(message: ClientMessage): Promise<void> {
     switch (message.op) {
-      case 'attach':
-        this.attach();
-        if (message.size !== undefined) this.server.streams?.resize(message.size);
-        this.#done();
+      case 'attach': {
+        this.attach(message.typist);
+        if (message.size !== undefined) this.#joined?.streams?.resize(message.size);
+        const { stdout, stderr } = this.server.own.memory.output;
+        this.#send({ kind: 'done', before: { stdout: stdout.end, stderr: stderr.end } });
+        return;
+      }
+      case 'rejoin':
+        this.#rejoin(message);
         return;
       case 'exec':
         await this.#execute(message);
         return;
       case 'resize':
-        this.#streams?.()?.resize(message.size);
+        this.#joined?.streams?.resize(message.size);
         return;
       case 'signal':
         this.server.signal(message.signal);
@@ -105,28 +136,49 @@ export class ClientSession {
     this.#done();
   }
 
-  async #execute({ request, detach }: ClientMessage & { op: 'exec' }): Promise<void> {
-    if (this.server.state.status === 'paused') {
-      throw new OverlayError({
+  async #execute({ key, request, detach, typist }: ClientMessage & { op: 'exec' }): Promise<void> {
+    this.#typist = typist;
+    const execution = await this.server.execute(key, request, detach, (begun) => {
+      if (!detach) this.#joinExecution(begun);
+    });
+    this.#done();
+    const code = await execution.ended;
+    if (!detach) await this.exited(code);
+  }
+
+  #joinExecution({ program, isTerminal }: Execution): void {
+    this.#join(program);
+    // Hanging up hangs up a terminal; what has pipes goes on without being heard.
+    if (isTerminal) this.#closeOnLeave = () => this.server.hangUp(program);
+  }
+
+  /** A client that another server of the container had. */
+  #rejoin({ key, received, taken, bound, typist }: ClientMessage & { op: 'rejoin' }): void {
+    const execution = this.server.executionOf(key);
+    const joinable = key === OWN_PROGRAM ? this.server.own : execution?.program;
+    if (joinable === undefined) {
+      throw new ContainerFailure({
         operation: 'run in container',
         path: this.server.config.name,
-        reason: 'it is paused',
-        remedy: `let it go on with \`tsoverlay unpause ${this.server.config.name}\``,
+        reason: 'its server ended before the program was there, or long after it was',
+        remedy: 'run it again',
       });
     }
-    const { streams, exited } = await execute(this.server, request, (stream, bytes) => {
-      if (detach || this.channel.closed || this.channel.sendBytes(stream, bytes)) return;
-      streams.pause();
-      this.channel.drained(() => streams.resume());
-    });
-    if (!detach) {
-      this.#streams = () => streams;
-      // Hanging up hangs up a terminal; what has pipes goes on without being heard.
-      if (request.terminal) this.#closeOnLeave = () => streams.close();
+    this.#typist = typist;
+    this.#typed = joinable.memory.inputFrom(typist) ?? taken;
+    this.#send({ kind: 'rejoined', taken: this.#typed });
+    this.#sendAgain(joinable, received);
+    if (execution === undefined) this.#join(joinable);
+    else this.#joinExecution(execution);
+    if (bound) this.bind();
+    void execution?.ended.then((code) => this.exited(code));
+  }
+
+  #sendAgain({ memory }: Joinable, received: Received): void {
+    for (const stream of STREAMS) {
+      const journal = memory.output[stream];
+      for (let at = received[stream]; at < journal.end; at += PIECE)
+        this.channel.sendBytes(stream, journal.read(at, Math.min(at + PIECE, journal.end)));
     }
-    this.#done();
-    const code = await exited;
-    streams.close();
-    if (!detach) await this.exited(code);
   }
 }

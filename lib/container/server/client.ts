@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
-/** The commands' side of a container's server: starting one, and talking to it. */
-import { connect } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { type OverlayError, UsageError } from '../../base/errors.js';
+/**
+ * The commands' side of a container's server: starting one, and talking to it. When the server ends and the
+ * container does not, the client goes on with the next one: it has every byte once, and what it was told to ask
+ * is asked again where that does no harm.
+ */
+import { UsageError } from '../../base/errors.js';
 import { ServerProcess } from '../../mount/server-process.js';
 import type { TerminalSize } from '../../sys/terminals.js';
 import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
+import { connectServer, exitCodeOf } from './connecting.js';
 import { FrameChannel, type StreamName } from './frames.js';
-import { type ClientMessage, type ServerMessage, socketPath } from './protocol.js';
-import { SMALL_PROCESS_ENVIRONMENT, SMALL_PROCESS_FLAGS } from './small-process.js';
+import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
+import { SentInput } from './sent-input.js';
+import { CONTAINER_MAIN, SMALL_PROCESS_ENVIRONMENT, SMALL_PROCESS_FLAGS } from './small-process.js';
 
 let prepared: ServerProcess | undefined;
 
@@ -26,9 +30,8 @@ export async function discardPreparedContainerServer(): Promise<void> {
 }
 
 function startServer(): ServerProcess {
-  const main = fileURLToPath(new URL('./server-main.js', import.meta.url));
   const small = { flags: SMALL_PROCESS_FLAGS, environment: SMALL_PROCESS_ENVIRONMENT };
-  return ServerProcess.started() ?? ServerProcess.start(main, small);
+  return ServerProcess.started() ?? ServerProcess.start(CONTAINER_MAIN, small);
 }
 
 function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): Error {
@@ -36,27 +39,50 @@ function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): 
   return new ContainerFailure(story, code);
 }
 
+type Take = (stream: StreamName, bytes: Buffer) => boolean;
+
+/** Who asks again changes nothing. */
+const REPEATED: readonly ClientMessage['op'][] = ['attach', 'stop', 'pause', 'unpause', 'wait'];
+
 /** A conversation with a server. */
 export class ContainerClient {
+  #channel: FrameChannel;
   #waiting: { resolve: () => void; reject: (failure: Error) => void } | undefined;
   #failure: Error | undefined;
   #code: number | undefined;
   #ended: (() => void) | undefined;
-  #take: ((stream: StreamName, bytes: Buffer) => boolean) | undefined;
+  /** What was asked or told last and holds until the end. */
+  #asked: ClientMessage | undefined;
+  /** Of the program whose streams this client has, if any. */
+  #key: string | undefined;
+  #isBound = false;
+  #isClosed = false;
+  #isRejoining = false;
+  #drained: (() => void)[] = [];
+  readonly #typist = 1 + Math.floor(Math.random() * 0x7ffffffe);
+  readonly #received: Received = { stdout: 0, stderr: 0 };
+  readonly #sent = new SentInput();
 
   private constructor(
-    private readonly channel: FrameChannel,
+    channel: FrameChannel,
+    private readonly container: Container,
     private readonly name: string,
+    private readonly take: Take | undefined,
   ) {
+    this.#channel = channel;
+    this.#listen();
+  }
+
+  #listen(): void {
+    const channel = this.#channel;
     channel.listen({
       message: (value) => this.#hear(value as ServerMessage),
       bytes: (stream, bytes) => {
-        if (this.#take?.(stream, bytes) === false) channel.setPaused(true);
+        if (stream !== 'stdin') this.#received[stream] += bytes.length;
+        if (this.take?.(stream, bytes) === false) channel.setPaused(true);
       },
       closed: () => {
-        this.#failure ??= this.#lost();
-        this.#waiting?.reject(this.#failure);
-        this.#ended?.();
+        if (!this.#isClosed && this.#code === undefined && this.#failure === undefined) void this.#goOn();
       },
     });
   }
@@ -68,52 +94,128 @@ export class ContainerClient {
   static async start(
     container: Container,
     name: string,
-    take?: (stream: StreamName, bytes: Buffer) => boolean,
+    take?: Take,
     { size, bound = false }: { size?: TerminalSize | undefined; bound?: boolean } = {},
   ): Promise<ContainerClient> {
     const server = prepared ?? startServer();
     prepared = undefined;
     server.leave();
-    const client = new ContainerClient(new FrameChannel(await server.channel), name);
-    client.#take = take;
+    const client = new ContainerClient(new FrameChannel(await server.channel), container, name, take);
     const { id, store } = container;
-    await client.ask({ op: 'start', root: store.root, id, attach: take !== undefined, bound, size });
+    const attach = take !== undefined;
+    if (attach) client.#key = OWN_PROGRAM;
+    client.#isBound = bound;
+    const typist = client.#typist;
+    await client.ask({ op: 'start', root: store.root, id, attach, bound, size, typist });
     return client;
   }
 
   /** Connects to the server of a container that runs. Throws an OverlayError where none answers. */
-  static async connect(
-    container: Container,
-    name: string,
-    take?: (stream: StreamName, bytes: Buffer) => boolean,
-  ): Promise<ContainerClient> {
-    const socket = connect(socketPath(container.id));
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', (cause) => reject(notRunning(name, cause)));
-    });
-    const client = new ContainerClient(new FrameChannel(socket), name);
-    client.#take = take;
-    return client;
+  static async connect(container: Container, name: string, take?: Take): Promise<ContainerClient> {
+    return new ContainerClient(await connectServer(container, name), container, name, take);
   }
 
   #hear(message: ServerMessage): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
     switch (message.kind) {
       case 'done':
-        waiting?.resolve();
+        if (message.before !== undefined) Object.assign(this.#received, message.before);
+        if (this.#asked?.op === 'attach') this.#key = OWN_PROGRAM;
+        this.#asked = undefined;
+        this.#settle();
         break;
       case 'failed':
-        // What was only told, a signal to one that has just ended, fails unheard.
-        waiting?.reject(toFailure(message));
+        this.#fail(toFailure(message));
+        break;
+      case 'taken':
+        this.#sent.taken = message.count;
+        break;
+      case 'rejoined':
+        this.#rejoined(message.taken);
         break;
       case 'exited':
-        this.#code = message.code;
-        waiting?.resolve();
-        this.#ended?.();
+        this.#finish(message.code);
         break;
     }
+  }
+
+  #settle(failure?: Error): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (failure === undefined) waiting?.resolve();
+    else waiting?.reject(failure);
+  }
+
+  /** What was only told, a signal to one that has just ended, fails unheard. */
+  #fail(failure: Error): void {
+    if (this.#isRejoining || this.#asked?.op === 'start') this.#lose(failure);
+    else this.#settle(failure);
+  }
+
+  #finish(code: number): void {
+    this.#code = code;
+    this.#settle();
+    this.#ended?.();
+  }
+
+  #lose(failure: Error): void {
+    this.#failure = failure;
+    this.#settle(failure);
+    this.#ended?.();
+  }
+
+  /** The server is gone; where another one takes its place, it is talked to. */
+  async #goOn(): Promise<void> {
+    this.#isRejoining = true;
+    try {
+      this.#channel = await connectServer(this.container, this.name);
+    } catch {
+      // The container has ended meanwhile, or was lost with its server.
+      const code =
+        this.#key === OWN_PROGRAM || this.#key === undefined ? exitCodeOf(this.container) : undefined;
+      if (code === undefined) this.#lose(this.#lost());
+      else this.#finish(code);
+      return;
+    }
+    this.#listen();
+    if (this.#key === undefined) this.#askAgain();
+    else {
+      const { taken } = this.#sent;
+      const typist = this.#typist;
+      this.#channel.send({
+        op: 'rejoin',
+        key: this.#key,
+        received: this.#received,
+        taken,
+        bound: this.#isBound,
+        typist,
+      } satisfies ClientMessage);
+    }
+  }
+
+  #rejoined(taken: number): void {
+    this.#sent.taken = taken;
+    for (const bytes of this.#sent.rest()) this.#channel.sendBytes('stdin', bytes);
+    this.#askAgain();
+  }
+
+  #askAgain(): void {
+    this.#isRejoining = false;
+    for (const callback of this.#drained.splice(0)) this.drained(callback);
+    const asked = this.#asked;
+    if (asked === undefined) return;
+    if (REPEATED.includes(asked.op)) this.#channel.send(asked);
+    // It runs: whoever asked for that is answered by there being somebody to talk to.
+    else if (asked.op === 'start' || (asked.op === 'exec' && this.#key !== undefined)) this.#settle();
+    else this.#settle(this.#unknown());
+  }
+
+  #unknown(): Error {
+    return new ContainerFailure({
+      operation: 'ask container',
+      path: this.name,
+      reason: 'its server ended meanwhile, and another one took its place: it may have been done or not',
+      remedy: 'ask again',
+    });
   }
 
   #lost(): Error {
@@ -125,6 +227,18 @@ export class ContainerClient {
     });
   }
 
+  /** Runs a program beside the container's own, and has its streams if `detach` is not set. */
+  async execute(request: (ClientMessage & { op: 'exec' })['request'], detach: boolean): Promise<void> {
+    const key = `${process.pid}-${this.#typist}`;
+    if (!detach) this.#key = key;
+    await this.ask({ op: 'exec', key, request, detach, typist: this.#typist });
+  }
+
+  /** Has the streams of the container's own program from now on. */
+  attach(size: TerminalSize | undefined): Promise<void> {
+    return this.ask({ op: 'attach', size, typist: this.#typist });
+  }
+
   /** Asks, and settles when it is done or the container has ended over it. */
   ask(message: ClientMessage): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -133,27 +247,31 @@ export class ContainerClient {
         return;
       }
       this.#waiting = { resolve, reject };
-      this.channel.send(message);
+      this.#asked = message;
+      this.#channel.send(message);
     });
   }
 
   /** Sends what is not answered. */
   tell(message: ClientMessage): void {
-    this.channel.send(message);
+    if (REPEATED.includes(message.op)) this.#asked = message;
+    this.#channel.send(message);
   }
 
-  /** Answers false where the program reads slowly. */
-  sendInput(bytes: Uint8Array): boolean {
-    return this.channel.sendBytes('stdin', bytes);
+  /** Answers false where the program reads slowly. An empty piece is the end. */
+  sendInput(bytes: Buffer): boolean {
+    this.#sent.add(bytes);
+    return !this.#isRejoining && this.#channel.sendBytes('stdin', bytes);
   }
 
   drained(callback: () => void): void {
-    this.channel.drained(callback);
+    if (this.#isRejoining) this.#drained.push(callback);
+    else this.#channel.drained(callback);
   }
 
   /** The command can take more again. */
   goOn(): void {
-    this.channel.setPaused(false);
+    this.#channel.setPaused(false);
   }
 
   /** Settles with the exit code. Throws a ContainerFailure where the server goes without one. */
@@ -168,16 +286,7 @@ export class ContainerClient {
   }
 
   close(): void {
-    this.channel.destroy();
+    this.#isClosed = true;
+    this.#channel.destroy();
   }
-}
-
-function notRunning(name: string, cause: unknown): OverlayError {
-  return new ContainerFailure({
-    operation: 'reach container',
-    path: name,
-    reason: 'it is not running',
-    remedy: `start it with \`tsoverlay start ${name}\``,
-    cause,
-  });
 }

@@ -80,16 +80,20 @@ function composeResolv({ options }: ContainerConfig, ownNetwork: boolean): strin
   return [...lines.filter(Boolean), ...PUBLIC_SERVERS.map((server) => `nameserver ${server}`), ''].join('\n');
 }
 
-/** Writes the files and answers how they are mounted; a file that the user mounts himself is left to him. */
-export function prepareFiles(
+/** Writes the files as a container that starts is to find them. */
+export function writeFiles(
   container: Container,
   config: ContainerConfig,
   attachment: Attachment | undefined,
-): SpecMount[] {
+): void {
   const { network } = config.options;
   writeInPlace(container.path('hosts'), composeHosts(container, config, attachment?.address ?? ''));
   writeInPlace(container.path('hostname'), `${hostnameOf(config)}\n`);
   writeInPlace(container.path('resolv.conf'), composeResolv(config, network === 'bridge'));
+}
+
+/** How they are mounted; a file that the user mounts himself is left to him. */
+export function fileMounts(container: Container, config: ContainerConfig): SpecMount[] {
   return (['hosts', 'hostname', 'resolv.conf'] as const)
     .filter((name) => !config.options.mounts.some(({ target }) => target === `/etc/${name}`))
     .map((name) => specMount(`/etc/${name}`, 'bind', 'rbind,rprivate', container.path(name)));

@@ -1,36 +1,60 @@
 // SPDX-License-Identifier: MIT
 /** A program that is run beside a container's own, in its namespaces (`tsoverlay exec`). */
-import { setTimeout as delay } from 'node:timers/promises';
+import { Outlet } from '../program/outlet.js';
+import { type KeptProgram, Program } from '../program/program.js';
+import { ProgramMemory } from '../program/program-memory.js';
 import type { ExitCode } from '../runtime/runtime.js';
 import { accountIn, capabilitiesFor } from '../spec/container-spec.js';
-import { runtimeSpec } from '../spec/runtime-spec.js';
+import { runtimeSpec, type SpecProcess } from '../spec/runtime-spec.js';
 import { hostnameOf } from './container-files.js';
-import type { LogStream } from './log-file.js';
-import { ProgramStreams } from './program-streams.js';
+import type { KeptExecution } from './container-memory.js';
 import type { ExecRequest } from './protocol.js';
 import type { ContainerServer } from './server.js';
 
 /** A program that it left in the background may hold its streams; nobody waits for that. */
 const LAST_WORDS_MS = 200;
 
-export interface Execution {
-  streams: ProgramStreams;
-  exited: Promise<ExitCode>;
+export class Execution {
+  /** Settles with the exit code when nothing of it is left. */
+  readonly ended: Promise<ExitCode>;
+
+  constructor(
+    /** By which its client finds it again. */
+    readonly key: string,
+    readonly isDetached: boolean,
+    readonly isTerminal: boolean,
+    readonly program: Program,
+  ) {
+    this.ended = program.ended(LAST_WORDS_MS).then((code) => {
+      program.close();
+      return code;
+    });
+  }
+
+  static resume({ key, isDetached, isTerminal, program }: KeptExecution): Execution {
+    const memory = new ProgramMemory(program.memory);
+    return new Execution(key, isDetached, isTerminal, Program.resume(program, memory, new Outlet()));
+  }
+
+  keptWith(program: KeptProgram): KeptExecution {
+    const { key, isDetached, isTerminal } = this;
+    return { key, isDetached, isTerminal, program };
+  }
 }
 
-/** Settles when the program runs; throws a ContainerFailure when it cannot be run. */
-export async function execute(
-  server: ContainerServer,
+function processFor(
+  { config, resources }: ContainerServer,
   request: ExecRequest,
-  take: (stream: LogStream, bytes: Buffer) => void,
-): Promise<Execution> {
-  const { config, pid } = server;
+): {
+  process: SpecProcess;
+  seccomp: ReturnType<typeof runtimeSpec>['linux']['seccomp'];
+} {
   const { image, options } = config;
   const privileged = request.privileged || options.privileged;
   const spec = runtimeSpec(
     {
       image: image.config,
-      account: accountIn(server.resources.view, request.user ?? options.user ?? image.config.User ?? ''),
+      account: accountIn(resources.view, request.user ?? options.user ?? image.config.User ?? ''),
       hostname: hostnameOf(config),
       command: request.args,
       entrypoint: [],
@@ -45,18 +69,40 @@ export async function execute(
     },
     '/',
   );
-  const running = await server.resources.runtime.enter({
-    process: spec.process,
-    seccomp: spec.linux.seccomp,
-    member: pid,
+  return { process: spec.process, seccomp: spec.linux.seccomp };
+}
+
+/**
+ * Settles when the program runs; `begun` is called a little before, when it is to be kept.
+ * Throws a ContainerFailure when it cannot be run.
+ */
+export async function execute(
+  server: ContainerServer,
+  key: string,
+  request: ExecRequest,
+  isDetached: boolean,
+  begun: (execution: Execution) => void,
+): Promise<Execution> {
+  const { terminal, interactive, size } = request;
+  let execution: Execution | undefined;
+  const entry = {
+    ...processFor(server, request),
+    member: server.pid,
     cgroupFiles: server.resources.cgroup?.processFiles ?? [],
-    hasInput: request.interactive,
-  });
-  const streams = new ProgramStreams(running.streams, take);
-  if (request.size !== undefined) streams.resize(request.size);
-  const exited = running.exited.then(async (code) => {
-    await Promise.race([streams.ended, delay(LAST_WORDS_MS, undefined, { ref: false })]);
-    return code;
-  });
-  return { streams, exited };
+    hasInput: interactive,
+  };
+  try {
+    await server.resources.runtime.enter(entry, (running) => {
+      const memory = ProgramMemory.make(terminal);
+      const program = new Program(running, memory, new Outlet());
+      if (!interactive) program.streams.endInput();
+      execution = new Execution(key, isDetached, terminal, program);
+      begun(execution);
+    });
+  } catch (failure) {
+    execution?.program.close();
+    throw failure;
+  }
+  if (size !== undefined) execution!.program.streams.resize(size);
+  return execution!;
 }

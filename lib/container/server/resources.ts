@@ -7,21 +7,36 @@
 import { watch } from 'node:fs';
 import { OverlayError } from '../../base/errors.js';
 import { AsyncRollback } from '../../base/rollback.js';
+import type { HeldMount } from '../../mount/config.js';
+import type { Keeper } from '../../mount/keeper.js';
+import type { Mount } from '../../mount/mount.js';
 import type { LayerSet } from '../../overlay/open.js';
 import { MS_NODEV } from '../../sys/mounts.js';
 import { namespacePath } from '../../sys/namespaces.js';
-import { type ContainerNetwork, joinNetwork } from '../network/network.js';
+import { type ContainerNetwork, joinNetwork, type KeptNetwork, resumeNetwork } from '../network/network.js';
+import type { HeldList } from '../program/held-list.js';
+import { type LogMarks, LogWriter } from '../program/log-file.js';
 import { type Launch, type Runtime, runtimeFor } from '../runtime/runtime.js';
 import { resourcesFor, specForContainer } from '../spec/container-spec.js';
-import type { SpecMount } from '../spec/defaults.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
 import { type Container, findContainer } from '../state/containers.js';
 import { readState } from '../state/recovery.js';
-import { type ContainerPlace, type StorageDriver, storageDriver } from '../storage/storage-driver.js';
+import {
+  type ContainerPlace,
+  type ShownRoot,
+  type StorageDriver,
+  storageDriver,
+} from '../storage/storage-driver.js';
 import { Cgroup } from './cgroup.js';
-import { composeHosts, prepareFiles, writeInPlace } from './container-files.js';
-import { LogWriter } from './log-file.js';
+import { composeHosts, fileMounts, writeFiles, writeInPlace } from './container-files.js';
+
+/** For the next server; descriptors are places among what is held. */
+export interface KeptResources {
+  hasCgroup: boolean;
+  network: KeptNetwork;
+  mount: HeldMount | undefined;
+}
 
 export class ContainerResources {
   readonly #taken = new AsyncRollback();
@@ -29,8 +44,8 @@ export class ContainerResources {
   #hasCgroup = false;
   #network: ContainerNetwork | undefined;
   #storage: StorageDriver | undefined;
+  #root: ShownRoot | undefined;
   #runtime: Runtime | undefined;
-  #files: SpecMount[] = [];
   #log: LogWriter | undefined;
 
   constructor(
@@ -63,29 +78,80 @@ export class ContainerResources {
     return this.#storage!.view(this.#place);
   }
 
-  /** Takes all of it; answers what of it is for everybody to know. `prepared` is a stage that waits already. */
-  async take(prepared: Stage | undefined): Promise<Pick<ContainerState, 'address' | 'gateway' | 'ports'>> {
-    this.#log = new LogWriter(this.container.path('log'));
-    this.#taken.push(() => this.#log!.close());
+  /**
+   * Takes all of it; answers what of it is for everybody to know. `marks` say how far the log is, `prepared` is
+   * a stage that waits already.
+   */
+  async take(
+    marks: LogMarks,
+    prepared: Stage | undefined,
+  ): Promise<Pick<ContainerState, 'address' | 'gateway' | 'ports'>> {
+    this.#openLog(marks);
     this.#taken.push(() => this.#cgroup.remove());
     const { runtime } = this.config.options;
     this.#hasCgroup = this.#cgroup.create(resourcesFor(this.config), runtime !== 'builtin');
-    this.#runtime = await runtimeFor(runtime, this.container, prepared);
-    this.#taken.push(() => this.#runtime!.forget());
+    await this.#takeRuntime(prepared);
     // The mount takes as long as the network: side by side.
     const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     const { attachment, ports } = this.#network!;
-    this.#files = prepareFiles(this.container, this.config, attachment);
+    writeFiles(this.container, this.config, attachment);
     if (attachment !== undefined) this.#followNetwork(attachment.address);
     const { address = '', gateway = '' } = attachment ?? {};
     return { address, gateway, ports };
   }
 
+  /** Takes over what an earlier server has left; `mounted` is its mount where we serve it. */
+  async resume(kept: KeptResources, marks: LogMarks, mounted: Mount | undefined): Promise<void> {
+    this.#openLog(marks);
+    this.#taken.push(() => this.#cgroup.remove());
+    this.#hasCgroup = kept.hasCgroup;
+    await this.#takeRuntime(undefined);
+    this.#storage = await storageDriver(this.config.options.storage);
+    this.#hold(await this.#storage.resume(this.#place, mounted));
+    this.#network = await resumeNetwork(this.container, this.config, kept.network, reportFault);
+    this.#taken.push(() => this.#network!.release());
+    const { attachment } = this.#network;
+    if (attachment !== undefined) this.#followNetwork(attachment.address);
+  }
+
+  /** What the next server needs to go on with it. */
+  keepIn(list: HeldList): KeptResources {
+    const held = this.#root!.held;
+    return {
+      hasCgroup: this.#hasCgroup,
+      network: this.#network!.keepIn(list),
+      mount: held && {
+        state: list.add(held.state),
+        device: list.add(held.device),
+        descriptors: held.descriptors.map((fd) => list.add(fd)),
+      },
+    };
+  }
+
+  keptBy(keeper: Keeper): void {
+    this.#root!.keptBy?.(keeper);
+  }
+
+  #openLog(marks: LogMarks): void {
+    this.#log = new LogWriter(this.container.path('log'), marks);
+    this.#taken.push(() => this.#log!.close());
+  }
+
+  async #takeRuntime(prepared: Stage | undefined): Promise<void> {
+    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, prepared);
+    this.#taken.push(() => this.#runtime!.forget());
+  }
+
   async #mount(): Promise<void> {
     const flags = this.config.options.privileged ? 0 : MS_NODEV;
     this.#storage = await storageDriver(this.config.options.storage);
-    this.#taken.push(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
+    this.#hold(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
+  }
+
+  #hold(root: ShownRoot): void {
+    this.#root = root;
+    this.#taken.push(() => root.release());
   }
 
   async #joinNetwork(): Promise<void> {
@@ -112,7 +178,7 @@ export class ContainerResources {
   async launch(): Promise<Launch> {
     const spec = specForContainer(this.container, this.config, {
       view: this.view,
-      files: this.#files,
+      files: fileMounts(this.container, this.config),
       cgroupsPath: this.cgroup?.specPath,
       networkPath: await this.#networkPath(),
     });
@@ -149,6 +215,6 @@ export class ContainerResources {
   }
 }
 
-function reportFault(text: string): void {
+export function reportFault(text: string): void {
   process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 }

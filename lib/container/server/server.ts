@@ -1,54 +1,135 @@
 // SPDX-License-Identifier: MIT
 /**
- * A container's server: the one process that serves its root file system, is the
- * parent of its programs, keeps its log and publishes its ports. It lives as long
- * as the container runs; when it dies, the kernel kills the container's first
- * process, and with that all others.
+ * A container's server: the one process that serves its root file system, hears its
+ * programs, keeps its log and publishes its ports. It lives as long as the container
+ * runs; when it dies, its keeper starts another one, which goes on (keeping.ts). Only
+ * when both die at once is the container lost, for who meets it next to take away.
  */
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
+import type { Mount } from '../../mount/mount.js';
+import { startOf } from '../../sys/processes.js';
 import type { TerminalSize } from '../../sys/terminals.js';
-import type { ExitCode, RunningProgram } from '../runtime/runtime.js';
+import type { HeldList } from '../program/held-list.js';
+import { STREAMS } from '../program/log-file.js';
+import { Outlet } from '../program/outlet.js';
+import { Program } from '../program/program.js';
+import { ProgramMemory } from '../program/program-memory.js';
+import type { ProgramStreams } from '../program/program-streams.js';
+import type { ExitCode } from '../runtime/runtime.js';
 import { sendSignal, signalNumber } from '../signals.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
 import type { Container } from '../state/containers.js';
-import { Outlet } from './outlet.js';
-import { ProgramStreams } from './program-streams.js';
-import { ContainerResources } from './resources.js';
+import type { ContainerManifest } from './container-memory.js';
+import { Execution, execute } from './execution.js';
+import { type Compose, Keeping } from './keeping.js';
+import type { ExecRequest } from './protocol.js';
+import { ContainerResources, reportFault } from './resources.js';
 import { isRestarted, restartDelay } from './restart.js';
 
 const DEFAULT_STOP_SIGNAL = 'SIGTERM';
-/** How long what was written last may take to come through after the program has ended. */
+/** A process that was put elsewhere may hold the streams of the container's own program for so long. */
 const LAST_WORDS_MS = 1000;
+
+export interface StartWish {
+  size: TerminalSize | undefined;
+  /** It ends with the client that starts it. */
+  bound: boolean;
+  /** One that waits already. */
+  stage: Stage | undefined;
+}
+
+/** A program as a client joins it. */
+export interface Joinable {
+  readonly memory: ProgramMemory;
+  readonly outlet: Outlet;
+  readonly streams: ProgramStreams | undefined;
+}
 
 export class ContainerServer {
   readonly resources: ContainerResources;
-  readonly outlet = new Outlet();
+  /** The container's own program, whichever start of it runs. */
+  readonly own: Joinable;
+  readonly #outlet = new Outlet();
+  readonly #keeping: Keeping;
+  readonly #memory: ProgramMemory;
+  readonly #executions = new Map<string, Execution>();
   #state: ContainerState;
-  #program: RunningProgram | undefined;
-  #streams: ProgramStreams | undefined;
+  #program: Program | undefined;
   #interrupt = new AbortController();
+  /** The client that it is bound to is there. */
+  hasOwner = false;
+  /** The client that it was bound to has gone. */
+  isAbandoned = false;
   /** Settles with the last exit code, when everything was given back. */
   #ended: Promise<ExitCode> | undefined;
 
-  /** The caller has the container's lock. */
-  constructor(
+  private constructor(
     readonly container: Container,
     readonly config: ContainerConfig,
-    private readonly prepared: Stage | undefined,
+    keeping: Keeping,
+    memory: ProgramMemory,
   ) {
     this.#state = container.readWrittenState();
+    this.#keeping = keeping;
+    this.#memory = memory;
     this.resources = new ContainerResources(container, config);
+    const streams = (): ProgramStreams | undefined => this.#program?.streams;
+    this.own = {
+      memory,
+      outlet: this.#outlet,
+      get streams() {
+        return streams();
+      },
+    };
+    keeping.compose = (list) => this.#compose(list);
+    keeping.begun = (keeper) => this.resources.keptBy(keeper);
+  }
+
+  /** Of a container that is not running. `lock` is the descriptor of its lock. */
+  static make(container: Container, config: ContainerConfig, lock: number): ContainerServer {
+    const { store, id } = container;
+    const keeping = Keeping.make({ root: store.root, id, name: config.name, lock }, reportFault);
+    return new ContainerServer(container, config, keeping, ProgramMemory.make(config.options.terminal));
+  }
+
+  /** Of one whose server has ended; `mounted` is the mount that we serve, if any. */
+  static async resume(
+    container: Container,
+    { resources, program, executions }: ContainerManifest,
+    keeping: Keeping,
+    mounted: Mount | undefined,
+  ): Promise<ContainerServer> {
+    const memory = new ProgramMemory(program.memory);
+    const server = new ContainerServer(container, container.readConfig(), keeping, memory);
+    await server.resources.resume(resources, memory, mounted);
+    server.resources.keptBy(keeping.keeper!);
+    server.#change({ serverPid: process.pid });
+    server.#logRest();
+    server.#take(Program.resume(program, memory, server.#outlet, server.resources.log));
+    for (const kept of executions) server.#add(Execution.resume(kept));
+    keeping.takenOver();
+    if (server.#state.pid !== program.pid) server.#noteStart();
+    server.#ended = server.#attend();
+    return server;
+  }
+
+  /** What has come and is not in the log yet. */
+  #logRest(): void {
+    for (const stream of STREAMS) {
+      const journal = this.#memory.output[stream];
+      this.resources.log.write(stream, journal.read(this.#memory.logged(stream), journal.end));
+    }
   }
 
   get state(): ContainerState {
     return this.#state;
   }
 
-  get streams(): ProgramStreams | undefined {
-    return this.#streams;
+  get isBound(): boolean {
+    return this.#keeping.memory.isBound;
   }
 
   #change(changes: Partial<ContainerState>): void {
@@ -57,22 +138,17 @@ export class ContainerServer {
   }
 
   /** Starts the container; settles when its program runs. Everything is given back when it throws. */
-  async start(size: TerminalSize | undefined): Promise<void> {
+  async start({ size, bound, stage }: StartWish): Promise<void> {
     this.#change({ serverPid: process.pid, error: '', stopped: false, restarts: 0 });
+    this.#keeping.memory.isBound = bound;
     try {
-      this.#change(await this.resources.take(this.prepared));
+      this.#change(await this.resources.take(this.#memory, stage));
       await this.#launch(size);
     } catch (failure) {
-      await this.resources.giveBack();
+      await this.#giveBack();
       const exitCode = (failure as { exitCode?: number }).exitCode ?? 125;
-      this.#change({
-        serverPid: 0,
-        pid: 0,
-        exitCode,
-        error: (failure as Error).message,
-        address: '',
-        ports: [],
-      });
+      const error = (failure as Error).message;
+      this.#change({ serverPid: 0, pid: 0, exitCode, error, address: '', ports: [] });
       throw failure;
     }
     this.#ended = this.#attend();
@@ -84,22 +160,44 @@ export class ContainerServer {
   }
 
   async #launch(size: TerminalSize | undefined): Promise<void> {
-    const program = await this.resources.runtime.start(await this.resources.launch());
+    const launch = await this.resources.launch();
+    this.#memory.beginInput();
+    try {
+      await this.resources.runtime.start(launch, (running) => {
+        this.#take(new Program(running, this.#memory, this.#outlet, this.resources.log));
+        if (!launch.hasInput) this.own.streams!.endInput();
+        this.#keeping.renew();
+      });
+    } catch (failure) {
+      this.#program?.close();
+      this.#program = undefined;
+      throw failure;
+    }
+    if (size !== undefined) this.own.streams!.resize(size);
+    this.#noteStart();
+  }
+
+  #noteStart(): void {
+    const startedAt = new Date().toISOString();
+    const { pid } = this.#program!;
+    this.#change({ status: 'running', pid, pidStart: startOf(pid), startedAt, finishedAt: '' });
+  }
+
+  #take(program: Program): void {
     this.#program = program;
-    const streams = new ProgramStreams(program.streams, (stream, bytes) => {
-      this.resources.log.write(stream, bytes);
-      if (this.outlet.send(stream, bytes)) return;
-      streams.pause();
-      this.outlet.drained(() => streams.resume());
-    });
-    this.#streams = streams;
-    if (size !== undefined) streams.resize(size);
-    this.#change({
-      status: 'running',
-      pid: program.pid,
-      startedAt: new Date().toISOString(),
-      finishedAt: '',
-    });
+    program.streams.inputEnded = () => this.#keeping.renewSoon();
+  }
+
+  /** What the container has now is kept; nothing is where its own program has ended. */
+  #compose(list: HeldList): ReturnType<Compose> {
+    if (this.#program === undefined) return undefined;
+    return {
+      resources: this.resources.keepIn(list),
+      program: this.#program.keepIn(list),
+      executions: [...this.#executions.values()]
+        .filter(({ program }) => !program.streams.isClosed)
+        .map((one) => one.keptWith(one.program.keepIn(list))),
+    };
   }
 
   /** Waits for the end, and starts it again as its policy has it. */
@@ -124,20 +222,20 @@ export class ContainerServer {
   }
 
   async #finish(): Promise<ExitCode> {
-    const exitCode = await this.#program!.exited;
-    // A process that was put elsewhere may hold the streams; what the program wrote is here by then.
-    await Promise.race([this.#streams!.ended, delay(LAST_WORDS_MS, undefined, { ref: false })]);
-    this.#streams!.close();
+    const exitCode = await this.#program!.ended(LAST_WORDS_MS);
+    this.#program!.close();
     this.#program = undefined;
     return exitCode;
   }
 
   async #conclude(exitCode: ExitCode): Promise<ExitCode> {
+    // For whoever finds the container when this server does not come further.
+    this.#change({ pid: 0, exitCode });
     const error =
       this.resources.log.failure === undefined
         ? this.#state.error
         : `its log is not whole: ${this.resources.log.failure}`;
-    await this.resources.giveBack();
+    await this.#giveBack();
     const finishedAt = new Date().toISOString();
     this.#change({
       status: 'exited',
@@ -152,13 +250,72 @@ export class ContainerServer {
     return exitCode;
   }
 
+  async #giveBack(): Promise<void> {
+    await this.resources.giveBack();
+    await this.#keeping.end();
+  }
+
+  /** Runs a program beside the container's own; `begun` is called before it writes anything. Throws an OverlayError. */
+  async execute(
+    key: string,
+    request: ExecRequest,
+    isDetached: boolean,
+    begun: (execution: Execution) => void,
+  ): Promise<Execution> {
+    if (this.#state.status === 'paused') {
+      throw new OverlayError({
+        operation: 'run in container',
+        path: this.config.name,
+        reason: 'it is paused',
+        remedy: `let it go on with \`tsoverlay unpause ${this.config.name}\``,
+      });
+    }
+    try {
+      return await execute(this, key, request, isDetached, (execution) => {
+        this.#add(execution);
+        begun(execution);
+        this.#keeping.renew();
+      });
+    } catch (failure) {
+      if (this.#executions.delete(key)) this.#keeping.renewSoon();
+      throw failure;
+    }
+  }
+
+  #add(execution: Execution): void {
+    const { key, program, ended } = execution;
+    this.#executions.set(key, execution);
+    program.streams.inputEnded = () => this.#keeping.renewSoon();
+    void ended.then(() => {
+      this.#executions.delete(key);
+      program.memory.close();
+      this.#keeping.renewSoon();
+    });
+  }
+
+  executionOf(key: string): Execution | undefined {
+    return this.#executions.get(key);
+  }
+
+  /** A terminal's user has gone. */
+  hangUp(program: Program): void {
+    program.streams.close();
+    this.#keeping.renewSoon();
+  }
+
+  /** Ends the container with the client that it is bound to. */
+  abandon(): void {
+    this.isAbandoned = true;
+    void this.stop(0);
+  }
+
   /** Sends a signal to the first process. Throws an OverlayError for none that there is, or when nothing runs. */
   signal(text: string): void {
     const number = signalNumber(text);
     sendSignal(this.#running().pid, number);
   }
 
-  #running(): RunningProgram {
+  #running(): Program {
     if (this.#program !== undefined) return this.#program;
     throw new OverlayError({
       operation: 'reach container',

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+import { fileURLToPath } from 'node:url';
+
+/** What a container's server runs, of this version. */
+export const CONTAINER_MAIN = fileURLToPath(new URL('./server-main.js', import.meta.url));
+
 /**
  * What keeps a container's server small, as there is one for each container: a young
  * generation that does not grow, fewer threads, one arena for malloc(3), and no more

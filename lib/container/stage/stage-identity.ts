@@ -19,15 +19,12 @@ import {
   closeOthersOnExec,
   resetSignals,
   setLimit,
-  setParentDeathSignal,
 } from '../../sys/programs.js';
 import { loadSeccomp } from '../../sys/seccomp.js';
 import { setUmask } from '../../sys/thread.js';
 import { CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
 import { DEFAULT_PATH } from '../spec/defaults.js';
 import type { RuntimeSpec, SpecProcess } from '../spec/runtime-spec.js';
-
-const SIGKILL = 9;
 
 function setLimits({ rlimits }: SpecProcess): void {
   for (const { type, soft, hard } of rlimits) {
@@ -74,8 +71,6 @@ export function becomeContainerProgram(
   setUmask(process.user.umask ?? 0o022);
   takeIdentity(process, seccomp);
   check(changeDirectory(fromText(process.cwd)), { operation: 'start in', path: process.cwd });
-  // Changing users takes it back, so it comes after.
-  check(setParentDeathSignal(SIGKILL), { operation: 'tie the container to its server' });
   check(resetSignals(), { operation: 'reset signals' });
   check(closeOthersOnExec(), { operation: 'close descriptors' });
   throw programFailure(process.args[0], tryPaths(process));

@@ -21,8 +21,6 @@ export interface StageHello {
 
 export interface StartPlan extends Omit<Launch, 'connect'> {
   kind: 'start';
-  /** The stage says when it has its network namespace, and waits until that is set up. */
-  waitsForNetwork: boolean;
 }
 
 export interface EnterPlan extends Entry {
@@ -33,8 +31,11 @@ export type StagePlan = StartPlan | EnterPlan;
 
 /** What a stage says. */
 export type StageWord =
+  /** It has its network namespace, which can be set up beside what follows. */
   | { kind: 'isolated' }
   /** The master comes over STAGE_HANDOVER. */
   | { kind: 'terminal' }
+  /** All but the program is there; it waits for a line. */
+  | { kind: 'prepared' }
   /** `code`: 125 the container could not be made, 126 the program could not be run, 127 there is none. */
   | { kind: 'failed'; story: ErrorStory; code: number };

@@ -5,7 +5,8 @@
  * A pid namespace is entered by the children of who asks for it alone, so the main
  * thread asks, starts the stage, and goes back to its own, all before anything else
  * runs on it. Only root of the machine may go back (setns(2)); for others a tool of
- * util-linux goes there in our place, stays as the stage's parent, and ends with us.
+ * util-linux goes there in our place and stays as the stage's parent. A stage that has
+ * not become the program yet ends with us, as nobody is at the other end of its channel.
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
@@ -17,9 +18,10 @@ import { receiveDescriptor, socketPair } from '../../sys/channels.js';
 import { close } from '../../sys/files.js';
 import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../../sys/namespaces.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { openProcess } from '../../sys/processes.js';
 import { ContainerFailure } from '../failure.js';
-import { ProgramEnds } from '../runtime/program-ends.js';
-import type { ExitCode, RunningProgram } from '../runtime/runtime.js';
+import { ProgramEnds } from '../program/program-ends.js';
+import type { ExitCode, Prepare, RunningProgram } from '../runtime/runtime.js';
 import type { StageHello, StagePlan, StageWord } from './stage-plan.js';
 
 const SIGNAL_BASE = 128;
@@ -36,14 +38,14 @@ function spawnBetweenNamespaces(member: number | undefined, stdio: StdioOptions)
   }
 }
 
-/** setpriv(1) ends the tool with us, unshare(1) the stage with the tool; one that entered sees our end itself. */
+/** unshare(1) ends the stage when it is ended itself. */
 function spawnByTool(member: number | undefined, stdio: StdioOptions): ChildProcess {
-  const tool =
+  const [tool, ...options] =
     member === undefined
       ? ['unshare', '--pid', '--fork', '--kill-child=KILL']
       : ['nsenter', `--pid=${namespacePath(member, 'pid')}`];
-  const command = ['--pdeathsig', 'KILL', ...tool, '--', process.execPath, STAGE];
-  return spawn('setpriv', command, { stdio, cwd: '/', env: { PATH: process.env.PATH } });
+  const command = [...options, '--', process.execPath, STAGE];
+  return spawn(tool, command, { stdio, cwd: '/', env: { PATH: process.env.PATH } });
 }
 
 /** A stage that waits for its plan. */
@@ -54,10 +56,12 @@ export class Stage {
   private readonly hello: Promise<StageHello | undefined>;
   private channel: Duplex | undefined;
   private terminal: number | undefined;
-  private connecting: Promise<void> | undefined;
+  private connecting: Promise<void> = Promise.resolve();
   private failure: unknown;
   /** It has become the program, or was ended: its descriptors are others' by now. */
   private isOver = false;
+  /** The ends of its streams are who prepares it's. */
+  private isHandedOver = false;
   readonly exited: Promise<ExitCode>;
 
   /** In a new pid namespace, or in that of a process. */
@@ -93,11 +97,10 @@ export class Stage {
   }
 
   /**
-   * Gives the stage its plan; settles when it has become the program. `isolated` is
-   * called when its network namespace is there, and waited for before it goes on.
-   * Throws a ContainerFailure.
+   * Gives the stage its plan; settles when it has become the program. `isolated` is called when its network
+   * namespace is there, `prepare` when everything else is; both are waited for. Throws a ContainerFailure.
    */
-  async run(plan: StagePlan, isolated?: (pid: number) => Promise<void>): Promise<RunningProgram> {
+  async run(plan: StagePlan, prepare: Prepare, isolated?: (pid: number) => Promise<void>): Promise<void> {
     try {
       const hello = await this.hello;
       if (hello === undefined)
@@ -107,10 +110,12 @@ export class Stage {
       const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
       this.channel = new Socket({ fd });
       this.channel.write(`${JSON.stringify(plan)}\n`);
-      for await (const word of words(this.channel)) this.#answer(word, pid, isolated);
+      for await (const word of words(this.channel)) this.#answer(word, pid, prepare, isolated);
       await this.connecting;
       if (this.failure !== undefined) throw this.failure;
-      return this.#running(pid);
+      this.isOver = true;
+      this.channel.destroy();
+      close(this.handover);
     } catch (failure) {
       await this.connecting;
       this.discard();
@@ -118,17 +123,7 @@ export class Stage {
     }
   }
 
-  #running(pid: number): RunningProgram {
-    this.isOver = true;
-    this.channel!.destroy();
-    close(this.handover);
-    const { terminal, exited } = this;
-    if (terminal === undefined) return { pid, exited, streams: this.ends.ours };
-    this.ends.closeOurs();
-    return { pid, exited, streams: { terminal } };
-  }
-
-  #answer(word: StageWord, pid: number, isolated?: (pid: number) => Promise<void>): void {
+  #answer(word: StageWord, pid: number, prepare: Prepare, isolated?: (pid: number) => Promise<void>): void {
     switch (word.kind) {
       case 'failed':
         throw new ContainerFailure(word.story, word.code);
@@ -137,18 +132,36 @@ export class Stage {
         this.terminal = check(receiveDescriptor(this.handover), { operation: 'receive the terminal' });
         break;
       case 'isolated':
-        this.connecting = this.#connect(pid, isolated);
+        this.connecting = this.#attempt(async () => isolated?.(pid));
+        break;
+      case 'prepared':
+        this.connecting = this.#letGoOn(() => prepare(this.#handOver(pid)));
         break;
     }
   }
 
+  async #letGoOn(prepare: () => void): Promise<void> {
+    const isConnected = this.connecting;
+    await this.#attempt(async () => prepare());
+    await isConnected;
+    if (this.failure === undefined) this.channel!.write('go on\n');
+  }
+
+  #handOver(pid: number): RunningProgram {
+    const { terminal, exited } = this;
+    const process = check(openProcess(pid), { operation: 'watch the program' });
+    this.isHandedOver = true;
+    if (terminal === undefined) return { pid, process, exited, streams: this.ends.ours };
+    this.ends.closeOurs();
+    return { pid, process, exited, streams: { terminal } };
+  }
+
   /** Beside what the stage does meanwhile: its own failure is heard first. */
-  async #connect(pid: number, isolated?: (pid: number) => Promise<void>): Promise<void> {
+  async #attempt(work: () => Promise<void>): Promise<void> {
     try {
-      await isolated?.(pid);
-      this.channel!.write('go on\n');
+      await work();
     } catch (failure) {
-      this.failure = failure;
+      this.failure ??= failure;
       this.child.kill('SIGKILL');
     }
   }
@@ -159,8 +172,9 @@ export class Stage {
     this.isOver = true;
     this.child.kill('SIGKILL');
     this.channel?.destroy();
-    this.ends.closeOurs();
     close(this.handover);
+    if (this.isHandedOver) return;
+    this.ends.closeOurs();
     if (this.terminal !== undefined) close(this.terminal);
   }
 }

@@ -76,6 +76,12 @@ function say(word: StageWord): void {
   writeSync(channel, `${JSON.stringify(word)}\n`);
 }
 
+/** From then on the program is there whatever becomes of the server. */
+function waitForServer(): void {
+  say({ kind: 'prepared' });
+  readWord();
+}
+
 function joinCgroups(files: readonly string[]): void {
   for (const file of files) {
     try {
@@ -147,7 +153,7 @@ function start(plan: StartPlan): never {
   const { spec, rootfs } = plan;
   joinCgroups(plan.cgroupFiles);
   isolate(plan);
-  if (plan.waitsForNetwork) say({ kind: 'isolated' });
+  say({ kind: 'isolated' });
   const root = StageRoot.open(rootfs);
   for (const mount of spec.mounts) root.mount(mount);
   const open: Opener = (path, flags) => root.openInside(path, flags);
@@ -161,7 +167,7 @@ function start(plan: StartPlan): never {
   root.protect(spec.linux);
   if (spec.root.readonly) root.makeReadOnly();
   root.enter();
-  if (plan.waitsForNetwork) readWord();
+  waitForServer();
   becomeContainerProgram(spec.process, spec.linux.seccomp);
 }
 
@@ -181,6 +187,7 @@ function enter({ process: program, seccomp, member, cgroupFiles, hasInput }: Ent
   const open: Opener = (path, flags) => openPath(fromText(path), flags);
   if (program.terminal) takeNewTerminal(program, open);
   else takeStreams(program, hasInput, open);
+  waitForServer();
   becomeContainerProgram(program, seccomp);
 }
 

@@ -99,7 +99,7 @@ export class Container {
   }
 
   /** Undefined where a server or another command has it. */
-  tryLock(): Disposable | undefined {
+  tryLock(): Fd | undefined {
     const path = this.path('lock');
     const opened = openPath(fromText(path), O_RDWR | O_CREAT, 0o600);
     if (opened < 0 && !this.exists) throw unknownContainer(this.store, this.id);

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 /**
- * How a container fares, told truly after any crash: a container whose server is gone
- * has ended, as the kernel kills its first process with the server. Whoever finds
- * that out first takes away what the server could not.
+ * How a container fares, told truly after any crash: a container whose server and keeper
+ * are both gone is lost, as nobody serves its files any more. Whoever finds that out first
+ * ends its programs and takes away what the server could not.
  */
 import { rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fromText } from '../../base/bytes.js';
 import { EINVAL, ENOENT } from '../../base/errno.js';
 import { check } from '../../base/errors.js';
 import { sweepServerFiles } from '../../mount/registry.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../../sys/mounts.js';
+import { startOf } from '../../sys/processes.js';
 import { release, retireBridge } from '../network/bridge.js';
 import { runtimeFor } from '../runtime/runtime.js';
 import { Cgroup } from '../server/cgroup.js';
 import { socketPath } from '../server/protocol.js';
+import { sendSignal } from '../signals.js';
 import type { ContainerState } from './config.js';
 import type { Container } from './containers.js';
 
@@ -24,6 +27,7 @@ const CODE_KILLED = 137;
 export async function cleanUp(container: Container): Promise<void> {
   const cgroup = new Cgroup(container.id);
   cgroup.kill();
+  killFirst(container);
   // What an OCI runtime started is not tied to the server, and it keeps something of it.
   const runtime = container.tryReadConfig()?.options.runtime;
   if (runtime !== undefined) await (await runtimeFor(runtime, container)).forget();
@@ -40,6 +44,13 @@ export async function cleanUp(container: Container): Promise<void> {
   await retireBridge(container.store);
   rmSync(socketPath(container.id), { force: true });
   sweepServerFiles();
+}
+
+/** With the first process the kernel ends all others; not every user has a cgroup. */
+function killFirst(container: Container): void {
+  if (container.tryReadConfig() === undefined) return;
+  const { pid, pidStart } = container.readWrittenState();
+  if (pid > 0 && startOf(pid) === pidStart) sendSignal(pid, constants.signals.SIGKILL);
 }
 
 /** Whether a server has, or had, something to do with it. */
@@ -62,13 +73,15 @@ export async function settleState(container: Container): Promise<ContainerState>
   if (!isServed(state)) return state;
   await cleanUp(container);
   const started = state.status === 'running' || state.status === 'paused';
+  // Its program had ended, and the server did not come to the end of taking everything away.
+  const hadEnded = started && state.pid === 0;
   const settled: ContainerState = {
     ...state,
     status: started || state.startedAt !== '' ? 'exited' : 'created',
     serverPid: 0,
     pid: 0,
-    exitCode: CODE_KILLED,
-    error: 'its server was killed, or the machine went down',
+    exitCode: hadEnded ? state.exitCode : CODE_KILLED,
+    error: hadEnded ? state.error : 'its server was killed, or the machine went down',
     finishedAt: new Date().toISOString(),
     address: '',
     ports: [],

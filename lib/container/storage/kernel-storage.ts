@@ -6,7 +6,7 @@ import { EINVAL, ENODEV, EPERM } from '../../base/errno.js';
 import { OverlayError } from '../../base/errors.js';
 import { mountFileSystem } from '../../sys/mounts.js';
 import type { ContainerPlace, StorageDriver } from './storage-driver.js';
-import { takeAway } from './take-away.js';
+import { shownByKernel } from './take-away.js';
 import { changesInUpper, packChangesInUpper, readableLayers, writableLayers } from './upper-storage.js';
 
 /** mount(2) takes a page of options. */
@@ -71,8 +71,10 @@ export const kernelStorage: StorageDriver = {
       process.chdir(present);
     }
     if (status < 0) throw refusal(place, status);
-    return async () => takeAway(target);
+    return shownByKernel(target);
   },
+
+  resume: async ({ directory }) => shownByKernel(join(directory, 'rootfs')),
 
   view: readableLayers,
   changes: changesInUpper,

@@ -14,6 +14,8 @@
 import { nearestName, UsageError } from '../../base/errors.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { Store } from '../../image/store.js';
+import type { HeldMount, KeeperFigures, StuckKeeper } from '../../mount/config.js';
+import type { Mount } from '../../mount/mount.js';
 import type { Change } from '../../overlay/diff.js';
 import type { LayerSet } from '../../overlay/open.js';
 import type { ContainerImage } from '../state/config.js';
@@ -36,11 +38,23 @@ export interface MountWish {
   onFault(text: string): void;
 }
 
+/** A root file system that is shown. */
+export interface ShownRoot {
+  /** What makes it, for the next server; undefined where the kernel serves it. */
+  readonly held?: HeldMount | undefined;
+  /** It is kept by that keeper from now on. */
+  keptBy?(keeper: KeeperFigures & StuckKeeper): void;
+  /** Takes it away again. */
+  release(): Promise<void>;
+}
+
 export interface StorageDriver {
   /** Makes what is particular to the driver. Throws an OverlayError where the store cannot have it. */
   create(place: ContainerPlace): Promise<void>;
-  /** Shows the root file system at `rootfs`; what it answers takes it away again. */
-  mount(place: ContainerPlace, wish: MountWish): Promise<() => Promise<void>>;
+  /** Shows the root file system at `rootfs`. */
+  mount(place: ContainerPlace, wish: MountWish): Promise<ShownRoot>;
+  /** The one that an earlier server of the container has shown; `resumed` is its mount where we serve it. */
+  resume(place: ContainerPlace, resumed: Mount | undefined): Promise<ShownRoot>;
   /** What the container has now, to be read beside a mount. */
   view(place: ContainerPlace): LayerSet;
   /** What differs from the image, as `docker diff` says it. */

@@ -15,8 +15,8 @@ import type { Union } from '../../overlay/union.js';
 import { MS_BIND, MS_REMOUNT, mountFileSystem } from '../../sys/mounts.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { fillFromView } from './fill-from-view.js';
-import type { ContainerPlace, MountWish } from './storage-driver.js';
-import { takeAway } from './take-away.js';
+import type { ContainerPlace, MountWish, ShownRoot } from './storage-driver.js';
+import { shownByKernel, takeAway } from './take-away.js';
 import { imagePaths } from './upper-storage.js';
 
 export const treePath = ({ directory }: ContainerPlace): string => join(directory, 'rootfs');
@@ -39,14 +39,16 @@ export function fillTree(place: ContainerPlace, tree: string): void {
   }
 }
 
-export async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<() => Promise<void>> {
+export const resumeTree = async (place: ContainerPlace): Promise<ShownRoot> => shownByKernel(treePath(place));
+
+export async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<ShownRoot> {
   const tree = treePath(place);
   const story = { operation: 'mount', path: tree };
   check(mountFileSystem(fromText(tree), fromText(tree), '', MS_BIND, ''), story);
   const status = mountFileSystem('none', fromText(tree), '', MS_BIND | MS_REMOUNT | flags, '');
   if (status < 0) takeAway(tree);
   check(status, story);
-  return async () => takeAway(tree);
+  return shownByKernel(tree);
 }
 
 function withBoth<T>(place: ContainerPlace, work: (before: Union, after: Union) => T): T {

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
 /** Where what a program writes goes beside its log: to every client that is attached. */
-import type { FrameChannel, StreamName } from './frames.js';
+import type { FrameChannel, StreamName } from '../server/frames.js';
 
 export class Outlet {
   readonly #clients = new Set<FrameChannel>();
+  /** Called with the number of clients when it changes. */
+  changed: (count: number) => void = () => undefined;
 
   add(client: FrameChannel): void {
     this.#clients.add(client);
+    this.changed(this.size);
   }
 
   remove(client: FrameChannel): void {
-    this.#clients.delete(client);
+    if (this.#clients.delete(client)) this.changed(this.size);
+  }
+
+  get size(): number {
+    return this.#clients.size;
   }
 
   /** Answers false where a client is slow. */

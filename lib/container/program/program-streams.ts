@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The standard streams of a container's program, on the server's side: pipes, or the master of a terminal. All
+ * bytes pass through the program's memory (journal.ts), where the next server finds them.
+ */
+import { EAGAIN } from '../../base/errno.js';
+import { close } from '../../sys/files.js';
+import { setTerminalSize, type TerminalSize } from '../../sys/terminals.js';
+import type { StreamDescriptors } from '../runtime/runtime.js';
+import type { LogStream } from './log-file.js';
+import type { ProgramMemory } from './program-memory.js';
+import { watchReady } from './readiness.js';
+
+/** A terminal does not say when it can take more. */
+const RETRY_MS = 5;
+/** What a program did not read after so much more has come: the sender waits. */
+const INPUT_ROOM = 1 << 20;
+/** Pieces that are taken before others have their turn. */
+const PIECES_AT_ONCE = 16;
+
+interface Source {
+  stream: LogStream;
+  fd: number;
+}
+
+export class ProgramStreams {
+  readonly #sources: Source[];
+  /** Where what it reads goes; undefined when it has ended. */
+  #target: number | undefined;
+  readonly #unwatch: () => void;
+  #unwatchInput: () => void = () => undefined;
+  #isPaused = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #next: NodeJS.Immediate | undefined;
+  #room: (() => void) | undefined;
+  #end!: () => void;
+  /** Settles when nothing more can come. */
+  readonly ended = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
+  /** Called when the program finds the end of its input, and nobody is to hold it open any more. */
+  inputEnded: () => void = () => undefined;
+
+  /** `descriptors` become this object's. */
+  constructor(
+    private readonly descriptors: StreamDescriptors,
+    private readonly memory: ProgramMemory,
+    private readonly take: (stream: LogStream, bytes: Buffer) => void,
+  ) {
+    if ('terminal' in descriptors) {
+      this.#sources = [{ stream: 'stdout', fd: descriptors.terminal }];
+      this.#target = descriptors.terminal;
+    } else {
+      this.#sources = [
+        { stream: 'stdout', fd: descriptors.output },
+        { stream: 'stderr', fd: descriptors.errors },
+      ];
+      this.#target = descriptors.input;
+    }
+    const watched = this.#sources.map(({ fd }) => fd);
+    this.#unwatch = watchReady(watched, () => this.#look());
+    if (this.#target !== undefined && !this.isTerminal)
+      this.#unwatchInput = watchReady([this.#target], () => this.#give());
+    // What came before anybody watched.
+    this.#next = setImmediate(() => this.#look());
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isTerminal(): boolean {
+    return 'terminal' in this.descriptors;
+  }
+
+  /** Descriptors that are still in use, for who is to hold them. */
+  get open(): StreamDescriptors {
+    const { descriptors } = this;
+    return 'terminal' in descriptors ? descriptors : { ...descriptors, input: this.#target };
+  }
+
+  #look(): void {
+    this.#give();
+    this.drain();
+  }
+
+  /** Takes what has come; all of it where that is not much. */
+  drain(): void {
+    for (let piece = 0; piece < PIECES_AT_ONCE; piece++) {
+      if (this.#isPaused || this.#isClosed) return;
+      if (!this.#sources.map((source) => this.#takePiece(source)).some(Boolean)) return;
+    }
+    clearImmediate(this.#next);
+    this.#next = setImmediate(() => this.#look());
+  }
+
+  /** Answers whether there may be more at once. */
+  #takePiece(source: Source): boolean {
+    const journal = this.memory.output[source.stream];
+    const before = journal.end;
+    const count = journal.take(source.fd);
+    if (count > 0) {
+      this.take(source.stream, journal.read(before, journal.end));
+      return true;
+    }
+    if (count === -EAGAIN) return false;
+    // Its end; a terminal whose last program has gone says EIO.
+    this.#sources.splice(this.#sources.indexOf(source), 1);
+    if (this.#sources.length === 0) this.#end();
+    return false;
+  }
+
+  /** Sends what the program is to read; answers false where it reads slowly, and calls `room` when more can be sent. */
+  write(bytes: Buffer, room: () => void): boolean {
+    // The program closed its input: nobody reads what is still sent.
+    if (this.#target === undefined) return true;
+    this.memory.input.add(bytes);
+    this.#give();
+    if (this.memory.input.waiting < INPUT_ROOM) return true;
+    this.#room = room;
+    return false;
+  }
+
+  #give(): void {
+    if (this.#target === undefined) return;
+    const { input, hasInputEnded } = this.memory;
+    const status = input.give(this.#target);
+    if (status === -EAGAIN) {
+      if (this.isTerminal) this.#giveLater();
+    } else if (status < 0 || (hasInputEnded && !this.isTerminal)) this.#closeInput();
+    if (this.#target !== undefined && input.waiting >= INPUT_ROOM) return;
+    this.#room?.();
+    this.#room = undefined;
+  }
+
+  #giveLater(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#give(), RETRY_MS);
+  }
+
+  /** The program finds the end of its input when it has read what was sent; a terminal has none. */
+  endInput(): void {
+    if (this.isTerminal) return;
+    this.memory.hasInputEnded = true;
+    this.#give();
+  }
+
+  #closeInput(): void {
+    const target = this.#target;
+    this.#target = undefined;
+    if (target === undefined || this.isTerminal) return;
+    this.#unwatchInput();
+    close(target);
+    this.inputEnded();
+  }
+
+  resize(size: TerminalSize): void {
+    // A terminal that is gone has no size.
+    if ('terminal' in this.descriptors && !this.#isClosed) setTerminalSize(this.descriptors.terminal, size);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#look();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearImmediate(this.#next);
+    this.#unwatch();
+    if (this.#target !== undefined) this.#unwatchInput();
+    const { open } = this;
+    for (const fd of Object.values(open)) if (fd !== undefined) close(fd);
+    this.#target = undefined;
+    this.#end();
+  }
+}

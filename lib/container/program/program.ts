@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/** A program in a container, as its server has it: the container's own, or one that is run beside it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { close } from '../../sys/files.js';
+import { exitOf, hasEnded } from '../../sys/processes.js';
+import type { ExitCode, RunningProgram, StreamDescriptors } from '../runtime/runtime.js';
+import type { HeldList } from './held-list.js';
+import type { LogStream, LogWriter } from './log-file.js';
+import type { Outlet } from './outlet.js';
+import type { KeptMemory, ProgramMemory } from './program-memory.js';
+import { ProgramStreams } from './program-streams.js';
+
+/** How often a program is looked at that another server has started. */
+const LOOK_MS = 50;
+/** How long clients of another server may take to come back. */
+const RETURN_MS = 2000;
+const RETURN_LOOK_MS = 5;
+/** One that nobody knows anything of any more. */
+const CODE_UNKNOWN = 255;
+
+/** What the next server needs of it; descriptors are places among what is held. */
+export interface KeptProgram {
+  pid: number;
+  process: number;
+  streams: StreamDescriptors;
+  memory: KeptMemory;
+}
+
+export class Program {
+  readonly pid: number;
+  readonly exited: Promise<ExitCode>;
+  readonly streams: ProgramStreams;
+  /** Settles when the clients are back that another server had. */
+  #returned: Promise<void> = Promise.resolve();
+
+  /** The descriptors of `running` become this object's. */
+  constructor(
+    private readonly running: RunningProgram,
+    readonly memory: ProgramMemory,
+    readonly outlet: Outlet,
+    private readonly log?: LogWriter,
+  ) {
+    outlet.changed = (count) => {
+      memory.clients = count;
+    };
+    this.pid = running.pid;
+    this.streams = new ProgramStreams(running.streams, memory, (stream, bytes) => this.#take(stream, bytes));
+    this.exited = running.exited;
+  }
+
+  /** One that an earlier server has started. */
+  static resume(
+    { pid, process, streams }: KeptProgram,
+    memory: ProgramMemory,
+    outlet: Outlet,
+    log?: LogWriter,
+  ): Program {
+    const running = { pid, process, streams, exited: endOf(process, pid) };
+    const program = new Program(running, memory, outlet, log);
+    program.#returned = program.#awaitClients(memory.clients);
+    return program;
+  }
+
+  /** Until then nothing is taken, so that nothing that they have not received is forgotten. */
+  async #awaitClients(count: number): Promise<void> {
+    if (count === 0) return;
+    this.streams.pause();
+    const deadline = Date.now() + RETURN_MS;
+    while (this.outlet.size < count && Date.now() < deadline) await delay(RETURN_LOOK_MS);
+    this.streams.resume();
+  }
+
+  /**
+   * Settles with the exit code when all that it wrote has come, and everybody is there who wants to hear it.
+   * `lastWords`: how long that may take after its end, in ms.
+   */
+  async ended(lastWords: number): Promise<ExitCode> {
+    const code = await this.exited;
+    await this.#returned;
+    // The end of a terminal is not said.
+    this.streams.drain();
+    // What it left running may hold its streams; what it wrote itself is here by then.
+    await Promise.race([this.streams.ended, delay(lastWords, undefined, { ref: false })]);
+    return code;
+  }
+
+  #take(stream: LogStream, bytes: Buffer): void {
+    const { log, outlet, streams, memory } = this;
+    log?.write(stream, bytes);
+    const isRoom = outlet.send(stream, bytes);
+    const journal = memory.output[stream];
+    journal.settle(log === undefined ? journal.end : memory.logged(stream));
+    if (isRoom) return;
+    streams.pause();
+    outlet.drained(() => streams.resume());
+  }
+
+  /** Notes it among what is held; the places are those in the list. */
+  keepIn(list: HeldList): KeptProgram {
+    const { page, journals, passages } = this.memory.kept;
+    const { open } = this.streams;
+    const streams: StreamDescriptors =
+      'terminal' in open
+        ? { terminal: list.add(open.terminal) }
+        : {
+            input: open.input === undefined ? undefined : list.add(open.input),
+            output: list.add(open.output),
+            errors: list.add(open.errors),
+          };
+    const [stdout, stderr, input] = journals.map((fd) => list.add(fd));
+    const placed = passages?.map(({ entrance, exit }) => ({
+      entrance: list.add(entrance),
+      exit: list.add(exit),
+    }));
+    return {
+      pid: this.pid,
+      process: list.add(this.running.process),
+      streams,
+      memory: {
+        page: list.add(page),
+        journals: [stdout, stderr, input],
+        passages: placed === undefined ? undefined : [placed[0], placed[1]],
+      },
+    };
+  }
+
+  /** Nothing of it is heard any more; its memory is its owner's. */
+  close(): void {
+    this.streams.close();
+    close(this.running.process);
+  }
+}
+
+async function endOf(process: number, pid: number): Promise<ExitCode> {
+  while (!hasEnded(process)) await delay(LOOK_MS);
+  // Who waits for it may take a moment.
+  for (let tries = 0; tries < 20; tries++) {
+    const code = exitOf(process, pid);
+    if (code !== undefined) return code;
+    await delay(LOOK_MS);
+  }
+  return CODE_UNKNOWN;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/** Finding the server of a container, also while one has ended and the next is not there yet. */
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { OverlayError } from '../../base/errors.js';
+import { ContainerFailure } from '../failure.js';
+import type { Container } from '../state/containers.js';
+import { FrameChannel } from './frames.js';
+import { socketPath } from './protocol.js';
+
+/** A new server takes a tenth of a second, on a machine that has time for it. */
+const SUCCESSOR_MS = 20_000;
+const RETRY_MS = 5;
+
+/** Settles with the way to talk to it. Throws a ContainerFailure where the container does not run. */
+export async function connectServer(container: Container, name: string): Promise<FrameChannel> {
+  for (const deadline = Date.now() + SUCCESSOR_MS; ; ) {
+    const socket = connect(socketPath(container.id));
+    const failure = await new Promise<Error | undefined>((resolve) => {
+      socket.once('connect', () => resolve(undefined));
+      socket.once('error', resolve);
+    });
+    if (failure === undefined) return new FrameChannel(socket);
+    if (!isHeld(container) || Date.now() > deadline) throw notRunning(name, failure);
+    await delay(RETRY_MS);
+  }
+}
+
+/** Whether somebody has the container's lock, which its keeper holds as well as its server. */
+function isHeld(container: Container): boolean {
+  if (!container.exists) return false;
+  using lock = container.tryLock();
+  return lock === undefined;
+}
+
+function notRunning(name: string, cause: unknown): OverlayError {
+  return new ContainerFailure({
+    operation: 'reach container',
+    path: name,
+    reason: 'it is not running',
+    remedy: `start it with \`tsoverlay start ${name}\``,
+    cause,
+  });
+}
+
+/** How the container's own program has ended, where its server came so far; undefined where it was lost. */
+export function exitCodeOf(container: Container): number | undefined {
+  try {
+    const { status, exitCode, error } = container.readWrittenState();
+    return status === 'exited' && error === '' ? exitCode : undefined;
+  } catch (failure) {
+    // It was removed with its end.
+    if (failure instanceof OverlayError) return undefined;
+    throw failure;
+  }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/** What a server does that a container's keeper has started: it goes on with what an earlier one has left. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { check } from '../../base/errors.js';
+import { Store } from '../../image/store.js';
+import { logFault } from '../../mount/fault-log.js';
+import { FIRST_HELD_FD, Keeper, STATE_FD } from '../../mount/keeper.js';
+import type { Mount } from '../../mount/mount.js';
+import { inheritServerFiles } from '../../mount/registry.js';
+import { resumeMount } from '../../mount/resume-mount.js';
+import { ServerState } from '../../mount/server-state.js';
+import { Fd } from '../../sys/files.js';
+import { closeOthersOnExec } from '../../sys/programs.js';
+import type { ExitCode } from '../runtime/runtime.js';
+import { Container } from '../state/containers.js';
+import { type ContainerManifest, ContainerMemory } from './container-memory.js';
+import { Keeping } from './keeping.js';
+import { ContainerServer } from './server.js';
+import { leave, Sessions, serveUntilEnd } from './sessions.js';
+
+/** How long a client that the container is bound to may take to come back. */
+const BOUND_RETURN_MS = 5000;
+
+async function resume(keeperPid: number, number: number): Promise<void> {
+  check(closeOthersOnExec(), { operation: 'close descriptors' });
+  const memory = ContainerMemory.open(STATE_FD);
+  if (memory.keeper !== number) {
+    // Another one has taken its place, and has started a server, too.
+    Keeper.refuseParent();
+    return;
+  }
+  const manifest = memory.readManifest();
+  inheritServerFiles(memory.takeOver());
+  const store = Store.open(manifest.root);
+  const sessions = new Sessions();
+  await sessions.tell(await goOn(new Container(store, manifest.id), manifest, memory, keeperPid, sessions));
+  await leave(store);
+}
+
+/** Settles with the exit code when the container's lock is free. */
+async function goOn(
+  container: Container,
+  manifest: ContainerManifest,
+  memory: ContainerMemory,
+  keeperPid: number,
+  sessions: Sessions,
+): Promise<ExitCode> {
+  using lock = new Fd(manifest.lock);
+  const { id, root } = manifest;
+  const { name } = container.readConfig();
+  const descriptors = Array.from({ length: manifest.held }, (_, position) => FIRST_HELD_FD + position);
+  const fixed = { root, id, name, lock: lock.number };
+  const keeping = Keeping.resume(fixed, memory, keeperPid, descriptors, logFault);
+  const mounted = await resumeServing(manifest, keeping.keeper!);
+  const server = await ContainerServer.resume(container, manifest, keeping, mounted);
+  if (server.isBound) void awaitOwner(server);
+  return await serveUntilEnd(server, sessions, async () => () => keeping.ready());
+}
+
+/** The mount, where it is ours; before anything else, as the container's programs wait for it. */
+async function resumeServing(
+  { resources: { mount } }: ContainerManifest,
+  keeper: Keeper,
+): Promise<Mount | undefined> {
+  if (mount === undefined) return undefined;
+  const state = ServerState.open(mount.state);
+  state.takeOver(process.pid);
+  return resumeMount(state, state.manifest, mount, keeper, logFault);
+}
+
+async function awaitOwner(server: ContainerServer): Promise<void> {
+  await delay(BOUND_RETURN_MS);
+  if (!server.hasOwner) server.abandon();
+}
+
+resume(Number(process.argv[3]), Number(process.argv[4])).then(
+  () => process.exit(0),
+  (failure: Error) => {
+    logFault(failure.stack ?? failure.message);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+/** Containers whose server is killed: what runs in them, and who is joined to it, goes on with the next one. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { Container } from '../../lib/container/state/containers.js';
+import {
+  boxCli,
+  census,
+  containerOf,
+  keeperOf,
+  killServerOf,
+  leftSince,
+  makeBox,
+  PROGRAM,
+  removeAtEnd,
+  Terminal,
+} from '../support/containers.js';
+import { run, shell, until } from '../support/ground.js';
+import type { Cli } from '../support/images.js';
+import { ordinaryCli } from '../support/ordinary-user.js';
+
+/** Writes a line, and a file that it reads again, so often. */
+const COUNT =
+  'i=0; while [ $i -lt $0 ]; do i=$((i+1)); echo line $i; echo $i > /srv/f; [ "$(cat /srv/f)" = $i ] || exit 9; done';
+const lines = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `line ${index + 1}\n`).join('');
+
+async function stateOf(cli: Cli, name: string): Promise<string> {
+  return cli.ok('ps', '-a', '--filter', `name=${name}`, '--format', '{{.State}}');
+}
+
+/** A command that runs beside the test, with its streams. */
+function begin(cli: Cli, ...args: string[]): ReturnType<typeof spawn> {
+  return spawn(PROGRAM, args, { env: { ...process.env, ...cli.environment }, cwd: cli.base });
+}
+
+/** Settles with the container when it runs. */
+async function running(cli: Cli, name: string): Promise<Container> {
+  for (;;) {
+    const { status, stdout } = await cli.run('inspect', '-f', '{{.State.Status}}', name);
+    if (status === 0 && stdout === 'running\n') return containerOf(cli, name);
+    await delay(10);
+  }
+}
+
+t.test('a program, its log and its exit code, by every runtime and storage driver', async (t) => {
+  const cli = await boxCli(t);
+  const before = census(cli);
+  for (const options of [
+    [],
+    ['--runtime', 'runc'],
+    ['--storage-driver', 'overlay'],
+    ['--storage-driver', 'vfs', '--network', 'none'],
+  ]) {
+    const name = `c${options.join('')}`.replaceAll('--', '-');
+    await cli.ok(
+      'run',
+      '-d',
+      '--name',
+      name,
+      ...options,
+      'box',
+      'sh',
+      '-c',
+      `${COUNT}; until [ -e /srv/go ]; do sleep 0.05; done; exit 7`,
+      '2500',
+    );
+    const container = await containerOf(cli, name);
+    const { pid } = container.readWrittenState();
+    for (let time = 0; time < 4; time++) await killServerOf(container);
+    t.equal(await stateOf(cli, name), 'running\n');
+    t.equal(container.readWrittenState().pid, pid, 'the program is the same one');
+    t.equal(await cli.ok('exec', name, 'cat', '/etc/hostname'), `${container.id.slice(0, 12)}\n`);
+    const waiting = cli.ok('wait', name);
+    await cli.ok('exec', name, 'touch', '/srv/go');
+    t.equal(await waiting, '7\n', name);
+    t.equal(await cli.ok('logs', name), lines(2500), 'each line once');
+    await cli.ok('rm', name);
+  }
+  t.strictSame(await leftSince(before, cli), []);
+});
+
+t.test('what is piped through it comes out once, whatever is killed meanwhile', async (t) => {
+  const cli = await boxCli(t);
+  const sent = Buffer.from(shell('head -c 20000000 /dev/urandom | base64 -w 0'));
+  for (const words of [
+    ['run', '-i', '--name', 'pipe', 'box'],
+    ['exec', '-i', 'host'],
+  ]) {
+    if (words[0] === 'exec') await cli.ok('run', '-d', '--name', 'host', 'box', 'sleep', '1000');
+    const child = begin(cli, ...words, 'sh', '-c', 'tee /dev/stderr; exit 5');
+    const received = Promise.all([buffer(child.stdout!), buffer(child.stderr!)]);
+    const exited = once(child, 'exit');
+    const container = await running(cli, words.at(-2) === 'pipe' ? 'pipe' : 'host');
+    let kills = 0;
+    for (let at = 0; at < sent.length; at += 1 << 20) {
+      if (!child.stdin!.write(sent.subarray(at, at + (1 << 20)))) await once(child.stdin!, 'drain');
+      if (at % (4 << 20) === 0) {
+        await killServerOf(container);
+        kills++;
+      }
+    }
+    child.stdin!.end();
+    await killServerOf(container);
+    const [stdout, stderr] = await received;
+    t.ok(kills > 5, `${kills} kills`);
+    t.ok(stdout.equals(sent), `${words[0]}: its output, ${stdout.length} of ${sent.length} bytes`);
+    t.ok(stderr.equals(sent), `${words[0]}: its errors, ${stderr.length} bytes`);
+    t.strictSame(await exited, [5, null]);
+  }
+});
+
+t.test('a terminal: what is typed, what is shown, its size, and its exit code', async (t) => {
+  const cli = await boxCli(t);
+  const terminal = new Terminal(t, cli, PROGRAM, 'run', '-it', '--name', 'shell', 'box', 'sh');
+  await terminal.shows(/# /);
+  const container = await containerOf(cli, 'shell');
+  for (let time = 1; time <= 5; time++) {
+    terminal.type(`echo before-$((${time} + 100))\n`);
+    await terminal.shows(new RegExp(`before-${time + 100}\r\n`));
+    const { serverPid } = container.readWrittenState();
+    process.kill(serverPid, 'SIGKILL');
+    terminal.type(`echo after-$((${time} + 200))\n`);
+    const shown = await terminal.shows(new RegExp(`after-${time + 200}\r\n`));
+    t.equal(shown.match(/echo after/g)?.length, 1, 'typed once');
+    await until(() => container.readWrittenState().serverPid !== serverPid, 'another server');
+  }
+  terminal.resize(41, 123);
+  terminal.type('sleep 0.3; stty size\n');
+  await terminal.shows(/41 123\r\n/);
+  terminal.type("sh -c 'echo star''ted; exec sleep 1000'\n");
+  await terminal.shows(/started\r\n/);
+  await killServerOf(container);
+  terminal.type('\u0003');
+  await terminal.shows(/\^C[\s\S]*# /);
+  terminal.type('exit 6\n');
+  t.equal(await terminal.exited, 6);
+});
+
+t.test('a terminal of a program that is run beside it', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
+  const container = await containerOf(cli, 'c');
+  const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', 'c', 'sh');
+  await terminal.shows(/# /);
+  for (const round of [1, 2]) {
+    await killServerOf(container);
+    terminal.type(`echo round-$((${round} + 10))\n`);
+    await terminal.shows(new RegExp(`round-${round + 10}\r\n`));
+  }
+  terminal.type('exit 3\n');
+  t.equal(await terminal.exited, 3);
+});
+
+t.test('what a program says and how it ends while nobody serves it', async (t) => {
+  const cli = await boxCli(t);
+  for (const runtime of ['builtin', 'runc']) {
+    await cli.ok(
+      'run',
+      '-d',
+      '-v',
+      `${cli.base}:/host`,
+      '--name',
+      'c',
+      '--runtime',
+      runtime,
+      'box',
+      'sh',
+      '-c',
+      'echo begun; until [ -e /host/go ]; do sleep 0.01; done; echo last words; exit 42',
+    );
+    const container = await containerOf(cli, 'c');
+    const { serverPid, pid } = container.readWrittenState();
+    const keeper = keeperOf(container);
+    process.kill(keeper, 'SIGSTOP');
+    process.kill(serverPid, 'SIGKILL');
+    writeFileSync(join(cli.base, 'go'), '');
+    await until(() => !existsSync(`/proc/${pid}/exe`), 'the program to end');
+    process.kill(keeper, 'SIGCONT');
+    t.equal(await cli.ok('wait', 'c'), '42\n', runtime);
+    t.equal(await cli.ok('logs', 'c'), 'begun\nlast words\n');
+    await cli.ok('rm', 'c');
+    run('rm', join(cli.base, 'go'));
+  }
+});
+
+t.test('commands that wait, follow or stop go on with the next server', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok(
+    'run',
+    '-d',
+    '--name',
+    'c',
+    'box',
+    'sh',
+    '-c',
+    'trap "echo bye; exit 4" TERM; echo hello; while :; do sleep 0.05; done',
+  );
+  const container = await containerOf(cli, 'c');
+  const waiting = cli.run('wait', 'c');
+  const following = cli.run('logs', '-f', 'c');
+  const attached = begin(cli, 'attach', '--no-stdin', 'c');
+  const seen = text(attached.stdout!);
+  const left = once(attached, 'exit');
+  await until(() => run('pgrep', '-fc', 'attach --no-stdin c').trim() !== '0', 'the commands');
+  for (let time = 0; time < 3; time++) await killServerOf(container);
+  const { serverPid } = container.readWrittenState();
+  process.kill(serverPid, 'SIGKILL');
+  t.match(await cli.run('stop', 'c'), { status: 0, stderr: '' }, 'asked for while nobody answers');
+  t.match(await waiting, { status: 0, stdout: '4\n' });
+  t.match(await following, { status: 0, stdout: 'hello\nbye\n' });
+  t.strictSame(await left, [4, null]);
+  t.match(await seen, /bye\n$/);
+});
+
+t.test('a paused one stays paused, and a policy starts one again', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '-d', '--name', 'p', 'box', 'sh', '-c', 'while :; do echo tick; sleep 0.05; done');
+  const paused = await containerOf(cli, 'p');
+  await cli.ok('pause', 'p');
+  await killServerOf(paused);
+  t.equal(await stateOf(cli, 'p'), 'paused\n');
+  const before = (await cli.ok('logs', 'p')).length;
+  t.equal((await cli.ok('logs', 'p')).length, before);
+  await cli.ok('unpause', 'p');
+  await until(() => readFileSync(paused.path('log')).length > before * 3, 'it to go on');
+  const script = 'echo run >> /runs; [ $(wc -l < /runs) -ge 3 ] || exit 1; sleep 1000';
+  await cli.ok('run', '-d', '--name', 'again', '--restart', 'on-failure:5', 'box', 'sh', '-c', script);
+  const again = await containerOf(cli, 'again');
+  await killServerOf(again);
+  await until(
+    () =>
+      existsSync(join(again.path('upper'), 'runs')) &&
+      readFileSync(join(again.path('upper'), 'runs'), 'utf8') === 'run\n'.repeat(3),
+    'three runs',
+  );
+  await killServerOf(again);
+  t.equal(await stateOf(cli, 'again'), 'running\n');
+});
+
+t.test('a published port answers whoever comes while nobody serves', async (t) => {
+  const cli = await boxCli(t);
+  const script = 'mkdir -p /www; echo page > /www/index.html; exec httpd -f -p 80 -h /www';
+  await cli.ok('run', '-d', '--name', 'web', '-p', '127.0.0.1:0:80', 'box', 'sh', '-c', script);
+  const port = Number(/:(\d+)$/m.exec(await cli.ok('port', 'web'))![1]);
+  const container = await containerOf(cli, 'web');
+  const ask = async (): Promise<string> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.end('GET / HTTP/1.0\r\n\r\n');
+    return text(socket);
+  };
+  await until(() => existsSync(join(container.path('upper'), 'www/index.html')), 'the page');
+  t.match(await ask(), /page\n$/);
+  for (let time = 0; time < 3; time++) {
+    const killed = killServerOf(container);
+    t.match(await ask(), /page\n$/);
+    await killed;
+  }
+  t.match(await cli.ok('ps'), `127.0.0.1:${port}->80/tcp`);
+});
+
+t.test('a keeper that is killed is replaced, by the first server and by later ones', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '-d', '--name', 'kept', 'box', 'sh', '-c', `${COUNT}; sleep 1000`, '1000');
+  const container = await containerOf(cli, 'kept');
+  for (let round = 0; round < 3; round++) {
+    const keeper = keeperOf(container);
+    process.kill(keeper, 'SIGKILL');
+    await until(() => keeperOf(container) !== keeper, 'another keeper');
+    await killServerOf(container);
+    t.equal(await cli.ok('exec', 'kept', 'echo', 'there'), 'there\n');
+  }
+  await until(() => readFileSync(container.path('log'), 'utf8').split('\n').length > 1000, 'all lines');
+  t.equal(await cli.ok('logs', 'kept'), lines(1000));
+});
+
+t.test('one that ends with its client still does, and one to be removed is', async (t) => {
+  const cli = await boxCli(t);
+  const before = census(cli);
+  await cli.ok('run', '-d', '--rm', '--name', 'gone', 'box', 'sh', '-c', 'sleep 0.7');
+  const gone = await containerOf(cli, 'gone');
+  await killServerOf(gone);
+  await until(() => !gone.exists, 'it to be removed');
+  t.strictSame(await leftSince(before, cli), []);
+});
+
+t.test('a step of a build', async (t) => {
+  const cli = await boxCli(t);
+  writeFileSync(
+    join(cli.base, 'Dockerfile'),
+    `FROM box\nRUN i=0; while [ $i -lt 8000 ]; do i=$((i+1)); echo $i >> /all; done; echo made\n`,
+  );
+  const before = census(cli);
+  const child = begin(cli, 'build', '--progress', 'plain', '-t', 'made', '.');
+  const said = text(child.stderr!);
+  const shown = text(child.stdout!);
+  const exited = once(child, 'exit');
+  let kills = 0;
+  while (child.exitCode === null && kills < 4) {
+    const found = shell(
+      `grep -l '"status": "running"' ${cli.root}/containers/*/state.json 2>/dev/null || true`,
+    ).trim();
+    const { serverPid = 0 } =
+      found === '' ? {} : (JSON.parse(readFileSync(found, 'utf8')) as { serverPid?: number });
+    if (serverPid > 0) {
+      process.kill(serverPid, 'SIGKILL');
+      kills++;
+      await until(
+        () => !existsSync(found) || !readFileSync(found, 'utf8').includes(`"serverPid": ${serverPid},`),
+        'another server',
+      );
+    }
+    await delay(5);
+  }
+  t.strictSame(await exited, [0, null], `${await said}${await shown}`);
+  t.equal(kills, 4);
+  t.equal(
+    await cli.ok('run', '--rm', 'made', 'cat', '/all'),
+    Array.from({ length: 8000 }, (_, index) => `${index + 1}\n`).join(''),
+  );
+  t.strictSame(
+    (await leftSince(before, cli)).filter((line) => !line.startsWith('file ')),
+    [],
+  );
+});
+
+async function ordinary(t: Test): Promise<Cli> {
+  const cli = ordinaryCli(t);
+  makeBox(join(cli.base, 'box'));
+  shell('tar -C box --numeric-owner -cf box.tar .', cli.base);
+  await cli.ok('import', 'box.tar', 'box');
+  removeAtEnd(t, cli);
+  return cli;
+}
+
+t.test('those of an ordinary user, with their network', async (t) => {
+  const cli = await ordinary(t);
+  const { TSOVERLAY_RUNTIME_DIR: before } = process.env;
+  process.env.TSOVERLAY_RUNTIME_DIR = cli.environment.TSOVERLAY_RUNTIME_DIR;
+  t.teardown(() => Object.assign(process.env, { TSOVERLAY_RUNTIME_DIR: before }));
+  const script = `mkdir -p /www; echo page > /www/index.html; httpd -p 80 -h /www; ${COUNT}; sleep 1000`;
+  await cli.ok('run', '-d', '--name', 'c', '-p', '127.0.0.1:0:80', 'box', 'sh', '-c', script, '1500');
+  const port = Number(/:(\d+)$/m.exec(await cli.ok('port', 'c'))![1]);
+  const container = await containerOf(cli, 'c');
+  for (let time = 0; time < 4; time++) {
+    await killServerOf(container);
+    const socket = connect(port, '127.0.0.1');
+    socket.end('GET / HTTP/1.0\r\n\r\n');
+    t.match(await text(socket), /page\n$/);
+  }
+  await until(
+    () => readFileSync(container.path('log'), 'utf8').split('\n').length > 1500,
+    'all lines',
+    20_000,
+  );
+  t.equal(await cli.ok('logs', 'c'), lines(1500));
+  t.equal(await cli.ok('exec', 'c', 'cat', '/srv/f'), '1500\n');
+  await cli.ok('stop', '-t', '0', 'c');
+  t.match(await cli.ok('ps', '-a'), /Exited \(137\)/);
+});
