@@ -156,7 +156,10 @@ function removeMany(tool: Tool): void {
   run(tool.command('rm', '-f', ...names));
 }
 
-/** What all processes of a tool have for themselves, in MB; what runs in the containers is not counted. */
+/**
+ * What all processes of a tool have of memory beside the files that they are, in MB, shared memory included;
+ * what runs in the containers is not counted.
+ */
 function memoryOf(pattern: RegExp): number {
   let kibibytes = 0;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -164,7 +167,7 @@ function memoryOf(pattern: RegExp): number {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
       if (!pattern.test(command)) continue;
       const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-      for (const [, own] of rollup.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+)/gm)) kibibytes += Number(own);
+      for (const [, own] of rollup.matchAll(/^Pss_(?:Anon|Shmem):\s+(\d+)/gm)) kibibytes += Number(own);
     } catch {
       // It has ended meanwhile.
     }
@@ -226,7 +229,7 @@ try {
   }
   const memory = new Map<string, number>();
   for (const tool of TOOLS)
-    memory.set(tool.name, await measureMemory(tool, tool === PODMAN ? /conmon/ : /tsoverlay: /));
+    memory.set(tool.name, await measureMemory(tool, tool === PODMAN ? /conmon/ : /tsoverlay: |keeper\.sh/));
   const text = report(times, memory);
   process.stdout.write(text);
   if (!values.quick) {

@@ -114,6 +114,7 @@ export const raw = {
   socket: declare('int socket(int domain, int type, int protocol)'),
   sendmsg: declare('int64 sendmsg(int socket, const void *message, int flags)'),
   mmap: declare('void *mmap(uintptr_t at, size_t size, int protection, int flags, int fd, int64 offset)'),
+  mallocTrim: declare('int malloc_trim(size_t pad)'),
   munmap: declare('int munmap(uintptr_t at, size_t size)'),
 };
 

@@ -7,21 +7,11 @@ import t from 'tap';
 import { boxCli, census, leftSince, PROGRAM } from '../support/containers.js';
 import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
+import { randomNumbers } from '../support/random.js';
 
 const RUNS = Number(process.env.CONTAINER_RUNS ?? 120);
 const AT_ONCE = 4;
 const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
-
-/** mulberry32 */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), state | 1);
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Runs that end in every way, and the exit code that each must have. */
 const KINDS: [args: string[], status: number | null][] = [
@@ -61,7 +51,7 @@ t.test(
   async (t) => {
     t.comment(`seed ${SEED}`);
     const cli = await boxCli(t);
-    const next = random(SEED);
+    const next = randomNumbers(SEED);
     const before = census(cli);
     let left = RUNS;
     const worker = async (): Promise<void> => {
@@ -89,7 +79,7 @@ t.test(
   'servers killed at any moment of a start: the container is there whole or not at all, and nothing else',
   async (t) => {
     const cli = await boxCli(t);
-    const next = random(SEED);
+    const next = randomNumbers(SEED);
     const before = census(cli);
     for (let round = 0; round < 12; round++) {
       const name = `c${round}`;

@@ -4,10 +4,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { sendSignal } from '../../lib/container/signals.js';
 import type { Container } from '../../lib/container/state/containers.js';
 import {
   boxCli,
@@ -24,6 +26,12 @@ import {
 import { run, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 import { ordinaryCli } from '../support/ordinary-user.js';
+import { randomNumbers } from '../support/random.js';
+import { recordOf } from '../support/records.js';
+import { anotherVersion, upgrade } from '../support/versions.js';
+
+const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
+const ROUNDS = Number(process.env.CONTAINER_ROUNDS ?? 25);
 
 /** Writes a line, and a file that it reads again, so often. */
 const COUNT =
@@ -160,33 +168,27 @@ t.test('a terminal of a program that is run beside it', async (t) => {
 
 t.test('what a program says and how it ends while nobody serves it', async (t) => {
   const cli = await boxCli(t);
+  run('mkfifo', join(cli.base, 'go'));
+  // Nothing in it needs a file.
+  const script = 'exec 3<>/host/go; echo begun; read word <&3; echo last words; exit 42';
   for (const runtime of ['builtin', 'runc']) {
-    await cli.ok(
-      'run',
-      '-d',
-      '-v',
-      `${cli.base}:/host`,
-      '--name',
-      'c',
-      '--runtime',
-      runtime,
-      'box',
-      'sh',
-      '-c',
-      'echo begun; until [ -e /host/go ]; do sleep 0.01; done; echo last words; exit 42',
-    );
+    const options = ['-v', `${cli.base}:/host`, '--name', 'c', '--runtime', runtime];
+    await cli.ok('run', '-d', ...options, 'box', 'sh', '-c', script);
     const container = await containerOf(cli, 'c');
+    await until(() => readFileSync(container.path('log')).length > 0, 'its first line');
     const { serverPid, pid } = container.readWrittenState();
     const keeper = keeperOf(container);
     process.kill(keeper, 'SIGSTOP');
-    process.kill(serverPid, 'SIGKILL');
-    writeFileSync(join(cli.base, 'go'), '');
-    await until(() => !existsSync(`/proc/${pid}/exe`), 'the program to end');
-    process.kill(keeper, 'SIGCONT');
+    try {
+      process.kill(serverPid, 'SIGKILL');
+      writeFileSync(join(cli.base, 'go'), 'go\n');
+      await until(() => !existsSync(`/proc/${pid}/exe`), 'the program to end');
+    } finally {
+      process.kill(keeper, 'SIGCONT');
+    }
     t.equal(await cli.ok('wait', 'c'), '42\n', runtime);
     t.equal(await cli.ok('logs', 'c'), 'begun\nlast words\n');
     await cli.ok('rm', 'c');
-    run('rm', join(cli.base, 'go'));
   }
 });
 
@@ -328,6 +330,49 @@ t.test('a step of a build', async (t) => {
     (await leftSince(before, cli)).filter((line) => !line.startsWith('file ')),
     [],
   );
+});
+
+t.test('killed at any moment from the first line to the end: nothing is lost, nothing is left', async (t) => {
+  const cli = await boxCli(t);
+  const next = randomNumbers(SEED);
+  t.comment(`seed ${SEED}`);
+  const before = census(cli);
+  for (let round = 0; round < ROUNDS; round++) {
+    const count = 1 + Math.floor(next() * 60);
+    const child = begin(cli, 'run', '--name', 'short', 'box', 'sh', '-c', `${COUNT}; exit 3`, String(count));
+    let seen = '';
+    child.stdout!.setEncoding('utf8').on('data', (part: string) => (seen += part));
+    const said = text(child.stderr!);
+    const closed = once(child, 'close');
+    await once(child.stdout!, 'data');
+    const container = await containerOf(cli, 'short');
+    await delay(next() * 120);
+    const { serverPid } = container.readWrittenState();
+    if (serverPid > 0) sendSignal(serverPid, constants.signals.SIGKILL);
+    t.strictSame(
+      [await closed, seen, await said],
+      [[3, null], lines(count), ''],
+      `round ${round}, ${count} lines`,
+    );
+    t.equal(await cli.ok('logs', 'short'), lines(count));
+    t.equal(await cli.ok('inspect', '-f', '{{.State.ExitCode}}', 'short'), '3\n');
+    await cli.ok('rm', 'short');
+  }
+  t.strictSame(await leftSince(before, cli), []);
+});
+
+t.test('a container goes on with another version', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '-d', '--name', 'c', 'box', 'sh', '-c', `${COUNT}; sleep 1000`, '1500');
+  const container = await containerOf(cli, 'c');
+  const newer = anotherVersion(cli.base, '99.0.0');
+  const { serverPid } = container.readWrittenState();
+  t.match(upgrade(newer, container.path('rootfs')), { status: 0, stdout: /version 99\.0\.0/, stderr: '' });
+  await until(() => container.readWrittenState().serverPid !== serverPid, 'another server');
+  t.equal(recordOf(container.path('rootfs')).version, '99.0.0');
+  t.equal(await cli.ok('exec', 'c', 'echo', 'there'), 'there\n');
+  await until(() => readFileSync(container.path('log'), 'utf8').split('\n').length > 1500, 'all lines');
+  t.equal(await cli.ok('logs', 'c'), lines(1500));
 });
 
 async function ordinary(t: Test): Promise<Cli> {

@@ -8,6 +8,7 @@ import t from 'tap';
 import { hasProcess, readRecords } from '../../lib/mount/registry.js';
 import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { figuresOf, recordOf } from '../support/records.js';
+import { anotherVersion, upgrade } from '../support/versions.js';
 
 /** Kills the server, and settles when another one is in its place. */
 async function killServer(target: string): Promise<void> {
@@ -129,24 +130,6 @@ t.test('what the kernel counts is let go after kills, and descriptors stay few',
   const { serverPid } = recordOf(target);
   t.ok(fs.readdirSync(`/proc/${serverPid}/fd`).length < 80);
 });
-
-/** A checkout of another version: the same program under another number. */
-function anotherVersion(base: string, version: string): string {
-  const copy = join(base, version);
-  fs.mkdirSync(copy);
-  for (const part of ['bin', 'dist/bundle']) run('cp', '-r', '--parents', part, copy);
-  fs.symlinkSync(resolve('node_modules'), join(copy, 'node_modules'));
-  const description = JSON.parse(fs.readFileSync('package.json', 'utf8')) as object;
-  fs.writeFileSync(join(copy, 'package.json'), JSON.stringify({ ...description, version }));
-  return copy;
-}
-
-function upgrade(
-  checkout: string,
-  ...words: string[]
-): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(join(checkout, 'bin/tsoverlay'), ['upgrade', ...words], { encoding: 'utf8' });
-}
 
 t.test('a mount goes on with another version, and those who use it do not notice', async (t) => {
   const base = scratch(t);

@@ -11,6 +11,7 @@ import { ClientSession } from './client-session.js';
 import { FrameChannel } from './frames.js';
 import { socketPath } from './protocol.js';
 import type { ContainerServer } from './server.js';
+import { tidyMemoryLater } from './small-process.js';
 
 /** A network without containers. */
 const BRIDGE_STAYS_MS = 1000;
@@ -47,6 +48,7 @@ export async function serveUntilEnd(
   process.title = `tsoverlay: container ${config.name}`;
   const listener = await listen(container.id, server, sessions);
   begun();
+  tidyMemoryLater();
   const code = await server.ended();
   listener.close();
   rmSync(socketPath(container.id), { force: true });
