@@ -49,7 +49,7 @@ export class Build implements AsyncDisposable {
   #contextLayers: LayerSet | undefined;
   #context: SourceTree | undefined;
   #imported: Promise<ReadonlyMap<Digest, StepRecord>> | undefined;
-  #servers: typeof import('../container/server/client.js') | undefined;
+  #servers: typeof import('../container/server/starting.js') | undefined;
   #steps = 0;
 
   /** Reads the Dockerfile. Throws a DockerfileError. The caller holds the `collection` lock, shared. */
@@ -246,7 +246,7 @@ export class Build implements AsyncDisposable {
 
   /** Said by who knows that a RUN will be done: its server can start beforehand. */
   async expectRun(): Promise<void> {
-    this.#servers ??= await import('../container/server/client.js');
+    this.#servers ??= await import('../container/server/starting.js');
     this.#servers.prepareContainerServer();
   }
 

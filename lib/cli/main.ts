@@ -35,7 +35,7 @@ function startsContainer(words: readonly string[]): boolean {
 /** Loaded for commands that mount. */
 let background: typeof import('../mount/background.js') | undefined;
 /** Loaded for commands that start a container. */
-let client: typeof import('../container/server/client.js') | undefined;
+let client: typeof import('../container/server/starting.js') | undefined;
 
 /** A server that bin/tsoverlay has started for nothing: it knows less of command lines. */
 async function discardStarted(): Promise<void> {
@@ -66,7 +66,7 @@ async function main(argv: readonly string[]): Promise<void> {
     background.prepareServer();
   }
   if (startsContainer(words)) {
-    client = await import('../container/server/client.js');
+    client = await import('../container/server/starting.js');
     client.prepareContainerServer();
   }
   await discardStarted();

@@ -75,33 +75,26 @@ t.test(
   },
 );
 
-t.test(
-  'servers killed at any moment of a start: the container is there whole or not at all, and nothing else',
-  async (t) => {
-    const cli = await boxCli(t);
-    const next = randomNumbers(SEED);
-    const before = census(cli);
-    for (let round = 0; round < 12; round++) {
-      const name = `c${round}`;
-      const starting = cli.run('run', '-d', '--name', name, 'box', 'sleep', '1000');
-      await new Promise((resolve) => setTimeout(resolve, 100 + next() * 500));
-      shell(
-        "for p in $(pgrep -f 'container/server-main.js|tsoverlay: '); do grep -qz TSOVERLAY_ROOT=$0 /proc/$p/environ && kill -9 $p; done; true".replace(
-          '$0',
-          cli.root,
-        ),
-      );
-      const { status, stderr } = await starting;
-      if (status !== 0) t.match(stderr, /^tsoverlay: .+\n$/, 'one line says what happened');
-      t.match(
-        await cli.ok('ps', '-a', '--format', '{{.Names}} {{.State}}'),
-        status === 0 ? /c\d+ (running|exited)/ : /^$|c\d+ (created|exited)/,
-      );
-      for (const id of (await cli.ok('ps', '-aq')).split('\n').filter(Boolean)) await cli.ok('rm', '-f', id);
-    }
-    t.strictSame(await leftSince(before, cli), []);
-  },
-);
+t.test('servers killed at any moment of a start: the container runs, and nothing else is left', async (t) => {
+  const cli = await boxCli(t);
+  const next = randomNumbers(SEED);
+  const before = census(cli);
+  for (let round = 0; round < 20; round++) {
+    const name = `c${round}`;
+    const starting = cli.run('run', '-d', '--name', name, 'box', 'sleep', '1000');
+    await new Promise((resolve) => setTimeout(resolve, 30 + next() * 400));
+    shell(
+      "for p in $(pgrep -f '^[^ ]*node .*server-main.js|^tsoverlay: '); do grep -qz TSOVERLAY_ROOT=$0 /proc/$p/environ && kill -9 $p; done; true".replace(
+        '$0',
+        cli.root,
+      ),
+    );
+    t.match(await starting, { status: 0, stderr: '' });
+    t.match(await cli.ok('ps', '--format', '{{.Names}} {{.State}}'), `${name} running`);
+    for (const id of (await cli.ok('ps', '-aq')).split('\n').filter(Boolean)) await cli.ok('rm', '-f', id);
+  }
+  t.strictSame(await leftSince(before, cli), []);
+});
 
 t.test('a runtime starts a container while others end and take their control groups away', async (t) => {
   const cli = await boxCli(t);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay run`: what a container has and may do, its exit codes, and what is said of mistakes. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { boxCli, PROGRAM } from '../support/containers.js';
-import { shell } from '../support/ground.js';
+import { boxCli, containerOf, PROGRAM } from '../support/containers.js';
+import { ended, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
 /** Runs with something to read. */
@@ -308,4 +311,36 @@ t.test('--init takes in orphans, and passes signals on', async (t) => {
   );
   await cli.ok('stop', 'initiated');
   t.match(await cli.ok('ps', '-a'), /Exited \(9\)/);
+});
+
+t.test('who reads slowly reads all of it, also what was written right before the end', async (t) => {
+  const cli = await boxCli(t);
+  const pad = 'x'.repeat(200);
+  const script = `i=0; while :; do i=$((i+1)); echo line $i ${pad}; echo $i > /srv/n; done`;
+  const child = spawn(PROGRAM, ['run', '--name', 'c', 'box', 'sh', '-c', script], {
+    env: { ...process.env, ...cli.environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = once(child, 'close');
+  const count = (): number => Number(shell(`cat ${cli.root}/containers/*/upper/srv/n 2>/dev/null || echo 0`));
+  let before = 0;
+  let looks = 0;
+  // Until every pipe on the way is full.
+  await until(() => {
+    const now = count();
+    looks = now > 0 && now === before ? looks + 1 : 0;
+    before = now;
+    return looks > 20;
+  }, 'the program to be held up');
+  const { pid } = (await containerOf(cli, 'c')).readWrittenState();
+  const stopping = cli.ok('stop', '-t', '0', 'c');
+  await ended(pid);
+  // Longer than anybody is waited for who holds the streams and is silent.
+  await delay(1500);
+  await stopping;
+  const shown = await text(child.stdout);
+  t.strictSame(await closed, [137, null]);
+  const lines = shown.split('\n').filter((line) => line.endsWith(pad)).length;
+  t.ok(lines >= before, `${lines} of ${before} lines`);
+  t.equal(lines, (await cli.ok('logs', 'c')).split('\n').filter((line) => line.endsWith(pad)).length);
 });

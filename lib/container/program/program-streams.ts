@@ -31,6 +31,7 @@ export class ProgramStreams {
   #unwatchInput: () => void = () => undefined;
   #isPaused = false;
   #isClosed = false;
+  #isFinishing = false;
   #timer: NodeJS.Timeout | undefined;
   #next: NodeJS.Immediate | undefined;
   #room: (() => void) | undefined;
@@ -82,14 +83,15 @@ export class ProgramStreams {
 
   #look(): void {
     this.#give();
-    this.drain();
+    this.#drain();
   }
 
   /** Takes what has come; all of it where that is not much. */
-  drain(): void {
+  #drain(): void {
     for (let piece = 0; piece < PIECES_AT_ONCE; piece++) {
       if (this.#isPaused || this.#isClosed) return;
-      if (!this.#sources.map((source) => this.#takePiece(source)).some(Boolean)) return;
+      const more = [...this.#sources].map((source) => this.#takePiece(source));
+      if (!more.some(Boolean)) return;
     }
     clearImmediate(this.#next);
     this.#next = setImmediate(() => this.#look());
@@ -161,7 +163,16 @@ export class ProgramStreams {
   }
 
   pause(): void {
-    this.#isPaused = true;
+    this.#isPaused = !this.#isFinishing;
+  }
+
+  /**
+   * The program has ended: what is left of its output, which a pipe can hold, is taken whoever is slow. The
+   * end of a terminal is not said, so it is looked for.
+   */
+  finish(): void {
+    this.#isFinishing = true;
+    this.resume();
   }
 
   resume(): void {

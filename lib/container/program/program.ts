@@ -77,8 +77,7 @@ export class Program {
   async ended(lastWords: number): Promise<ExitCode> {
     const code = await this.exited;
     await this.#returned;
-    // The end of a terminal is not said.
-    this.streams.drain();
+    this.streams.finish();
     // What it left running may hold its streams; what it wrote itself is here by then.
     await Promise.race([this.streams.ended, delay(lastWords, undefined, { ref: false })]);
     return code;

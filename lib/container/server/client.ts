@@ -5,34 +5,14 @@
  * is asked again where that does no harm.
  */
 import { UsageError } from '../../base/errors.js';
-import { ServerProcess } from '../../mount/server-process.js';
 import type { TerminalSize } from '../../sys/terminals.js';
 import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
 import { connectServer, exitCodeOf } from './connecting.js';
-import { FrameChannel, type StreamName } from './frames.js';
+import type { FrameChannel, StreamName } from './frames.js';
 import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
 import { SentInput } from './sent-input.js';
-import { CONTAINER_MAIN, SMALL_PROCESS_ENVIRONMENT, SMALL_PROCESS_FLAGS } from './small-process.js';
-
-let prepared: ServerProcess | undefined;
-
-/** Starts a server that waits for its container, so that it and the command that asks start side by side. */
-export function prepareContainerServer(): void {
-  prepared ??= startServer();
-}
-
-/** Ends a prepared server that nobody asked for anything. */
-export async function discardPreparedContainerServer(): Promise<void> {
-  const server = prepared;
-  prepared = undefined;
-  await server?.discard();
-}
-
-function startServer(): ServerProcess {
-  const small = { flags: SMALL_PROCESS_FLAGS, environment: SMALL_PROCESS_ENVIRONMENT };
-  return ServerProcess.started() ?? ServerProcess.start(CONTAINER_MAIN, small);
-}
+import { openServer, ServerLost, startAnew } from './starting.js';
 
 function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): Error {
   if (usage) return new UsageError(story.reason ?? '', story.remedy);
@@ -97,10 +77,16 @@ export class ContainerClient {
     take?: Take,
     { size, bound = false }: { size?: TerminalSize | undefined; bound?: boolean } = {},
   ): Promise<ContainerClient> {
-    const server = prepared ?? startServer();
-    prepared = undefined;
-    server.leave();
-    const client = new ContainerClient(new FrameChannel(await server.channel), container, name, take);
+    return startAnew(container, () => ContainerClient.#tryStart(container, name, take, { size, bound }));
+  }
+
+  static async #tryStart(
+    container: Container,
+    name: string,
+    take: Take | undefined,
+    { size, bound }: { size: TerminalSize | undefined; bound: boolean },
+  ): Promise<ContainerClient> {
+    const client = new ContainerClient(await openServer(name), container, name, take);
     const { id, store } = container;
     const attach = take !== undefined;
     if (attach) client.#key = OWN_PROGRAM;
@@ -172,7 +158,7 @@ export class ContainerClient {
       // The container has ended meanwhile, or was lost with its server.
       const code =
         this.#key === OWN_PROGRAM || this.#key === undefined ? exitCodeOf(this.container) : undefined;
-      if (code === undefined) this.#lose(this.#lost());
+      if (code === undefined) this.#lose(new ServerLost(this.name));
       else this.#finish(code);
       return;
     }
@@ -215,15 +201,6 @@ export class ContainerClient {
       path: this.name,
       reason: 'its server ended meanwhile, and another one took its place: it may have been done or not',
       remedy: 'ask again',
-    });
-  }
-
-  #lost(): Error {
-    return new ContainerFailure({
-      operation: 'talk to container',
-      path: this.name,
-      reason: 'its server is gone',
-      remedy: `see \`tsoverlay ps -a\`, and start it again with \`tsoverlay start ${this.name}\``,
     });
   }
 
