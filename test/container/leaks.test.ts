@@ -9,7 +9,7 @@ import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 import { randomNumbers } from '../support/random.js';
 
-const RUNS = Number(process.env.CONTAINER_RUNS ?? 120);
+const RUNS = Number(process.env.CONTAINER_RUNS ?? 70);
 const AT_ONCE = 4;
 const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
 
@@ -79,7 +79,7 @@ t.test('servers killed at any moment of a start: the container runs, and nothing
   const cli = await boxCli(t);
   const next = randomNumbers(SEED);
   const before = census(cli);
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 12; round++) {
     const name = `c${round}`;
     const starting = cli.run('run', '-d', '--name', name, 'box', 'sleep', '1000');
     await new Promise((resolve) => setTimeout(resolve, 30 + next() * 400));

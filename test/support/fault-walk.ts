@@ -16,7 +16,7 @@ import { apply, type Operation } from './operations.js';
 import { compare, type Flavour, makeLowers, makePair, mounted, type Pair } from './pairs.js';
 import { snapshot } from './snapshot.js';
 
-const stride = Number(process.env.FAULT_STRIDE ?? 400);
+const stride = Number(process.env.FAULT_STRIDE ?? 700);
 const seed = Number(process.env.FAULT_SEED ?? Date.now() % 2 ** 31);
 const MOST_POINTS = 1000;
 

@@ -31,7 +31,7 @@ import { recordOf } from '../support/records.js';
 import { anotherVersion, upgrade } from '../support/versions.js';
 
 const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
-const ROUNDS = Number(process.env.CONTAINER_ROUNDS ?? 25);
+const ROUNDS = Number(process.env.CONTAINER_ROUNDS ?? 10);
 
 /** Writes a line, and a file that it reads again, so often. */
 const COUNT =
@@ -296,7 +296,7 @@ t.test('a step of a build', async (t) => {
   const cli = await boxCli(t);
   writeFileSync(
     join(cli.base, 'Dockerfile'),
-    `FROM box\nRUN i=0; while [ $i -lt 8000 ]; do i=$((i+1)); echo $i >> /all; done; echo made\n`,
+    `FROM box\nRUN i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo $i >> /all; done; echo made\n`,
   );
   const before = census(cli);
   const child = begin(cli, 'build', '--progress', 'plain', '-t', 'made', '.');
@@ -324,7 +324,7 @@ t.test('a step of a build', async (t) => {
   t.equal(kills, 4);
   t.equal(
     await cli.ok('run', '--rm', 'made', 'cat', '/all'),
-    Array.from({ length: 8000 }, (_, index) => `${index + 1}\n`).join(''),
+    Array.from({ length: 5000 }, (_, index) => `${index + 1}\n`).join(''),
   );
   t.strictSame(
     (await leftSince(before, cli)).filter((line) => !line.startsWith('file ')),
