@@ -27,11 +27,19 @@ export function terminalSize(): TerminalSize | undefined {
   return rows === undefined || columns === undefined ? undefined : { rows, columns };
 }
 
+/** Outputs that somebody waits for already. */
+const slow = new Set<NodeJS.WriteStream>();
+
 /** Writes what a program writes; answers false where our own output is slow, and calls `room` when it is not any more. */
 export function writeOutput(stream: StreamName, bytes: Buffer, room: () => void): boolean {
   const out = stream === 'stderr' ? process.stderr : process.stdout;
   if (out.write(bytes)) return true;
-  out.once('drain', room);
+  if (slow.has(out)) return false;
+  slow.add(out);
+  out.once('drain', () => {
+    slow.delete(out);
+    room();
+  });
   return false;
 }
 
