@@ -61,6 +61,8 @@ export interface KeeperFigures {
   replaced: () => void;
   /** The next server is to be another program. */
   setProgram(programs: ServerPrograms): void;
+  /** This process will not end although it is killed: it says nothing more, so that the end of others is heard. */
+  hung(): void;
 }
 
 /** What another version of the program has for servers of each kind; absolute paths. */
@@ -84,7 +86,7 @@ export interface RunningMount {
   /** What its owner is to have kept, where that is who keeps it. */
   readonly held?: HeldMount | undefined;
   /** Its owner has started a keeper for it. */
-  keptBy?(keeper: KeeperFigures & StuckKeeper): void;
+  keptBy?(keeper: KeeperFigures): void;
 }
 
 /** Descriptors of what makes a mount, for the next server. */
@@ -92,10 +94,4 @@ export interface HeldMount {
   state: number;
   device: number;
   descriptors: readonly number[];
-}
-
-/** A keeper as a server needs it that is stuck. */
-export interface StuckKeeper {
-  /** This process will not end although it is killed: it says nothing more, so that the end of others is heard. */
-  hung(): void;
 }

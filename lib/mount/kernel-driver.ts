@@ -4,7 +4,7 @@ import { errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import { UPPER } from '../overlay/layer-watch.js';
-import type { HeldMount, KeeperFigures, MountConfig, RunningMount, StuckKeeper } from './config.js';
+import type { HeldMount, KeeperFigures, MountConfig, RunningMount } from './config.js';
 import { Keeper } from './keeper.js';
 import { ServerState } from './server-state.js';
 import type { ThreadInput, ThreadMessage } from './serving-thread.js';
@@ -71,7 +71,7 @@ function drive(
   kept?: Kept,
   parent?: Keeper,
 ): Promise<RunningMount> {
-  let keeper: (KeeperFigures & StuckKeeper) | undefined = parent;
+  let keeper: KeeperFigures | undefined = parent;
   /** The one that serves this mount and nothing else. */
   let own = kept?.config.kept === true ? parent : undefined;
   let held = input.kind === 'resume' ? input : undefined;
@@ -150,7 +150,7 @@ function watchThread(
   kept: Kept | undefined,
   thread: number,
   reportFault: (text: string) => void,
-  keeperOf: () => (KeeperFigures & StuckKeeper) | undefined,
+  keeperOf: () => KeeperFigures | undefined,
 ): () => void {
   const limit = kept?.config.hangTimeout ?? HANG_TIMEOUT;
   if (kept === undefined || limit === 0) return () => undefined;

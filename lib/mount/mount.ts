@@ -13,7 +13,6 @@ import type {
   MountConfig,
   MountFigures,
   RunningMount,
-  StuckKeeper,
 } from './config.js';
 import { startKernelDriver } from './kernel-driver.js';
 
@@ -71,7 +70,7 @@ export class Mount implements AsyncDisposable {
   }
 
   /** It is kept from now on. */
-  keptBy(keeper: KeeperFigures & StuckKeeper): void {
+  keptBy(keeper: KeeperFigures): void {
     this.running.keptBy?.(keeper);
   }
 

@@ -5,7 +5,7 @@ import { OverlayError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
 import type { LayerSet } from '../overlay/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
-import type { KeeperFigures, StuckKeeper } from './config.js';
+import type { KeeperFigures } from './config.js';
 import { listenControl } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
 import { type MountRecordFile, prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
@@ -74,7 +74,7 @@ export async function serve(
 /** A mount's place in the list. */
 export interface AnnouncedMount {
   /** The list has its keeper from now on, and each one that takes its place. */
-  keptBy(keeper: KeeperFigures & StuckKeeper): void;
+  keptBy(keeper: KeeperFigures): void;
   close(): Promise<void>;
 }
 

@@ -239,6 +239,9 @@ t.test('what is damaged is named, and can be removed', async (t) => {
   writeFileSync(join(cli.root, 'containers', id, 'container.json'), '');
   t.match(await cli.run('ps', '-a'), { status: 1, stderr: /container\.json/ });
   await cli.ok('rm', '-f', id.slice(0, 12));
+  const other = (await cli.ok('create', 'box', 'true')).trim();
+  writeFileSync(join(cli.root, 'containers', other, 'state.json'), '');
+  await cli.ok('rm', '-f', other);
   t.strictSame(readdirSync(join(cli.root, 'containers')), []);
 });
 

@@ -2,25 +2,14 @@
 /** Containers of an ordinary user: one user namespace for all of them, and no help from root. */
 import { readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Cgroup } from '../../lib/container/server/cgroup.js';
-import { makeBox, page, removeAtEnd } from '../support/containers.js';
+import { page } from '../support/containers.js';
 import { run, shell } from '../support/ground.js';
-import type { Cli } from '../support/images.js';
-import { ordinaryCli } from '../support/ordinary-user.js';
-
-async function prepare(t: Test): Promise<Cli> {
-  const cli = ordinaryCli(t);
-  makeBox(join(cli.base, 'box'));
-  // As an archive, which keeps owners that the user does not have.
-  shell('tar -C box --numeric-owner -cf box.tar .', cli.base);
-  await cli.ok('import', 'box.tar', 'box');
-  removeAtEnd(t, cli);
-  return cli;
-}
+import { ordinaryBoxCli } from '../support/ordinary-user.js';
 
 t.test('root of a container is the user outside, other users are from the ranges', async (t) => {
-  const cli = await prepare(t);
+  const cli = await ordinaryBoxCli(t);
   // One of root's: what an ordinary user sees of it is the parent that they share, which is not theirs to remove.
   const ofRoot = new Cgroup(`root-${process.pid}`);
   t.teardown(() => ofRoot.remove());
@@ -48,7 +37,7 @@ t.test('root of a container is the user outside, other users are from the ranges
 });
 
 t.test('ports are published through the user network, names are resolved by the host', async (t) => {
-  const cli = await prepare(t);
+  const cli = await ordinaryBoxCli(t);
   await cli.ok(
     'run',
     '-d',
@@ -78,7 +67,7 @@ t.test('ports are published through the user network, names are resolved by the 
 });
 
 t.test('copies, changes and commits of containers that run and that do not', async (t) => {
-  const cli = await prepare(t);
+  const cli = await ordinaryBoxCli(t);
   writeFileSync(join(cli.base, 'f'), 'from outside\n');
   await cli.ok('run', '-d', '--name', 'c', '-v', 'vol:/vol', 'box', 'sh', '-c', 'echo x > /x; sleep 1000');
   for (const place of ['/in', '/vol/in']) await cli.ok('cp', 'f', `c:${place}`);
@@ -107,7 +96,7 @@ t.test('copies, changes and commits of containers that run and that do not', asy
 });
 
 t.test('what a user may not have is said, with what can be done', async (t) => {
-  const cli = await prepare(t);
+  const cli = await ordinaryBoxCli(t);
   t.match(await cli.run('run', '--rm', '-m', '64m', 'box', 'true'), {
     status: 125,
     stderr: /limit the container.*run it without limits, or as root/,

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { publicCheckout, run, scratch, until } from './ground.js';
+import { makeBox, removeAtEnd } from './containers.js';
+import { publicCheckout, run, scratch, shell, until } from './ground.js';
 import { type Cli, storeCli } from './images.js';
 
 const DEVICES = ['/dev/fuse', '/dev/net/tun'];
@@ -43,5 +44,16 @@ export function ordinaryCli(t: Test): Cli {
   mkdirSync(join(base, 'home/run'));
   Object.assign(cli.environment, { HOME: join(base, 'home'), TSOVERLAY_RUNTIME_DIR: join(base, 'home/run') });
   run('chown', '-R', `${user}:${user}`, join(base, 'home'), join(base, 'config.json'));
+  return cli;
+}
+
+/** The same with the image `box`; containers are removed at the end. */
+export async function ordinaryBoxCli(t: Test): Promise<Cli> {
+  const cli = ordinaryCli(t);
+  makeBox(join(cli.base, 'box'));
+  // As an archive, which keeps owners that the user does not have.
+  shell('tar -C box --numeric-owner -cf box.tar .', cli.base);
+  await cli.ok('import', 'box.tar', 'box');
+  removeAtEnd(t, cli);
   return cli;
 }

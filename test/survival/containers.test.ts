@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { sendSignal } from '../../lib/container/signals.js';
 import type { Container } from '../../lib/container/state/containers.js';
 import {
@@ -18,14 +18,12 @@ import {
   keeperOf,
   killServerOf,
   leftSince,
-  makeBox,
   PROGRAM,
-  removeAtEnd,
   Terminal,
 } from '../support/containers.js';
 import { run, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
-import { ordinaryCli } from '../support/ordinary-user.js';
+import { ordinaryBoxCli } from '../support/ordinary-user.js';
 import { randomNumbers } from '../support/random.js';
 import { recordOf } from '../support/records.js';
 import { anotherVersion, upgrade } from '../support/versions.js';
@@ -375,17 +373,8 @@ t.test('a container goes on with another version', async (t) => {
   t.equal(await cli.ok('logs', 'c'), lines(1500));
 });
 
-async function ordinary(t: Test): Promise<Cli> {
-  const cli = ordinaryCli(t);
-  makeBox(join(cli.base, 'box'));
-  shell('tar -C box --numeric-owner -cf box.tar .', cli.base);
-  await cli.ok('import', 'box.tar', 'box');
-  removeAtEnd(t, cli);
-  return cli;
-}
-
 t.test('those of an ordinary user, with their network', async (t) => {
-  const cli = await ordinary(t);
+  const cli = await ordinaryBoxCli(t);
   const { TSOVERLAY_RUNTIME_DIR: before } = process.env;
   process.env.TSOVERLAY_RUNTIME_DIR = cli.environment.TSOVERLAY_RUNTIME_DIR;
   t.teardown(() => Object.assign(process.env, { TSOVERLAY_RUNTIME_DIR: before }));

@@ -126,6 +126,8 @@ export class InputJournal extends Journal {
 
   /** What nobody has read is for nobody. */
   dropRest(): void {
+    const { exit } = this.passage ?? {};
+    if (exit !== undefined && bytesIn(exit) > 0) readSync(exit, Buffer.alloc(bytesIn(exit)));
     this.#position = check(setPosition(this.fd, this.#size), STORY);
   }
 

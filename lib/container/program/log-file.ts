@@ -51,7 +51,8 @@ export class LogWriter {
   }
 
   write(stream: LogStream, bytes: Buffer): void {
-    let rest = Buffer.concat([this.#rest[stream], bytes]);
+    const before = this.#rest[stream];
+    let rest = before.length === 0 ? bytes : Buffer.concat([before, bytes]);
     const time = new Date().toISOString();
     let lines = '';
     let taken = 0;

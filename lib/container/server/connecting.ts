@@ -2,7 +2,7 @@
 /** Finding the server of a container, also while one has ended and the next is not there yet. */
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OverlayError } from '../../base/errors.js';
+import type { OverlayError } from '../../base/errors.js';
 import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
 import { FrameChannel } from './frames.js';
@@ -45,12 +45,6 @@ function notRunning(name: string, cause: unknown): OverlayError {
 
 /** How the container's own program has ended, where its server came so far; undefined where it was lost. */
 export function exitCodeOf(container: Container): number | undefined {
-  try {
-    const { status, exitCode, error } = container.readWrittenState();
-    return status === 'exited' && error === '' ? exitCode : undefined;
-  } catch (failure) {
-    // It was removed with its end.
-    if (failure instanceof OverlayError) return undefined;
-    throw failure;
-  }
+  const state = container.tryReadState();
+  return state?.status === 'exited' && state.error === '' ? state.exitCode : undefined;
 }

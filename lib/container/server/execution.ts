@@ -91,18 +91,14 @@ export async function execute(
     cgroupFiles: server.resources.cgroup?.processFiles ?? [],
     hasInput: interactive,
   };
-  try {
-    await server.resources.runtime.enter(entry, (running) => {
-      const memory = ProgramMemory.make(terminal);
-      const program = new Program(running, memory, new Outlet());
-      if (!interactive) program.streams.endInput();
-      execution = new Execution(key, isDetached, terminal, program);
-      begun(execution);
-    });
-  } catch (failure) {
-    execution?.program.close();
-    throw failure;
-  }
+  // Where it cannot be run its end is seen as any other's, and what it has is given back then.
+  await server.resources.runtime.enter(entry, (running) => {
+    const memory = ProgramMemory.make(terminal);
+    const program = new Program(running, memory, new Outlet());
+    if (!interactive) program.streams.endInput();
+    execution = new Execution(key, isDetached, terminal, program);
+    begun(execution);
+  });
   if (size !== undefined) execution!.program.streams.resize(size);
   return execution!;
 }

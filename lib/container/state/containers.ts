@@ -60,12 +60,7 @@ export class Container {
 
   /** Undefined where it is damaged, or the container is gone. */
   tryReadConfig(): ContainerConfig | undefined {
-    try {
-      return this.readConfig();
-    } catch (failure) {
-      if (failure instanceof OverlayError) return undefined;
-      throw failure;
-    }
+    return attempt(() => this.readConfig());
   }
 
   writeConfig(config: ContainerConfig): void {
@@ -75,6 +70,11 @@ export class Container {
   /** As it was written last; a server may have died since (see readState in recovery.ts). */
   readWrittenState(): ContainerState {
     return { ...NEW_STATE, ...(this.#read('state.json') as ContainerState) };
+  }
+
+  /** Undefined where it is damaged, or the container is gone. */
+  tryReadState(): ContainerState | undefined {
+    return attempt(() => this.readWrittenState());
   }
 
   /** The caller has the lock. */
@@ -111,6 +111,16 @@ export class Container {
     if (status >= 0) throw unknownContainer(this.store, this.id);
     if (status === -EAGAIN) return undefined;
     throw new OverlayError({ operation: 'lock container', path, errno: status });
+  }
+}
+
+/** What `read` answers; undefined where it throws an OverlayError. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (failure) {
+    if (failure instanceof OverlayError) return undefined;
+    throw failure;
   }
 }
 

@@ -17,7 +17,7 @@ import { runtimeFor } from '../runtime/runtime.js';
 import { Cgroup } from '../server/cgroup.js';
 import { socketPath } from '../server/protocol.js';
 import { sendSignal } from '../signals.js';
-import type { ContainerState } from './config.js';
+import { type ContainerState, NEW_STATE } from './config.js';
 import type { Container } from './containers.js';
 
 /** What a program that the kernel killed ends with. */
@@ -48,8 +48,7 @@ export async function cleanUp(container: Container): Promise<void> {
 
 /** With the first process the kernel ends all others; not every user has a cgroup. */
 function killFirst(container: Container): void {
-  if (container.tryReadConfig() === undefined) return;
-  const { pid, pidStart } = container.readWrittenState();
+  const { pid, pidStart } = container.tryReadState() ?? NEW_STATE;
   if (pid > 0 && startOf(pid) === pidStart) sendSignal(pid, constants.signals.SIGKILL);
 }
 

@@ -17,15 +17,7 @@ import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { BTRFS_MAGIC, fileSystemType } from '../../sys/mounts.js';
 import { runTool } from '../run-tool.js';
 import type { ContainerPlace, StorageDriver } from './storage-driver.js';
-import {
-  changesInTree,
-  fillTree,
-  mountTree,
-  packChangesInTree,
-  resumeTree,
-  treePath,
-  treeView,
-} from './tree-storage.js';
+import { fillTree, treePath, treeStorage } from './tree-storage.js';
 
 const subvolume = (...args: string[]): Promise<string> => runTool('btrfs', ['-q', 'subvolume', ...args]);
 
@@ -68,11 +60,7 @@ export const btrfsStorage: StorageDriver = {
     rmdirSync(treePath(place));
     await subvolume('snapshot', await imageTree(place), treePath(place));
   },
-  mount: mountTree,
-  resume: resumeTree,
-  view: treeView,
-  changes: changesInTree,
-  pack: packChangesInTree,
+  ...treeStorage,
   async remove(place) {
     await subvolume('delete', treePath(place));
   },

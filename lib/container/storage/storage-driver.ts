@@ -14,7 +14,7 @@
 import { nearestName, UsageError } from '../../base/errors.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { Store } from '../../image/store.js';
-import type { HeldMount, KeeperFigures, StuckKeeper } from '../../mount/config.js';
+import type { HeldMount, KeeperFigures } from '../../mount/config.js';
 import type { Mount } from '../../mount/mount.js';
 import type { Change } from '../../overlay/diff.js';
 import type { LayerSet } from '../../overlay/open.js';
@@ -43,7 +43,7 @@ export interface ShownRoot {
   /** What makes it, for the next server; undefined where the kernel serves it. */
   readonly held?: HeldMount | undefined;
   /** It is kept by that keeper from now on. */
-  keptBy?(keeper: KeeperFigures & StuckKeeper): void;
+  keptBy?(keeper: KeeperFigures): void;
   /** Takes it away again. */
   release(): Promise<void>;
 }

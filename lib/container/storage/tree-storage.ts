@@ -21,7 +21,7 @@ import { imagePaths } from './upper-storage.js';
 
 export const treePath = ({ directory }: ContainerPlace): string => join(directory, 'rootfs');
 
-export function treeView(place: ContainerPlace): LayerSet {
+function treeView(place: ContainerPlace): LayerSet {
   return { lowers: [treePath(place)], userxattr: !hasTrustedAttributes(), whiteout: 'overlay' };
 }
 
@@ -39,9 +39,7 @@ export function fillTree(place: ContainerPlace, tree: string): void {
   }
 }
 
-export const resumeTree = async (place: ContainerPlace): Promise<ShownRoot> => shownByKernel(treePath(place));
-
-export async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<ShownRoot> {
+async function mountTree(place: ContainerPlace, { flags }: MountWish): Promise<ShownRoot> {
   const tree = treePath(place);
   const story = { operation: 'mount', path: tree };
   check(mountFileSystem(fromText(tree), fromText(tree), '', MS_BIND, ''), story);
@@ -65,11 +63,11 @@ function withBoth<T>(place: ContainerPlace, work: (before: Union, after: Union) 
   }
 }
 
-export function changesInTree(place: ContainerPlace): Change[] {
+function changesInTree(place: ContainerPlace): Change[] {
   return withBoth(place, (before, after) => withParents(diffImages(before, after, 'times')));
 }
 
-export function* packChangesInTree(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer> {
+function* packChangesInTree(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer> {
   const changes = changesInTree(place);
   const union = openUnion(treeView(place));
   try {
@@ -78,3 +76,12 @@ export function* packChangesInTree(place: ContainerPlace, rewrite?: Rewrite): Ge
     union.close();
   }
 }
+
+/** What all drivers have in common whose containers have whole trees. */
+export const treeStorage = {
+  mount: mountTree,
+  resume: async (place: ContainerPlace) => shownByKernel(treePath(place)),
+  view: treeView,
+  changes: changesInTree,
+  pack: packChangesInTree,
+};
