@@ -26,7 +26,14 @@ export interface KeptProgram {
   memory: KeptMemory;
 }
 
-export class Program {
+/** A program as a client joins it. */
+export interface Joinable {
+  readonly memory: ProgramMemory;
+  readonly outlet: Outlet;
+  readonly streams: ProgramStreams | undefined;
+}
+
+export class Program implements Joinable {
   readonly pid: number;
   readonly exited: Promise<ExitCode>;
   readonly streams: ProgramStreams;

@@ -3,10 +3,11 @@
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { CODE_FAILED, ContainerFailure } from '../failure.js';
 import { STREAMS } from '../program/log-file.js';
+import type { Joinable } from '../program/program.js';
 import type { Execution } from './execution.js';
 import type { FrameChannel } from './frames.js';
 import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
-import type { ContainerServer, Joinable } from './server.js';
+import type { ContainerServer } from './server.js';
 
 /** Bytes; of what a client is sent again. */
 const PIECE = 65536;
@@ -149,12 +150,12 @@ export class ClientSession {
   #joinExecution({ program, isTerminal }: Execution): void {
     this.#join(program);
     // Hanging up hangs up a terminal; what has pipes goes on without being heard.
-    if (isTerminal) this.#closeOnLeave = () => this.server.hangUp(program);
+    if (isTerminal) this.#closeOnLeave = () => this.server.executions.hangUp(program);
   }
 
   /** A client that another server of the container had. */
   #rejoin({ key, received, taken, bound, typist }: ClientMessage & { op: 'rejoin' }): void {
-    const execution = this.server.executionOf(key);
+    const execution = this.server.executions.get(key);
     const joinable = key === OWN_PROGRAM ? this.server.own : execution?.program;
     if (joinable === undefined) {
       throw new ContainerFailure({

@@ -14,7 +14,7 @@ import type { TerminalSize } from '../../sys/terminals.js';
 import type { HeldList } from '../program/held-list.js';
 import { STREAMS } from '../program/log-file.js';
 import { Outlet } from '../program/outlet.js';
-import { Program } from '../program/program.js';
+import { type Joinable, Program } from '../program/program.js';
 import { ProgramMemory } from '../program/program-memory.js';
 import type { ProgramStreams } from '../program/program-streams.js';
 import type { ExitCode } from '../runtime/runtime.js';
@@ -23,7 +23,8 @@ import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 import type { ContainerManifest } from './container-memory.js';
-import { Execution, execute } from './execution.js';
+import type { Execution } from './execution.js';
+import { Executions } from './executions.js';
 import { type Compose, Keeping } from './keeping.js';
 import type { ExecRequest } from './protocol.js';
 import { ContainerResources, reportFault } from './resources.js';
@@ -41,13 +42,6 @@ export interface StartWish {
   stage: Stage | undefined;
 }
 
-/** A program as a client joins it. */
-export interface Joinable {
-  readonly memory: ProgramMemory;
-  readonly outlet: Outlet;
-  readonly streams: ProgramStreams | undefined;
-}
-
 export class ContainerServer {
   readonly resources: ContainerResources;
   /** The container's own program, whichever start of it runs. */
@@ -55,7 +49,7 @@ export class ContainerServer {
   readonly #outlet = new Outlet();
   readonly #keeping: Keeping;
   readonly #memory: ProgramMemory;
-  readonly #executions = new Map<string, Execution>();
+  readonly executions: Executions;
   #state: ContainerState;
   #program: Program | undefined;
   #interrupt = new AbortController();
@@ -76,6 +70,7 @@ export class ContainerServer {
     this.#keeping = keeping;
     this.#memory = memory;
     this.resources = new ContainerResources(container, config);
+    this.executions = new Executions(keeping);
     const streams = (): ProgramStreams | undefined => this.#program?.streams;
     this.own = {
       memory,
@@ -109,7 +104,7 @@ export class ContainerServer {
     server.#change({ serverPid: process.pid });
     server.#logRest();
     server.#take(Program.resume(program, memory, server.#outlet, server.resources.log));
-    for (const kept of executions) server.#add(Execution.resume(kept));
+    server.executions.resume(executions);
     keeping.takenOver();
     if (server.#state.pid !== program.pid) server.#noteStart();
     server.#ended = server.#attend();
@@ -194,9 +189,7 @@ export class ContainerServer {
     return {
       resources: this.resources.keepIn(list),
       program: this.#program.keepIn(list),
-      executions: [...this.#executions.values()]
-        .filter(({ program }) => !program.streams.isClosed)
-        .map((one) => one.keptWith(one.program.keepIn(list))),
+      executions: this.executions.keepIn(list),
     };
   }
 
@@ -270,37 +263,7 @@ export class ContainerServer {
         remedy: `let it go on with \`tsoverlay unpause ${this.config.name}\``,
       });
     }
-    try {
-      return await execute(this, key, request, isDetached, (execution) => {
-        this.#add(execution);
-        begun(execution);
-        this.#keeping.renew();
-      });
-    } catch (failure) {
-      if (this.#executions.delete(key)) this.#keeping.renewSoon();
-      throw failure;
-    }
-  }
-
-  #add(execution: Execution): void {
-    const { key, program, ended } = execution;
-    this.#executions.set(key, execution);
-    program.streams.inputEnded = () => this.#keeping.renewSoon();
-    void ended.then(() => {
-      this.#executions.delete(key);
-      program.memory.close();
-      this.#keeping.renewSoon();
-    });
-  }
-
-  executionOf(key: string): Execution | undefined {
-    return this.#executions.get(key);
-  }
-
-  /** A terminal's user has gone. */
-  hangUp(program: Program): void {
-    program.streams.close();
-    this.#keeping.renewSoon();
+    return await this.executions.begin(this, key, request, isDetached, begun);
   }
 
   /** Ends the container with the client that it is bound to. */
