@@ -40,8 +40,7 @@ export class Program implements Joinable {
   /** Settles when the clients are back that another server had. */
   #returned: Promise<void> = Promise.resolve();
 
-  /** The descriptors of `running` become this object's. */
-  constructor(
+  private constructor(
     private readonly running: RunningProgram,
     readonly memory: ProgramMemory,
     readonly outlet: Outlet,
@@ -53,6 +52,13 @@ export class Program implements Joinable {
     this.pid = running.pid;
     this.streams = new ProgramStreams(running.streams, memory, (stream, bytes) => this.#take(stream, bytes));
     this.exited = running.exited;
+  }
+
+  /** One that has just been started; the descriptors of `running` become this object's. */
+  static begin(running: RunningProgram, memory: ProgramMemory, outlet: Outlet, log?: LogWriter): Program {
+    // Who has it started is there before it.
+    memory.clients = outlet.size;
+    return new Program(running, memory, outlet, log);
   }
 
   /** One that an earlier server has started. */

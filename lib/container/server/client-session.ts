@@ -33,6 +33,7 @@ export class ClientSession {
   constructor(
     private readonly server: ContainerServer,
     private readonly channel: FrameChannel,
+    private readonly left: () => void,
   ) {}
 
   listen(): void {
@@ -46,6 +47,7 @@ export class ClientSession {
       closed: () => {
         this.#joined?.outlet.remove(this.channel);
         this.#closeOnLeave?.();
+        this.left();
       },
     });
   }
@@ -87,6 +89,11 @@ export class ClientSession {
 
   #done(): void {
     this.#send({ kind: 'done' });
+  }
+
+  /** Says how the container ends, for the case that this process does not come further. */
+  ending(code: number): void {
+    this.#send({ kind: 'ending', code });
   }
 
   /** Says how it ended, and hangs up. */

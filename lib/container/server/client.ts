@@ -30,6 +30,10 @@ export class ContainerClient {
   #waiting: { resolve: () => void; reject: (failure: Error) => void } | undefined;
   #failure: Error | undefined;
   #code: number | undefined;
+  /** How the container will have ended. */
+  #announced: number | undefined;
+  /** When the container was started last before this client had it started. */
+  #startedBefore: string | undefined;
   #ended: (() => void) | undefined;
   /** What was asked or told last and holds until the end. */
   #asked: ClientMessage | undefined;
@@ -91,6 +95,7 @@ export class ContainerClient {
     const attach = take !== undefined;
     if (attach) client.#key = OWN_PROGRAM;
     client.#isBound = bound;
+    client.#startedBefore = container.tryReadState()?.startedAt;
     const typist = client.#typist;
     await client.ask({ op: 'start', root: store.root, id, attach, bound, size, typist });
     return client;
@@ -117,6 +122,9 @@ export class ContainerClient {
         break;
       case 'rejoined':
         this.#rejoined(message.taken);
+        break;
+      case 'ending':
+        this.#announced = message.code;
         break;
       case 'exited':
         this.#finish(message.code);
@@ -156,10 +164,7 @@ export class ContainerClient {
       this.#channel = await connectServer(this.container, this.name);
     } catch {
       // The container has ended meanwhile, or was lost with its server.
-      const code =
-        this.#key === OWN_PROGRAM || this.#key === undefined ? exitCodeOf(this.container) : undefined;
-      if (code === undefined) this.#lose(new ServerLost(this.name));
-      else this.#finish(code);
+      await this.#learnEnd();
       return;
     }
     this.#listen();
@@ -175,6 +180,19 @@ export class ContainerClient {
         bound: this.#isBound,
         typist,
       } satisfies ClientMessage);
+    }
+  }
+
+  async #learnEnd(): Promise<void> {
+    const isOwn = this.#key === OWN_PROGRAM || this.#key === undefined;
+    try {
+      const code = isOwn
+        ? (this.#announced ?? (await exitCodeOf(this.container, this.#startedBefore)))
+        : undefined;
+      if (code === undefined) this.#lose(new ServerLost(this.name));
+      else this.#finish(code);
+    } catch (failure) {
+      this.#lose(failure as Error);
     }
   }
 

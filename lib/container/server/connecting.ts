@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OverlayError } from '../../base/errors.js';
 import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
+import { LOST, readState } from '../state/recovery.js';
 import { FrameChannel } from './frames.js';
 import { socketPath } from './protocol.js';
 
@@ -43,8 +44,13 @@ function notRunning(name: string, cause: unknown): OverlayError {
   });
 }
 
-/** How the container's own program has ended, where its server came so far; undefined where it was lost. */
-export function exitCodeOf(container: Container): number | undefined {
-  const state = container.tryReadState();
-  return state?.status === 'exited' && state.error === '' ? state.exitCode : undefined;
+/**
+ * How the container's own program has ended, for who has found nobody to ask; undefined where it was lost, or has
+ * not begun since `startedBefore` (ISO 8601, as its state has it).
+ */
+export async function exitCodeOf(container: Container, startedBefore?: string): Promise<number | undefined> {
+  if (container.tryReadState() === undefined) return undefined;
+  // Its server may have been killed on its last steps: then they are ours.
+  const { status, error, exitCode, startedAt } = await readState(container);
+  return status === 'exited' && error !== LOST && startedAt !== startedBefore ? exitCode : undefined;
 }

@@ -3,7 +3,7 @@
  * What a container's server leaves to the next one, in memory that outlives it (keeper.ts):
  *
  *   page 0   i32 magic, format, number of the keeper that counts, process id of the server, whether the
- *            container ends with the client that has started it, lengths of two manifests
+ *            container ends with the client that has started it, lengths of two manifests, number of clients
  *   1 MiB    manifest of keepers with even numbers, JSON
  *   2 MiB    the same for odd ones
  *
@@ -20,7 +20,7 @@ const SIZE = 3 * MANIFEST_ROOM;
 const MAGIC = 0x74736f63;
 /** Changes with everything that a server of another version would misread. */
 const FORMAT = 1;
-const Word = { MAGIC: 0, FORMAT: 1, KEEPER: 2, SERVER: 3, BOUND: 4, LENGTHS: 5 } as const;
+const Word = { MAGIC: 0, FORMAT: 1, KEEPER: 2, SERVER: 3, BOUND: 4, LENGTHS: 5, CLIENTS: 7 } as const;
 
 export interface KeptExecution {
   /** By which its client finds it again. */
@@ -90,6 +90,15 @@ export class ContainerMemory {
 
   set isBound(bound: boolean) {
     this.#words[Word.BOUND] = bound ? 1 : 0;
+  }
+
+  /** How many clients the server has. */
+  get clients(): number {
+    return this.#words[Word.CLIENTS];
+  }
+
+  set clients(count: number) {
+    this.#words[Word.CLIENTS] = count;
   }
 
   /** This process is the server from now on. Answers the process id of the last one. */

@@ -94,7 +94,7 @@ export async function execute(
   // Where it cannot be run its end is seen as any other's, and what it has is given back then.
   await server.resources.runtime.enter(entry, (running) => {
     const memory = ProgramMemory.make(terminal);
-    const program = new Program(running, memory, new Outlet());
+    const program = Program.begin(running, memory, new Outlet());
     if (!interactive) program.streams.endInput();
     execution = new Execution(key, isDetached, terminal, program);
     begun(execution);

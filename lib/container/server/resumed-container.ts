@@ -32,8 +32,11 @@ async function resume(keeperPid: number, number: number): Promise<void> {
   const manifest = memory.readManifest();
   inheritServerFiles(memory.takeOver());
   const store = Store.open(manifest.root);
+  const container = new Container(store, manifest.id);
   const sessions = new Sessions();
-  await sessions.tell(await goOn(new Container(store, manifest.id), manifest, memory, keeperPid, sessions));
+  // It may have been removed, as its last server's last step.
+  if (container.exists) await sessions.tell(await goOn(container, manifest, memory, keeperPid, sessions));
+  else Keeper.refuseParent();
   await leave(store);
 }
 
@@ -53,7 +56,7 @@ async function goOn(
   const keeping = Keeping.resume(fixed, memory, keeperPid, descriptors, logFault);
   const mounted = await resumeServing(manifest, keeping.keeper!);
   const server = await ContainerServer.resume(container, manifest, keeping, mounted);
-  if (server.isBound) void awaitOwner(server);
+  if (server.memory.isBound) void awaitOwner(server);
   return await serveUntilEnd(server, sessions, async () => () => keeping.ready());
 }
 

@@ -10,7 +10,7 @@ import type { ExitCode } from '../runtime/runtime.js';
 import type { Stage } from '../stage/stage-process.js';
 import { Container } from '../state/containers.js';
 import { settleState } from '../state/recovery.js';
-import { ClientSession, failureMessage } from './client-session.js';
+import { failureMessage } from './client-session.js';
 import { FrameChannel } from './frames.js';
 import type { ClientMessage, ServerMessage } from './protocol.js';
 import { ContainerServer } from './server.js';
@@ -90,12 +90,10 @@ async function runLocked(
   await settleState(container);
   prepareRuntimeDirectory();
   const server = ContainerServer.make(container, config, lock.number);
-  const first = new ClientSession(server, channel);
-  first.listen();
+  const first = sessions.open(server, channel);
   if (attach) first.attach(typist);
   return await serveUntilEnd(server, sessions, async () => {
     await server.start({ size, bound, stage });
-    sessions.add(first);
     if (bound) {
       first.bind();
       if (channel.closed) server.abandon();

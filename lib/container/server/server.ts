@@ -22,7 +22,8 @@ import { sendSignal, signalNumber } from '../signals.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
 import type { Container } from '../state/containers.js';
-import type { ContainerManifest } from './container-memory.js';
+import { removeContainer } from '../state/removal.js';
+import type { ContainerManifest, ContainerMemory } from './container-memory.js';
 import type { Execution } from './execution.js';
 import { Executions } from './executions.js';
 import { type Compose, Keeping } from './keeping.js';
@@ -57,7 +58,7 @@ export class ContainerServer {
   hasOwner = false;
   /** The client that it was bound to has gone. */
   isAbandoned = false;
-  /** Settles with the last exit code, when everything was given back. */
+  /** Settles with the last exit code. */
   #ended: Promise<ExitCode> | undefined;
 
   private constructor(
@@ -123,8 +124,9 @@ export class ContainerServer {
     return this.#state;
   }
 
-  get isBound(): boolean {
-    return this.#keeping.memory.isBound;
+  /** What outlives this server. */
+  get memory(): ContainerMemory {
+    return this.#keeping.memory;
   }
 
   #change(changes: Partial<ContainerState>): void {
@@ -140,7 +142,8 @@ export class ContainerServer {
       this.#change(await this.resources.take(this.#memory, stage));
       await this.#launch(size);
     } catch (failure) {
-      await this.#giveBack();
+      await this.resources.giveBack();
+      await this.#keeping.end();
       const exitCode = (failure as { exitCode?: number }).exitCode ?? 125;
       const error = (failure as Error).message;
       this.#change({ serverPid: 0, pid: 0, exitCode, error, address: '', ports: [] });
@@ -149,7 +152,7 @@ export class ContainerServer {
     this.#ended = this.#attend();
   }
 
-  /** Settles when the container has ended for good. */
+  /** Settles when the container's program has ended for good: the rest is for `giveBack` and `conclude`. */
   ended(): Promise<ExitCode> {
     return this.#ended!;
   }
@@ -159,7 +162,7 @@ export class ContainerServer {
     this.#memory.beginInput();
     try {
       await this.resources.runtime.start(launch, (running) => {
-        this.#take(new Program(running, this.#memory, this.#outlet, this.resources.log));
+        this.#take(Program.begin(running, this.#memory, this.#outlet, this.resources.log));
         if (!launch.hasInput) this.own.streams!.endInput();
         this.#keeping.renew();
       });
@@ -197,8 +200,7 @@ export class ContainerServer {
   async #attend(): Promise<ExitCode> {
     for (;;) {
       const exitCode = await this.#finish();
-      if (!isRestarted(this.config.options.restart, exitCode, this.#state))
-        return await this.#conclude(exitCode);
+      if (!isRestarted(this.config.options.restart, exitCode, this.#state)) return exitCode;
       const began = Date.parse(this.#state.startedAt);
       const restarts = this.#state.restarts + 1;
       this.#change({ pid: 0, exitCode, restarts });
@@ -209,7 +211,7 @@ export class ContainerServer {
         await this.#launch(undefined);
       } catch (failure) {
         if (!this.#interrupt.signal.aborted) this.#change({ error: (failure as Error).message });
-        return await this.#conclude(exitCode);
+        return exitCode;
       }
     }
   }
@@ -221,14 +223,23 @@ export class ContainerServer {
     return exitCode;
   }
 
-  async #conclude(exitCode: ExitCode): Promise<ExitCode> {
+  /** Gives back what the container had while it ran. */
+  async giveBack(exitCode: ExitCode): Promise<void> {
     // For whoever finds the container when this server does not come further.
     this.#change({ pid: 0, exitCode });
-    const error =
-      this.resources.log.failure === undefined
-        ? this.#state.error
-        : `its log is not whole: ${this.resources.log.failure}`;
-    await this.#giveBack();
+    await this.resources.giveBack();
+  }
+
+  /**
+   * The last of it. The keeper goes late: until then another server does what this one does not come to, and
+   * after that whoever finds the container (recovery.ts).
+   */
+  async conclude(exitCode: ExitCode): Promise<void> {
+    await this.#removeIfWanted();
+    await this.#keeping.end();
+    if (!this.container.exists) return;
+    const { failure } = this.resources.log;
+    const error = failure === undefined ? this.#state.error : `its log is not whole: ${failure}`;
     const finishedAt = new Date().toISOString();
     this.#change({
       status: 'exited',
@@ -240,12 +251,16 @@ export class ContainerServer {
       address: '',
       ports: [],
     });
-    return exitCode;
   }
 
-  async #giveBack(): Promise<void> {
-    await this.resources.giveBack();
-    await this.#keeping.end();
+  async #removeIfWanted(): Promise<void> {
+    // Who would have removed one that is bound is gone.
+    if (!this.config.options.autoRemove && !this.isAbandoned) return;
+    try {
+      await removeContainer(this.container);
+    } catch (failure) {
+      reportFault(`it could not be removed: ${(failure as Error).message}`);
+    }
   }
 
   /** Runs a program beside the container's own; `begun` is called before it writes anything. Throws an OverlayError. */

@@ -2,30 +2,71 @@
 /** What each server of a container does, be it the first or a later one: it is there for clients until the end. */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Store } from '../../image/store.js';
 import { removeServerFiles, sweepServerFiles } from '../../mount/registry.js';
 import { retireBridgeLater } from '../network/bridge.js';
 import type { ExitCode } from '../runtime/runtime.js';
-import { removeContainer } from '../state/removal.js';
 import { ClientSession } from './client-session.js';
+import type { ContainerMemory } from './container-memory.js';
 import { FrameChannel } from './frames.js';
 import { socketPath } from './protocol.js';
 import type { ContainerServer } from './server.js';
 import { tidyMemoryLater } from './small-process.js';
 
+/** How long clients of an earlier server may take to come back. */
+const RETURN_MS = 2000;
+const RETURN_LOOK_MS = 5;
 /** A network without containers. */
 const BRIDGE_STAYS_MS = 1000;
 
-/** The clients of a server. */
+/**
+ * The clients of a server. How many there are outlives it: the next one waits for them before the container
+ * ends, as they may have nobody else to hear of it from.
+ */
 export class Sessions {
   readonly #sessions = new Set<ClientSession>();
+  #memory: ContainerMemory | undefined;
+  /** Of an earlier server. */
+  #expected = 0;
+  #announced: ExitCode | undefined;
 
-  add(session: ClientSession): void {
+  /** Listens to a client. */
+  open(server: ContainerServer, channel: FrameChannel): ClientSession {
+    const session = new ClientSession(server, channel, () => {
+      this.#sessions.delete(session);
+      this.#note();
+    });
     this.#sessions.add(session);
+    this.#note();
+    session.listen();
+    if (this.#announced !== undefined) session.ending(this.#announced);
+    return session;
   }
 
-  remove(session: ClientSession): void {
-    this.#sessions.delete(session);
+  /** Notes there from now on how many there are; what is there says how many will come back. */
+  noteIn(memory: ContainerMemory): void {
+    this.#memory = memory;
+    this.#expected = memory.clients;
+    this.#note();
+  }
+
+  #note(): void {
+    if (this.#memory !== undefined) this.#memory.clients = Math.max(this.#sessions.size, this.#expected);
+  }
+
+  /** Settles when those are back that an earlier server had, or do not come. */
+  async returned(): Promise<void> {
+    const deadline = Date.now() + RETURN_MS;
+    while (this.#sessions.size < this.#expected && Date.now() < deadline) await delay(RETURN_LOOK_MS);
+    this.#expected = 0;
+    this.#note();
+  }
+
+  /** Tells all of them, and who comes yet, how the container will have ended. */
+  announce(code: ExitCode): void {
+    this.#announced = code;
+    for (const session of this.#sessions) session.ending(code);
   }
 
   /** Tells all of them how the container has ended. */
@@ -44,16 +85,20 @@ export async function serveUntilEnd(
   const stop = (): void => void server.stop(config.options.stopTimeout);
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  sessions.noteIn(server.memory);
   const begun = await begin();
   process.title = `tsoverlay: container ${config.name}`;
   const listener = await listen(container.id, server, sessions);
+  const returned = sessions.returned();
   begun();
   tidyMemoryLater();
   const code = await server.ended();
+  await returned;
+  sessions.announce(code);
+  await server.giveBack(code);
   listener.close();
   rmSync(socketPath(container.id), { force: true });
-  // Who would have removed one that is bound is gone.
-  if (config.options.autoRemove || server.isAbandoned) await removeContainer(container);
+  await server.conclude(code);
   return code;
 }
 
@@ -61,10 +106,7 @@ function listen(id: string, server: ContainerServer, sessions: Sessions): Promis
   const path = socketPath(id);
   rmSync(path, { force: true });
   const listener = createServer((socket) => {
-    const session = new ClientSession(server, new FrameChannel(socket));
-    sessions.add(session);
-    socket.on('close', () => sessions.remove(session));
-    session.listen();
+    sessions.open(server, new FrameChannel(socket));
   });
   return new Promise((resolve, reject) => {
     listener.once('error', reject);

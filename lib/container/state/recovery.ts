@@ -22,6 +22,8 @@ import type { Container } from './containers.js';
 
 /** What a program that the kernel killed ends with. */
 const CODE_KILLED = 137;
+/** What a container says of its end that was lost. */
+export const LOST = 'its server was killed, or the machine went down';
 
 /** Takes away what a container has outside its directory. The caller has its lock, and its server is gone. */
 export async function cleanUp(container: Container): Promise<void> {
@@ -80,7 +82,7 @@ export async function settleState(container: Container): Promise<ContainerState>
     serverPid: 0,
     pid: 0,
     exitCode: hadEnded ? state.exitCode : CODE_KILLED,
-    error: hadEnded ? state.error : 'its server was killed, or the machine went down',
+    error: hadEnded ? state.error : LOST,
     finishedAt: new Date().toISOString(),
     address: '',
     ports: [],
