@@ -23,8 +23,9 @@ export function openProcess(pid: number): number {
   return result(raw.syscall3(SYS_PIDFD_OPEN, pid, 0, 0));
 }
 
+/** A signal that comes meanwhile makes poll(2) fail, also where it need not wait (do_poll). */
 export function hasEnded(process: number): boolean {
-  return waitReadable(process, 0) !== 0;
+  return waitReadable(process, 0) > 0;
 }
 
 /**

@@ -2,6 +2,7 @@
 /** Ending containers. */
 import { OverlayError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/server/client.js';
+import { ServerLost } from '../../container/server/starting.js';
 import type { Container } from '../../container/state/containers.js';
 
 /** Ends a running container and waits until its server is gone; nothing where none runs. */
@@ -15,6 +16,12 @@ export async function stopContainer(container: Container, name: string, seconds:
     return;
   }
   client.tell({ op: 'stop', seconds });
-  await client.exited();
-  client.close();
+  try {
+    await client.exited();
+  } catch (failure) {
+    // It has ended without anybody who knows how, which is not asked for.
+    if (!(failure instanceof ServerLost)) throw failure;
+  } finally {
+    client.close();
+  }
 }

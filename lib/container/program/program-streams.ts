@@ -3,7 +3,7 @@
  * The standard streams of a container's program, on the server's side: pipes, or the master of a terminal. All
  * bytes pass through the program's memory (journal.ts), where the next server finds them.
  */
-import { EAGAIN } from '../../base/errno.js';
+import { EAGAIN, EINTR, EIO } from '../../base/errno.js';
 import { close } from '../../sys/files.js';
 import { setTerminalSize, type TerminalSize } from '../../sys/terminals.js';
 import type { StreamDescriptors } from '../runtime/runtime.js';
@@ -11,7 +11,7 @@ import type { LogStream } from './log-file.js';
 import type { ProgramMemory } from './program-memory.js';
 import { watchReady } from './readiness.js';
 
-/** A terminal does not say when it can take more. */
+/** A terminal does not say when it can take more, and nobody when there is memory again. */
 const RETRY_MS = 5;
 /** What a program did not read after so much more has come: the sender waits. */
 const INPUT_ROOM = 1 << 20;
@@ -107,7 +107,11 @@ export class ProgramStreams {
       return true;
     }
     if (count === -EAGAIN) return false;
-    // Its end; a terminal whose last program has gone says EIO.
+    // A terminal whose last program has gone says EIO.
+    if (count !== 0 && count !== -EIO) {
+      this.#lookLater();
+      return false;
+    }
     this.#sources.splice(this.#sources.indexOf(source), 1);
     if (this.#sources.length === 0) this.#end();
     return false;
@@ -128,17 +132,17 @@ export class ProgramStreams {
     if (this.#target === undefined) return;
     const { input, hasInputEnded } = this.memory;
     const status = input.give(this.#target);
-    if (status === -EAGAIN) {
-      if (this.isTerminal) this.#giveLater();
+    if (status === -EAGAIN || status === -EINTR) {
+      if (this.isTerminal || status === -EINTR) this.#lookLater();
     } else if (status < 0 || (hasInputEnded && !this.isTerminal)) this.#closeInput();
     if (this.#target !== undefined && input.waiting >= INPUT_ROOM) return;
     this.#room?.();
     this.#room = undefined;
   }
 
-  #giveLater(): void {
+  #lookLater(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#give(), RETRY_MS);
+    this.#timer = setTimeout(() => this.#look(), RETRY_MS);
   }
 
   /** The program finds the end of its input when it has read what was sent; a terminal has none. */

@@ -132,9 +132,6 @@ export class ClientSession {
       case 'unpause':
         await this.server.resume();
         break;
-      case 'wait':
-        // Every client is told at the end.
-        return;
       default:
         throw new OverlayError({
           operation: 'ask the container',

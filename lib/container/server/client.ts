@@ -22,7 +22,7 @@ function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): 
 type Take = (stream: StreamName, bytes: Buffer) => boolean;
 
 /** Who asks again changes nothing. */
-const REPEATED: readonly ClientMessage['op'][] = ['attach', 'stop', 'pause', 'unpause', 'wait'];
+const REPEATED: readonly ClientMessage['op'][] = ['attach', 'stop', 'pause', 'unpause'];
 
 /** A conversation with a server. */
 export class ContainerClient {

@@ -9,6 +9,8 @@ export type StreamName = 'stdin' | 'stdout' | 'stderr';
 
 const KINDS = ['message', 'stdin', 'stdout', 'stderr'] as const;
 const HEADER = 5;
+/** How long the other side may take to hang up, when everything is said. */
+const HANG_UP_MS = 1000;
 /** Nobody needs to send more at once. */
 const LARGEST = 16 << 20;
 
@@ -117,15 +119,27 @@ export class FrameChannel {
     this.socket.on('close', once);
   }
 
-  /** Sends what is still to be sent and hangs up; settles when it is gone. */
+  /**
+   * Sends what is still to be sent and hangs up; settles when it is gone. The other side is to do that first, when
+   * it has heard everything: what it writes to one that is gone would make it deaf to the rest.
+   */
   end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.socket.destroyed) {
         resolve();
         return;
       }
-      this.socket.once('close', () => resolve());
-      this.socket.end(() => this.socket.destroy());
+      const { closed = () => undefined } = this.#handlers ?? {};
+      this.#handlers = { message: () => undefined, closed };
+      this.socket.resume();
+      let timer: NodeJS.Timeout | undefined;
+      this.socket.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.socket.end(() => {
+        timer = setTimeout(() => this.socket.destroy(), HANG_UP_MS);
+      });
     });
   }
 

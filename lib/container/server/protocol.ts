@@ -48,7 +48,6 @@ export type ClientMessage =
   | { op: 'stop'; seconds: number }
   | { op: 'pause' }
   | { op: 'unpause' }
-  | { op: 'wait' }
   | { op: 'resize'; size: TerminalSize };
 
 export type ServerMessage =
@@ -59,7 +58,7 @@ export type ServerMessage =
   | { kind: 'taken'; count: number }
   /** It has been heard before; what it has not received follows, and what was not taken is to be sent again. */
   | { kind: 'rejoined'; taken: number }
-  /** The container's own program has ended so, and everything is given back; who hears no more knows enough. */
+  /** For every client: the container's own program has ended so, and everything is given back; who hears no more knows enough. */
   | { kind: 'ending'; code: number }
   /** The program, or what was executed beside it, has ended. */
   | { kind: 'exited'; code: number };
