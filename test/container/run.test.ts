@@ -313,6 +313,18 @@ t.test('--init takes in orphans, and passes signals on', async (t) => {
   t.match(await cli.ok('ps', '-a'), /Exited \(9\)/);
 });
 
+t.test('the end of a program is heard that writes a million bytes one by one', async (t) => {
+  const cli = await boxCli(t);
+  for (const runtime of ['builtin', 'runc']) {
+    const words = ['run', '--rm', '--network', 'none', '--runtime', runtime, 'box', 'sh', '-c'];
+    for (let time = 0; time < 3; time++) {
+      const outcome = await cli.run(...words, 'dd if=/dev/zero bs=1 count=1000000 2>/dev/null; exit 3');
+      t.equal(outcome.status, 3, `${runtime}: ${outcome.stderr}`);
+      t.equal(outcome.stdout.length, 1_000_000);
+    }
+  }
+});
+
 t.test('who reads slowly reads all of it, also what was written right before the end', async (t) => {
   const cli = await boxCli(t);
   const pad = 'x'.repeat(200);

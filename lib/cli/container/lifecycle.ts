@@ -80,9 +80,16 @@ export async function wait({ root, names }: NamesArguments): Promise<void> {
   await forEachContainer(root, names, async (container, name) => {
     const { status, exitCode } = await readState(container);
     if (status !== 'running' && status !== 'paused') return String(exitCode);
-    const client = await ContainerClient.connect(container, name);
-    // Every client is told, without asking for it.
-    return String(await client.exited());
+    try {
+      const client = await ContainerClient.connect(container, name);
+      // Every client is told, without asking for it.
+      return String(await client.exited());
+    } catch (failure) {
+      // It may have ended before it was reached.
+      const ended = container.exists ? await readState(container) : undefined;
+      if (ended?.status !== 'exited') throw failure;
+      return String(ended.exitCode);
+    }
   });
 }
 

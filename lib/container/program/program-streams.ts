@@ -81,40 +81,44 @@ export class ProgramStreams {
     return 'terminal' in descriptors ? descriptors : { ...descriptors, input: this.#target };
   }
 
-  #look(): void {
-    this.#give();
-    this.#drain();
+  /** Answers how many bytes were moved. */
+  #look(): number {
+    return this.#give() + this.#drain();
   }
 
   /** Takes what has come; all of it where that is not much. */
-  #drain(): void {
+  #drain(): number {
+    let taken = 0;
     for (let piece = 0; piece < PIECES_AT_ONCE; piece++) {
-      if (this.#isPaused || this.#isClosed) return;
-      const more = [...this.#sources].map((source) => this.#takePiece(source));
-      if (!more.some(Boolean)) return;
+      if (this.#isPaused || this.#isClosed) return taken;
+      const counts = [...this.#sources].map((source) => this.#takePiece(source));
+      const count = counts.reduce((sum, one) => sum + one, 0);
+      if (count === 0) return taken;
+      taken += count;
     }
     clearImmediate(this.#next);
     this.#next = setImmediate(() => this.#look());
+    return taken;
   }
 
-  /** Answers whether there may be more at once. */
-  #takePiece(source: Source): boolean {
+  /** Answers how many bytes were taken. */
+  #takePiece(source: Source): number {
     const journal = this.memory.output[source.stream];
     const before = journal.end;
     const count = journal.take(source.fd);
     if (count > 0) {
       this.take(source.stream, journal.read(before, journal.end));
-      return true;
+      return count;
     }
-    if (count === -EAGAIN) return false;
+    if (count === -EAGAIN) return 0;
     // A terminal whose last program has gone says EIO.
     if (count !== 0 && count !== -EIO) {
       this.#lookLater();
-      return false;
+      return 0;
     }
     this.#sources.splice(this.#sources.indexOf(source), 1);
     if (this.#sources.length === 0) this.#end();
-    return false;
+    return 0;
   }
 
   /** Sends what the program is to read; answers false where it reads slowly, and calls `room` when more can be sent. */
@@ -128,16 +132,20 @@ export class ProgramStreams {
     return false;
   }
 
-  #give(): void {
-    if (this.#target === undefined) return;
+  /** Answers how many bytes were given. */
+  #give(): number {
+    if (this.#target === undefined) return 0;
     const { input, hasInputEnded } = this.memory;
+    const { waiting } = input;
     const status = input.give(this.#target);
     if (status === -EAGAIN || status === -EINTR) {
       if (this.isTerminal || status === -EINTR) this.#lookLater();
     } else if (status < 0 || (hasInputEnded && !this.isTerminal)) this.#closeInput();
-    if (this.#target !== undefined && input.waiting >= INPUT_ROOM) return;
+    const given = waiting - input.waiting;
+    if (this.#target !== undefined && input.waiting >= INPUT_ROOM) return given;
     this.#room?.();
     this.#room = undefined;
+    return given;
   }
 
   #lookLater(): void {
