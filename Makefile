@@ -40,7 +40,7 @@ demo: build ## Build, mount a small layered root file system, change it, show wh
 	node dist/test/demo.js
 
 kills: setup build ## Kill the server a thousand times and more under load, half an hour (as root)
-	TAP_TIMEOUT=36000 KILLS=1000 CONTAINER_ROUNDS=300 node dist/test/run.js survival/loads survival/kills survival/containers
+	TAP_TIMEOUT=36000 KILLS=1000 CONTAINER_ROUNDS=300 node dist/test/run.js survival/loads survival/kills survival/containers survival/container-ends
 
 fault-points: setup build ## Kill it at every point of every request that changes something, an hour (as root)
 	TAP_TIMEOUT=36000 FAULT_STRIDE=1 node dist/test/run.js survival/fault-points survival/lazy-copies

@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What containers change: the same from every storage driver; cp, diff, commit, export. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { boxCli, PROGRAM } from '../support/containers.js';
+import t from 'tap';
+import { boxCli, btrfsScratch, PROGRAM } from '../support/containers.js';
 import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
@@ -22,18 +13,6 @@ const DRIVERS = ['tsoverlay', 'overlay', 'btrfs', 'vfs'];
 const CHANGES = `echo new > /new; echo more >> /etc/group; rm /bin/vi; rm -r /home/ann; mkdir -p /d/e; echo f > /d/e/f
   mv /srv /moved; chmod 700 /tmp; ln -s new /link; ln /new /hard; chown -h 5:6 /bin/awk; mknod /pipe p; touch -d '2001-02-03 04:05:06' /new
   mkdir /etc2; cp -a /etc/passwd /etc2; rm /bin/ed; mkdir /bin/ed; echo x > /bin/ed/x`;
-
-/** A store on btrfs, on a loop device. */
-function btrfsScratch(t: Test): string {
-  const base = mkdtempSync(join(tmpdir(), 'tsoverlay-test-btrfs-'));
-  t.teardown(() => rmSync(base, { recursive: true }));
-  const image = join(base, 'disk');
-  shell(`truncate -s 512M ${image}; mkfs.btrfs -q ${image}`);
-  mkdirSync(join(base, 'mnt'));
-  run('mount', '-o', 'loop', image, join(base, 'mnt'));
-  t.teardown(() => run('umount', '-l', join(base, 'mnt')));
-  return join(base, 'mnt');
-}
 
 interface Seen {
   tree: string;

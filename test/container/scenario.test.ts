@@ -7,7 +7,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { census, fetchPage, leftSince, PROGRAM, page, removeAtEnd } from '../support/containers.js';
+import {
+  census,
+  fetchPage,
+  leftSince,
+  ONE_CGROUP_VERSION,
+  PROGRAM,
+  page,
+  removeAtEnd,
+} from '../support/containers.js';
 import { run, scratch, shell } from '../support/ground.js';
 import { type Cli, storeCli } from '../support/images.js';
 import { ordinaryCli } from '../support/ordinary-user.js';
@@ -58,16 +66,6 @@ async function scenario(t: Test, cli: Cli, name: string, ...options: string[]): 
   t.strictSame(await leftSince(before, cli), []);
 }
 
-/** crun will have nothing to do with version 2 of cgroups beside version 1; without it, it does. */
-const ONE_CGROUP_VERSION = [
-  'unshare',
-  '-m',
-  'sh',
-  '-c',
-  'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"',
-  PROGRAM,
-] as const;
-
 t.test('nginx from a registry', { timeout: 900_000 }, async (t) => {
   const base = scratch(t);
   const registry = await startRegistry(t, base);
@@ -76,7 +74,7 @@ t.test('nginx from a registry', { timeout: 900_000 }, async (t) => {
 
   for (const runtime of ['builtin', 'runc', 'crun']) {
     await t.test(`as root, started by ${runtime}`, async (t) => {
-      const cli = storeCli(t, scratch(t), 'store', runtime === 'crun' ? [...ONE_CGROUP_VERSION] : [PROGRAM]);
+      const cli = storeCli(t, scratch(t), 'store', runtime === 'crun' ? ONE_CGROUP_VERSION : [PROGRAM]);
       removeAtEnd(t, cli);
       await scenario(t, cli, name, '--runtime', runtime);
     });

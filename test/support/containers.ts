@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Containers of a store of their own, from a small image; all are gone when the test ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Container } from '../../lib/container/state/containers.js';
@@ -10,6 +11,8 @@ import { listMounts } from '../../lib/sys/mounts.js';
 import { run, scratch, shell, until } from './ground.js';
 import { type Cli, storeCli } from './images.js';
 import { recordOf } from './records.js';
+
+export const PROGRAM = join(process.cwd(), 'bin/tsoverlay');
 
 /** Busybox with all its applets, and two users. */
 export function makeBox(directory: string): void {
@@ -21,9 +24,35 @@ export function makeBox(directory: string): void {
   );
 }
 
+/** crun will have nothing to do with version 2 of cgroups beside version 1; without it, it does. */
+export const ONE_CGROUP_VERSION = [
+  'unshare',
+  '-m',
+  'sh',
+  '-c',
+  'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"',
+  PROGRAM,
+] as const;
+
+/** A store on btrfs, on a loop device. */
+export function btrfsScratch(t: Test): string {
+  const base = mkdtempSync(join(tmpdir(), 'tsoverlay-test-btrfs-'));
+  t.teardown(() => rmSync(base, { recursive: true }));
+  const image = join(base, 'disk');
+  shell(`truncate -s 512M ${image}; mkfs.btrfs -q ${image}`);
+  mkdirSync(join(base, 'mnt'));
+  run('mount', '-o', 'loop', image, join(base, 'mnt'));
+  t.teardown(() => run('umount', '-l', join(base, 'mnt')));
+  return join(base, 'mnt');
+}
+
 /** A command line whose store has the image `box`. Its containers are removed at the end. */
-export async function boxCli(t: Test, base = scratch(t)): Promise<Cli> {
-  const cli = storeCli(t, base);
+export async function boxCli(
+  t: Test,
+  base = scratch(t),
+  command: readonly [string, ...string[]] = [PROGRAM],
+): Promise<Cli> {
+  const cli = storeCli(t, base, 'store', command);
   makeBox(join(base, 'box'));
   await cli.ok('import', join(base, 'box'), 'box');
   removeAtEnd(t, cli);
@@ -35,6 +64,19 @@ export function removeAtEnd(t: Test, cli: Cli): void {
     const ids = (await cli.ok('ps', '-aq')).split('\n').filter(Boolean);
     if (ids.length > 0) await cli.ok('rm', '-f', ...ids);
   });
+}
+
+/** A script that writes a line, and a file that it reads again, so often as its first argument says. */
+export const COUNT =
+  'i=0; while [ $i -lt $0 ]; do i=$((i+1)); echo line $i; echo $i > /srv/f; [ "$(cat /srv/f)" = $i ] || exit 9; done';
+
+/** What it writes. */
+export const lines = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `line ${index + 1}\n`).join('');
+
+/** A command that runs beside the test, with its streams. */
+export function begin(cli: Cli, ...args: string[]): ChildProcess {
+  return spawn(PROGRAM, args, { env: { ...process.env, ...cli.environment }, cwd: cli.base });
 }
 
 /** What a container may leave behind, as sorted lines. */
@@ -216,5 +258,3 @@ export async function page(url: string, timeout = 10_000): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-
-export const PROGRAM = join(process.cwd(), 'bin/tsoverlay');

@@ -1,79 +1,36 @@
 // SPDX-License-Identifier: MIT
 /** Containers whose server is killed: what runs in them, and who is joined to it, goes on with the next one. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { socketPath } from '../../lib/container/server/protocol.js';
-import { sendSignal } from '../../lib/container/signals.js';
 import type { Container } from '../../lib/container/state/containers.js';
 import {
+  begin,
   boxCli,
+  btrfsScratch,
+  COUNT,
   census,
   containerOf,
   keeperOf,
   killServerOf,
   leftSince,
+  lines,
+  ONE_CGROUP_VERSION,
   PROGRAM,
   Terminal,
 } from '../support/containers.js';
-import { run, shell, until } from '../support/ground.js';
+import { run, scratch, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 import { ordinaryBoxCli } from '../support/ordinary-user.js';
-import { randomNumbers } from '../support/random.js';
 import { recordOf } from '../support/records.js';
 import { anotherVersion, upgrade } from '../support/versions.js';
 
-const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);
-const ROUNDS = Number(process.env.CONTAINER_ROUNDS ?? 10);
-
-/** Writes a line, and a file that it reads again, so often. */
-const COUNT =
-  'i=0; while [ $i -lt $0 ]; do i=$((i+1)); echo line $i; echo $i > /srv/f; [ "$(cat /srv/f)" = $i ] || exit 9; done';
-const lines = (count: number): string =>
-  Array.from({ length: count }, (_, index) => `line ${index + 1}\n`).join('');
-
 async function stateOf(cli: Cli, name: string): Promise<string> {
   return cli.ok('ps', '-a', '--filter', `name=${name}`, '--format', '{{.State}}');
-}
-
-/** A command that runs beside the test, with its streams. */
-function begin(cli: Cli, ...args: string[]): ReturnType<typeof spawn> {
-  return spawn(PROGRAM, args, { env: { ...process.env, ...cli.environment }, cwd: cli.base });
-}
-
-/** Returns in the moment in which a process has ended; whoever waits for more than that comes too late. */
-function awaitEnd(pid: number): void {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    if (Date.now() > deadline) throw new Error(`process ${pid} does not end`);
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')) return;
-    } catch (failure) {
-      if (['ENOENT', 'ESRCH'].includes((failure as NodeJS.ErrnoException).code!)) return;
-      throw failure;
-    }
-  }
-}
-
-interface Ending {
-  container: Container;
-  clients: ReturnType<typeof spawn>[];
-}
-
-/** How many connections whoever listens at a socket has accepted: before, one has no inode. */
-function connections(path: string): number {
-  const CONNECTED = '03';
-  const fields = readFileSync('/proc/net/unix', 'utf8')
-    .split('\n')
-    .map((line) => line.split(/\s+/));
-  return fields.filter((words) => words.at(-1) === path && words[5] === CONNECTED && words[6] !== '0').length;
 }
 
 /** Settles with the container when it runs. */
@@ -85,41 +42,38 @@ async function running(cli: Cli, name: string): Promise<Container> {
   }
 }
 
+/** Kills its server four times while it counts. */
+async function counted(t: Test, cli: Cli, ...options: string[]): Promise<void> {
+  const before = census(cli);
+  const name = `c${options.join('')}`.replaceAll('--', '-');
+  const script = `${COUNT}; until [ -e /srv/go ]; do sleep 0.05; done; exit 7`;
+  await cli.ok('run', '-d', '--name', name, ...options, 'box', 'sh', '-c', script, '2500');
+  const container = await containerOf(cli, name);
+  const { pid } = container.readWrittenState();
+  for (let time = 0; time < 4; time++) await killServerOf(container);
+  t.equal(await stateOf(cli, name), 'running\n');
+  t.equal(container.readWrittenState().pid, pid, 'the program is the same one');
+  t.equal(await cli.ok('exec', name, 'cat', '/etc/hostname'), `${container.id.slice(0, 12)}\n`);
+  const waiting = cli.ok('wait', name);
+  await cli.ok('exec', name, 'touch', '/srv/go');
+  t.equal(await waiting, '7\n', name);
+  t.equal(await cli.ok('logs', name), lines(2500), 'each line once');
+  await cli.ok('rm', name);
+  t.strictSame(await leftSince(before, cli), [], `${name} leaves nothing`);
+}
+
 t.test('a program, its log and its exit code, by every runtime and storage driver', async (t) => {
   const cli = await boxCli(t);
-  const before = census(cli);
-  for (const options of [
-    [],
-    ['--runtime', 'runc'],
-    ['--storage-driver', 'overlay'],
-    ['--storage-driver', 'vfs', '--network', 'none'],
-  ]) {
-    const name = `c${options.join('')}`.replaceAll('--', '-');
-    await cli.ok(
-      'run',
-      '-d',
-      '--name',
-      name,
-      ...options,
-      'box',
-      'sh',
-      '-c',
-      `${COUNT}; until [ -e /srv/go ]; do sleep 0.05; done; exit 7`,
-      '2500',
-    );
-    const container = await containerOf(cli, name);
-    const { pid } = container.readWrittenState();
-    for (let time = 0; time < 4; time++) await killServerOf(container);
-    t.equal(await stateOf(cli, name), 'running\n');
-    t.equal(container.readWrittenState().pid, pid, 'the program is the same one');
-    t.equal(await cli.ok('exec', name, 'cat', '/etc/hostname'), `${container.id.slice(0, 12)}\n`);
-    const waiting = cli.ok('wait', name);
-    await cli.ok('exec', name, 'touch', '/srv/go');
-    t.equal(await waiting, '7\n', name);
-    t.equal(await cli.ok('logs', name), lines(2500), 'each line once');
-    await cli.ok('rm', name);
-  }
-  t.strictSame(await leftSince(before, cli), []);
+  await counted(t, cli);
+  await counted(t, cli, '--runtime', 'runc');
+  await counted(t, cli, '--storage-driver', 'overlay');
+  await counted(t, cli, '--storage-driver', 'vfs', '--network', 'none');
+  const onBtrfs = await boxCli(t, btrfsScratch(t));
+  // The image's tree stays with the image.
+  await onBtrfs.ok('run', '--rm', '--storage-driver', 'btrfs', '--network', 'none', 'box', 'true');
+  await counted(t, onBtrfs, '--storage-driver', 'btrfs', '--network', 'none');
+  const oneVersion = await boxCli(t, scratch(t), ONE_CGROUP_VERSION);
+  await counted(t, oneVersion, '--runtime', 'crun', '--network', 'none');
 });
 
 t.test('what is piped through it comes out once, whatever is killed meanwhile', async (t) => {
@@ -358,131 +312,6 @@ t.test('a step of a build', async (t) => {
     (await leftSince(before, cli)).filter((line) => !line.startsWith('file ')),
     [],
   );
-});
-
-t.test('killed at any moment from the first line to the end: nothing is lost, nothing is left', async (t) => {
-  const cli = await boxCli(t);
-  const next = randomNumbers(SEED);
-  t.comment(`seed ${SEED}`);
-  const before = census(cli);
-  for (let round = 0; round < ROUNDS; round++) {
-    const count = 1 + Math.floor(next() * 60);
-    const child = begin(cli, 'run', '--name', 'short', 'box', 'sh', '-c', `${COUNT}; exit 3`, String(count));
-    let seen = '';
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => (seen += part));
-    const said = text(child.stderr!);
-    const closed = once(child, 'close');
-    await once(child.stdout!, 'data');
-    const container = await containerOf(cli, 'short');
-    await delay(next() * 120);
-    const { serverPid } = container.readWrittenState();
-    if (serverPid > 0) sendSignal(serverPid, constants.signals.SIGKILL);
-    t.strictSame(
-      [await closed, seen, await said],
-      [[3, null], lines(count), ''],
-      `round ${round}, ${count} lines`,
-    );
-    t.equal(await cli.ok('logs', 'short'), lines(count));
-    t.equal(await cli.ok('inspect', '-f', '{{.State.ExitCode}}', 'short'), '3\n');
-    await cli.ok('rm', 'short');
-  }
-  t.strictSame(await leftSince(before, cli), []);
-});
-
-/** Runs one that ends when it is told to, with a client that waits for it, and kills its server meanwhile. */
-async function killedAtEnd(
-  t: Test,
-  cli: Cli,
-  kept: string[],
-  kill: (ends: Ending) => Promise<void>,
-): Promise<void> {
-  const script = 'exec 3<>/host/go; echo begun; read word <&3; echo last words; exit 3';
-  const words = ['run', ...kept, '-v', `${cli.base}:/host`, '--name', 'short', 'box', 'sh', '-c', script];
-  const client = begin(cli, ...words);
-  const heard = Promise.all([text(client.stdout!), text(client.stderr!), once(client, 'close')]);
-  await once(client.stdout!, 'data');
-  const container = await containerOf(cli, 'short');
-  const waiter = begin(cli, 'wait', 'short');
-  const waited = Promise.all([text(waiter.stdout!), text(waiter.stderr!), once(waiter, 'close')]);
-  await until(() => connections(socketPath(container.id)) === 1, 'somebody to wait for it');
-  await kill({ container, clients: [client, waiter] });
-  t.strictSame(await heard, ['begun\nlast words\n', '', [3, null]], words.slice(0, 2).join(' '));
-  t.strictSame(await waited, ['3\n', '', [0, null]], 'wait');
-  if (kept.length > 0) t.equal(await cli.ok('ps', '-aq'), '');
-  else {
-    t.equal(await cli.ok('inspect', '-f', '{{.State.ExitCode}} {{.State.Error}}', 'short'), '3 \n');
-    await cli.ok('rm', 'short');
-  }
-}
-
-t.test('killed while it ends: nobody misses its last words and its exit code, --rm removes it', async (t) => {
-  const cli = await boxCli(t);
-  run('mkfifo', join(cli.base, 'go'));
-  const end = (): void => writeFileSync(join(cli.base, 'go'), 'go\n');
-  const next = randomNumbers(SEED);
-  t.comment(`seed ${SEED}`);
-  const before = census(cli);
-  for (const kept of [[], ['--rm']]) {
-    for (let round = 0; round < ROUNDS / 3; round++) {
-      t.comment('when its keeper has just been let go, and nobody would start another server');
-      await killedAtEnd(t, cli, kept, async ({ container }) => {
-        const { serverPid } = container.readWrittenState();
-        const keeper = keeperOf(container);
-        end();
-        awaitEnd(keeper);
-        sendSignal(serverPid, constants.signals.SIGKILL);
-      });
-      t.comment('at any moment');
-      await killedAtEnd(t, cli, kept, async ({ container }) => {
-        const { serverPid, pid } = container.readWrittenState();
-        end();
-        awaitEnd(pid);
-        await delay(next() * 60);
-        sendSignal(serverPid, constants.signals.SIGKILL);
-      });
-    }
-    t.comment('while its clients have no time');
-    await killedAtEnd(t, cli, kept, async ({ container, clients }) => {
-      const { serverPid, pid } = container.readWrittenState();
-      for (const client of clients) client.kill('SIGSTOP');
-      end();
-      awaitEnd(pid);
-      sendSignal(serverPid, constants.signals.SIGKILL);
-      await until(() => container.tryReadState()?.serverPid !== serverPid, 'another server');
-      for (const client of clients) client.kill('SIGCONT');
-    });
-  }
-  t.strictSame(await leftSince(before, cli), []);
-});
-
-t.test('a client without time for half a second misses nothing of what comes meanwhile', async (t) => {
-  const cli = await boxCli(t);
-  run('mkfifo', join(cli.base, 'go'));
-  const script = 'exec 3<>/host/go; echo begun; read word <&3; head -c 4000000 /dev/zero | tr "\\0" x';
-  const client = begin(
-    cli,
-    'run',
-    '--rm',
-    '-v',
-    `${cli.base}:/host`,
-    '--name',
-    'c',
-    'box',
-    'sh',
-    '-c',
-    script,
-  );
-  const heard = text(client.stdout!);
-  await once(client.stdout!, 'data');
-  const container = await containerOf(cli, 'c');
-  client.kill('SIGSTOP');
-  await killServerOf(container);
-  writeFileSync(join(cli.base, 'go'), 'go\n');
-  await delay(500);
-  client.kill('SIGCONT');
-  const words = await heard;
-  t.equal(words.length, 'begun\n'.length + 4_000_000);
-  t.ok(/^begun\nx+$/.test(words), 'no byte is another one');
 });
 
 t.test('a container goes on with another version', async (t) => {
