@@ -2,7 +2,7 @@
 /** Containers whose server is killed while they end: nobody misses anything, and nothing is left. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -10,7 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { socketPath } from '../../lib/container/server/protocol.js';
 import { sendSignal } from '../../lib/container/signals.js';
-import type { Container } from '../../lib/container/state/containers.js';
+import { Container } from '../../lib/container/state/containers.js';
+import { Store } from '../../lib/image/store.js';
 import {
   begin,
   boxCli,
@@ -150,6 +151,27 @@ t.test('killed while it ends: nobody misses its last words and its exit code, --
       for (const client of clients) client.kill('SIGCONT');
     });
   }
+  t.strictSame(await leftSince(before, cli), []);
+});
+
+t.test('a step of a build that ends after its client and its server were killed is taken away', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('run', '--rm', 'box', 'true');
+  const before = census(cli);
+  writeFileSync(join(cli.base, 'Dockerfile'), 'FROM box\nRUN sleep 1\n');
+  const client = begin(cli, 'build', '--no-cache', '.');
+  const closed = once(client, 'exit');
+  let step: Container | undefined;
+  await until(() => {
+    const [id] = readdirSync(join(cli.root, 'containers'));
+    step = id === undefined ? undefined : new Container(Store.open(cli.root), id);
+    return step?.tryReadState()?.status === 'running';
+  }, 'the step to run');
+  client.kill('SIGKILL');
+  sendSignal(step!.readWrittenState().serverPid, constants.signals.SIGKILL);
+  await closed;
+  await until(() => !step!.exists, 'the step to be gone', 20_000);
+  await cli.ok('run', '--rm', 'box', 'true');
   t.strictSame(await leftSince(before, cli), []);
 });
 

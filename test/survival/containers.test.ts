@@ -47,7 +47,7 @@ async function counted(t: Test, cli: Cli, ...options: string[]): Promise<void> {
   const before = census(cli);
   const name = `c${options.join('')}`.replaceAll('--', '-');
   const script = `${COUNT}; until [ -e /srv/go ]; do sleep 0.05; done; exit 7`;
-  await cli.ok('run', '-d', '--name', name, ...options, 'box', 'sh', '-c', script, '2500');
+  await cli.ok('run', '-d', '--name', name, ...options, 'box', 'sh', '-c', script, '1500');
   const container = await containerOf(cli, name);
   const { pid } = container.readWrittenState();
   for (let time = 0; time < 4; time++) await killServerOf(container);
@@ -57,7 +57,7 @@ async function counted(t: Test, cli: Cli, ...options: string[]): Promise<void> {
   const waiting = cli.ok('wait', name);
   await cli.ok('exec', name, 'touch', '/srv/go');
   t.equal(await waiting, '7\n', name);
-  t.equal(await cli.ok('logs', name), lines(2500), 'each line once');
+  t.equal(await cli.ok('logs', name), lines(1500), 'each line once');
   await cli.ok('rm', name);
   t.strictSame(await leftSince(before, cli), [], `${name} leaves nothing`);
 }
@@ -278,7 +278,7 @@ t.test('a step of a build', async (t) => {
   const cli = await boxCli(t);
   writeFileSync(
     join(cli.base, 'Dockerfile'),
-    `FROM box\nRUN i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo $i >> /all; done; echo made\n`,
+    `FROM box\nRUN i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i >> /all; done; echo made\n`,
   );
   const before = census(cli);
   const child = begin(cli, 'build', '--progress', 'plain', '-t', 'made', '.');
@@ -306,7 +306,7 @@ t.test('a step of a build', async (t) => {
   t.ok(kills > 0, `${kills} kills`);
   t.equal(
     await cli.ok('run', '--rm', 'made', 'cat', '/all'),
-    Array.from({ length: 5000 }, (_, index) => `${index + 1}\n`).join(''),
+    Array.from({ length: 3000 }, (_, index) => `${index + 1}\n`).join(''),
   );
   t.strictSame(
     (await leftSince(before, cli)).filter((line) => !line.startsWith('file ')),

@@ -20,7 +20,7 @@ const MANY = 4096;
 const ASK_MS = 50;
 
 class Watcher {
-  #isQuiet = true;
+  #isQuiet = false;
   #isStopped = false;
   #pause = FIRST_LOOK_MS;
   #timer: NodeJS.Timeout | undefined;
@@ -29,6 +29,7 @@ class Watcher {
     private readonly descriptors: readonly number[],
     private readonly look: () => number,
   ) {
+    this.#setSignals(false);
     this.#beQuiet();
   }
 
@@ -42,7 +43,7 @@ class Watcher {
   /** Takes turns of looking, as `count` bytes were moved. */
   #beQuiet(count = MANY): void {
     if (this.#isStopped) return;
-    this.#setSignals(false);
+    if (!this.#isQuiet) this.#setSignals(false);
     this.#pause = FIRST_LOOK_MS;
     if (count >= MANY) setImmediate(() => this.#lookAgain());
     else this.#lookLater();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** What a server does that a container's keeper has started: it goes on with what an earlier one has left. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { check } from '../../base/errors.js';
 import { Store } from '../../image/store.js';
 import { logFault } from '../../mount/fault-log.js';
@@ -17,9 +16,6 @@ import { type ContainerManifest, ContainerMemory } from './container-memory.js';
 import { Keeping } from './keeping.js';
 import { ContainerServer } from './server.js';
 import { leave, Sessions, serveUntilEnd } from './sessions.js';
-
-/** How long a client that the container is bound to may take to come back. */
-const BOUND_RETURN_MS = 5000;
 
 async function resume(keeperPid: number, number: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
@@ -56,7 +52,6 @@ async function goOn(
   const keeping = Keeping.resume(fixed, memory, keeperPid, descriptors, logFault);
   const mounted = await resumeServing(manifest, keeping.keeper!);
   const server = await ContainerServer.resume(container, manifest, keeping, mounted);
-  if (server.memory.isBound) void awaitOwner(server);
   return await serveUntilEnd(server, sessions, async () => () => keeping.ready());
 }
 
@@ -69,11 +64,6 @@ async function resumeServing(
   const state = ServerState.open(mount.state);
   state.takeOver(process.pid);
   return resumeMount(state, state.manifest, mount, keeper, logFault);
-}
-
-async function awaitOwner(server: ContainerServer): Promise<void> {
-  await delay(BOUND_RETURN_MS);
-  if (!server.hasOwner) server.abandon();
 }
 
 resume(Number(process.argv[3]), Number(process.argv[4])).then(

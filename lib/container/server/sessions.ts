@@ -17,6 +17,8 @@ import { tidyMemoryLater } from './small-process.js';
 /** How long clients of an earlier server may take to come back. */
 const RETURN_MS = 2000;
 const RETURN_LOOK_MS = 5;
+/** The same for one that the container is bound to. */
+const OWNER_RETURN_MS = 5000;
 /** A network without containers. */
 const BRIDGE_STAYS_MS = 1000;
 
@@ -89,7 +91,7 @@ export async function serveUntilEnd(
   const begun = await begin();
   process.title = `tsoverlay: container ${config.name}`;
   const listener = await listen(container.id, server, sessions);
-  const returned = sessions.returned();
+  const returned = Promise.all([sessions.returned(), ownerReturned(server)]);
   begun();
   tidyMemoryLater();
   const code = await server.ended();
@@ -100,6 +102,16 @@ export async function serveUntilEnd(
   rmSync(socketPath(container.id), { force: true });
   await server.conclude(code);
   return code;
+}
+
+/** One that is bound to a client ends with it, also where the client goes while nobody serves. */
+async function ownerReturned(server: ContainerServer): Promise<void> {
+  const isOrphan = (): boolean => server.memory.isBound && !server.hasOwner;
+  for (const deadline = Date.now() + OWNER_RETURN_MS; isOrphan(); await delay(RETURN_LOOK_MS)) {
+    if (Date.now() < deadline) continue;
+    server.abandon();
+    return;
+  }
 }
 
 function listen(id: string, server: ContainerServer, sessions: Sessions): Promise<Server> {
