@@ -73,7 +73,7 @@ t.test('SIGKILL at random moments', { timeout: 300_000 }, async (t) => {
   shell('echo hidden > secret', base);
   const secret = ['--secret', `id=s,src=${join(base, 'secret')}`];
   const before = census(cli);
-  const rounds = Number(process.env.BUILD_ROUNDS ?? 5);
+  const rounds = Number(process.env.BUILD_ROUNDS ?? 4);
   for (let round = 0; round < rounds; round++) {
     const running = start(cli, context, '--no-cache', '-t', 'built', ...secret);
     await new Promise((resolve) => setTimeout(resolve, random() * 2500));

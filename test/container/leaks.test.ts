@@ -9,7 +9,7 @@ import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 import { randomNumbers } from '../support/random.js';
 
-const RUNS = Number(process.env.CONTAINER_RUNS ?? 70);
+const RUNS = Number(process.env.CONTAINER_RUNS ?? 50);
 const STARTS = Number(process.env.CONTAINER_STARTS ?? 4);
 const AT_ONCE = 4;
 const SEED = Number(process.env.CONTAINER_SEED ?? Date.now() % 1e9);

@@ -27,7 +27,7 @@ import {
 } from '../support/pairs.js';
 import { snapshot } from '../support/snapshot.js';
 
-const runs = Number(process.env.DIFFERENTIAL_RUNS ?? 35);
+const runs = Number(process.env.DIFFERENTIAL_RUNS ?? 22);
 const seed = Number(process.env.DIFFERENTIAL_SEED ?? Date.now() % 2 ** 31);
 /** Shrinking a failure takes fresh cases too. */
 const CASES = runs + 400;

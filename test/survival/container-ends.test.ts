@@ -122,7 +122,7 @@ t.test('killed while it ends: nobody misses its last words and its exit code, --
   t.comment(`seed ${SEED}`);
   const before = census(cli);
   for (const kept of [[], ['--rm']]) {
-    for (let round = 0; round < ROUNDS / 3; round++) {
+    for (let round = 0; round < ROUNDS / 5; round++) {
       t.comment('when its keeper has just been let go, and nobody would start another server');
       await killedAtEnd(t, cli, kept, async ({ container }) => {
         const { serverPid } = container.readWrittenState();
