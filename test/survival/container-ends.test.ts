@@ -144,11 +144,14 @@ t.test('killed while it ends: nobody misses its last words and its exit code, --
     await killedAtEnd(t, cli, kept, async ({ container, clients }) => {
       const { serverPid, pid } = container.readWrittenState();
       for (const client of clients) client.kill('SIGSTOP');
-      end();
-      awaitEnd(pid);
-      sendSignal(serverPid, constants.signals.SIGKILL);
-      await until(() => container.tryReadState()?.serverPid !== serverPid, 'another server');
-      for (const client of clients) client.kill('SIGCONT');
+      try {
+        end();
+        awaitEnd(pid);
+        sendSignal(serverPid, constants.signals.SIGKILL);
+        await until(() => container.tryReadState()?.serverPid !== serverPid, 'another server');
+      } finally {
+        for (const client of clients) client.kill('SIGCONT');
+      }
     });
   }
   t.strictSame(await leftSince(before, cli), []);
@@ -196,10 +199,13 @@ t.test('a client without time for half a second misses nothing of what comes mea
   await once(client.stdout!, 'data');
   const container = await containerOf(cli, 'c');
   client.kill('SIGSTOP');
-  await killServerOf(container);
-  writeFileSync(join(cli.base, 'go'), 'go\n');
-  await delay(500);
-  client.kill('SIGCONT');
+  try {
+    await killServerOf(container);
+    writeFileSync(join(cli.base, 'go'), 'go\n');
+    await delay(500);
+  } finally {
+    client.kill('SIGCONT');
+  }
   const words = await heard;
   t.equal(words.length, 'begun\n'.length + 4_000_000);
   t.ok(/^begun\nx+$/.test(words), 'no byte is another one');

@@ -20,7 +20,7 @@ t.test('one that runs has not ended, whatever signals come while it is looked at
   try {
     while (signals === 0) await new Promise(setImmediate);
     let ends = 0;
-    for (const until = Date.now() + 1000; Date.now() < until; ) ends += hasEnded(watched) ? 1 : 0;
+    for (const deadline = Date.now() + 1000; Date.now() < deadline; ) ends += hasEnded(watched) ? 1 : 0;
     t.equal(ends, 0);
   } finally {
     const children = [sender, sleeper];
