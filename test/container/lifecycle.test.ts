@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** The life of a container: states, signals, logs, restarts, and what is true after a crash. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { boxCli, census, containerOf, keeperOf, leftSince } from '../support/containers.js';
-import { ended, until } from '../support/ground.js';
+import { ended, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
 const COUNT =
@@ -226,6 +226,46 @@ t.test(
     }
   },
 );
+
+t.test('one that could not be started stays as created and says why; with --rm it is removed', async (t) => {
+  const cli = await boxCli(t);
+  const before = census(cli);
+  for (const runtime of ['builtin', 'runc']) {
+    const make = (name: string, ...words: string[]): string[] => [
+      '--runtime',
+      runtime,
+      '--name',
+      name,
+      ...words,
+    ];
+    t.match(await cli.run('run', ...make('missing', 'box', 'nosuch')), { status: 127, stdout: '' }, runtime);
+    t.match(await state(cli, 'missing'), { Status: 'created', ExitCode: 127, Pid: 0, Error: /nosuch/ });
+    t.match(await cli.ok('ps', '-a', '--format', '{{.Names}} {{.Status}}'), /^missing Created\n$/);
+    t.match(await cli.run('start', 'missing'), { status: 1, stderr: /nosuch/ }, 'it can be tried again');
+    t.equal(await cli.ok('logs', 'missing'), '');
+    t.match(await cli.run('run', ...make('missing', 'box', 'true')), { status: 125, stderr: /missing/ });
+    await cli.ok('rm', 'missing');
+    const detached = await cli.run('run', '-d', ...make('refused', 'box', '/etc/passwd'));
+    t.match(detached, { status: 126, stdout: /^[0-9a-f]{64}\n$/ }, 'its id is said');
+    t.match(await state(cli, 'refused'), { Status: 'created', ExitCode: 126 });
+    await cli.ok('rm', detached.stdout.trim());
+    for (const way of [[], ['-d']]) {
+      const gone = await cli.run('run', '--rm', ...way, ...make('gone', 'box', 'nosuch'));
+      t.match(gone, { status: 127, stdout: '' });
+    }
+    await cli.ok('create', '--rm', ...make('later', 'box', 'nosuch'));
+    t.match(await cli.run('start', 'later'), { status: 1, stderr: /nosuch/ });
+    t.strictSame(readdirSync(join(cli.root, 'containers')), [], '--rm also holds for a start that fails');
+  }
+  t.match(await cli.run('run', '--name', 'place', '-v', '/nowhere/x:/x', 'box', 'true'), { status: 125 });
+  t.match(await state(cli, 'place'), { Status: 'created', ExitCode: 128, Error: /nowhere/ });
+  mkdirSync(join(cli.base, 'late'));
+  await cli.run('run', '--name', 'mended', '-v', './late/x:/x', 'box', 'cat', '/x/f');
+  shell('mkdir x; echo there > x/f', join(cli.base, 'late'));
+  t.equal(await cli.ok('start', '-a', 'mended'), 'there\n', 'it starts when what was missing is there');
+  await cli.ok('rm', 'place', 'mended');
+  t.strictSame(await leftSince(before, cli), []);
+});
 
 t.test('what is damaged is named, and can be removed', async (t) => {
   const cli = await boxCli(t);

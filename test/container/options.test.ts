@@ -47,6 +47,8 @@ t.test('mounts in every form, and what is none', async (t) => {
   t.match(parseMount('type=bind,src=/a,dst=/d,readonly'), { type: 'bind', source: '/a', readOnly: true });
   t.match(parseMount('type=tmpfs,target=/t,tmpfs-size=1m'), { type: 'tmpfs', options: ['size=1048576'] });
   t.match(parseTmpfs('/t:size=64k,ro'), { target: '/t', readOnly: true, options: ['size=64k'] });
+  t.match(parseTmpfs('/t:mpol=bind:0,mode=700'), { options: ['mpol=bind:0', 'mode=700'] });
+  t.throws(() => parseTmpfs('/t:sise=64k'), { name: 'UsageError', message: /there is no option sise=64k/ });
   for (const text of ['a:b', '/a:/', 'a b:/d', '/a:/b:/c:/d', '/a:/b:weird'])
     t.throws(() => parseVolume(text), { name: 'UsageError' }, text);
   for (const text of [

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { boxCli, containerOf, PROGRAM } from '../support/containers.js';
-import { ended, shell, until } from '../support/ground.js';
+import { boxCli, containerOf, ONE_CGROUP_VERSION, PROGRAM } from '../support/containers.js';
+import { ended, scratch, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
 /** Runs with something to read. */
@@ -143,6 +143,49 @@ t.test(
     t.strictSame(readdirSync(join(cli.root, 'volumes')), ['kept']);
   },
 );
+
+t.test(
+  '--read-only holds for the files in /etc too, and not for what is mounted to be written',
+  async (t) => {
+    for (const runtime of ['builtin', 'runc', 'crun']) {
+      const cli = await boxCli(t, scratch(t), runtime === 'crun' ? ONE_CGROUP_VERSION : [PROGRAM]);
+      writeFileSync(join(cli.base, 'hosts'), '127.0.0.1 mine\n');
+      const script = `for f in /etc/hosts /etc/hostname /etc/resolv.conf /x /sys/x /v/x /t/x /dev/x /dev/shm/x; do
+      (echo x >> $f) 2> /dev/null && echo $f; done; true`;
+      const writable = async (...options: string[]): Promise<string[]> => {
+        const args = ['--runtime', runtime, '-v', 'vol:/v', '--tmpfs', '/t', ...options];
+        return (await cli.ok('run', '--rm', ...args, 'box', 'sh', '-c', script)).split('\n').filter(Boolean);
+      };
+      const files = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf'];
+      const mounted = ['/v/x', '/t/x', '/dev/x', '/dev/shm/x'];
+      t.strictSame(await writable(), [...files, '/x', ...mounted], runtime);
+      t.strictSame(await writable('--read-only'), mounted, runtime);
+      const own = ['--read-only', '-v', './hosts:/etc/hosts', '--tmpfs', '/etc'];
+      t.strictSame(await writable(...own), ['/etc/hosts', ...mounted], 'a file of the user is as he says');
+    }
+  },
+);
+
+t.test('a tmpfs has the mode of the directory that it covers, or the one that is given', async (t) => {
+  for (const runtime of ['builtin', 'runc', 'crun']) {
+    const cli = await boxCli(t, scratch(t), runtime === 'crun' ? ONE_CGROUP_VERSION : [PROGRAM]);
+    shell('mkdir -m 750 box/closed; mkdir -m 2775 box/group', cli.base);
+    await cli.ok('import', join(cli.base, 'box'), 'box');
+    const modes = await cli.ok(
+      ...['run', '--rm', '--runtime', runtime, '--tmpfs', '/closed', '--mount', 'type=tmpfs,dst=/group'],
+      ...['--tmpfs', '/new', '--tmpfs', '/given:mode=0700,uid=1000,size=64k', 'box'],
+      ...['stat', '-c', '%n %a %u', '/closed', '/group', '/new', '/given'],
+    );
+    // crun before 1.9 leaves it at the kernel's mode.
+    const covered = runtime === 'crun' ? '.*\n.*\n' : '/closed 750 0\n/group 2775 0\n';
+    t.match(modes, new RegExp(`^${covered}/new 1777 0\n/given 700 1000\n$`), runtime);
+    const flags = await cli.ok(
+      ...['run', '--rm', '--runtime', runtime, '--tmpfs', '/a', '--tmpfs', '/b:exec,suid,dev,ro', 'box'],
+      ...['sh', '-c', "grep -E ' /[ab] ' /proc/mounts | cut -d' ' -f2,4 | cut -d, -f1-4"],
+    );
+    t.match(flags, /^\/a rw,nosuid,nodev,noexec.*\n\/b ro,relatime/, runtime);
+  }
+});
 
 t.test(
   'a container holds what Docker gives: namespaces, capabilities, masked and read-only paths, devices',

@@ -101,9 +101,18 @@ export function parseMount(text: string): MountRequest {
   };
 }
 
+/** What moby's MergeTmpfsOptions knows. */
+const TMPFS_OPTION =
+  /^(defaults|r[ow]|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime)|a?sync|(size|mode|uid|gid|nr_inodes|nr_blocks|mpol)=.+)$/;
+
 /** `TARGET[:OPTIONS]` */
 export function parseTmpfs(text: string): MountRequest {
-  const [target, options = ''] = text.split(':');
+  // An option may have colons, too: mpol=bind:0.
+  const [target, ...rest] = text.split(':');
+  const options = rest.join(':');
+  const unknown = options.split(',').find((option) => option !== '' && !TMPFS_OPTION.test(option));
+  if (unknown !== undefined)
+    throw new UsageError(`--tmpfs ${text}: there is no option ${unknown}`, 'as in /run:size=64m,mode=1777');
   const list = options.split(',').filter((option) => option !== '' && option !== 'rw');
   return {
     type: 'tmpfs',

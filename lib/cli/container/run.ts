@@ -132,6 +132,14 @@ export function joiningFor(
   return { terminal, input: interactive, detachKeys: parseKeys(keys), signals: signals && !terminal };
 }
 
+/** One that could not be started stays as created, unless it is to be removed; without a terminal its id is said, too. */
+async function leaveFailed(container: Container, { rm, detach }: RunArguments): Promise<void> {
+  if (!container.exists) return;
+  const hasRun = container.readWrittenState().startedAt !== '';
+  if (rm && !hasRun) await discardContainer(container);
+  else if (detach) process.stdout.write(`${container.id}\n`);
+}
+
 export async function run(args: RunArguments): Promise<void> {
   if (args.detach && args.rm && args.restart !== 'no')
     throw new UsageError('--restart does not go with --rm');
@@ -150,8 +158,7 @@ export async function run(args: RunArguments): Promise<void> {
       process.stdout.write(`${container.id}\n`);
     } else await startJoined(container, config.name, joining);
   } catch (failure) {
-    // What could not be started is of no use to anybody.
-    if (container.exists && container.readWrittenState().startedAt === '') await discardContainer(container);
+    await leaveFailed(container, args);
     throw failure;
   }
 }

@@ -92,9 +92,16 @@ export function writeFiles(
   writeInPlace(container.path('resolv.conf'), composeResolv(config, network === 'bridge'));
 }
 
-/** How they are mounted; a file that the user mounts himself is left to him. */
-export function fileMounts(container: Container, config: ContainerConfig): SpecMount[] {
+/**
+ * How they are mounted; a file that the user mounts himself is left to him. Read-only with the root file system, as
+ * in Docker (moby's Container.NetworkMounts).
+ */
+export function fileMounts(
+  container: Container,
+  { options: { mounts, readOnly } }: ContainerConfig,
+): SpecMount[] {
+  const options = readOnly ? 'rbind,rprivate,ro' : 'rbind,rprivate';
   return (['hosts', 'hostname', 'resolv.conf'] as const)
-    .filter((name) => !config.options.mounts.some(({ target }) => target === `/etc/${name}`))
-    .map((name) => specMount(`/etc/${name}`, 'bind', 'rbind,rprivate', container.path(name)));
+    .filter((name) => !mounts.some(({ target }) => target === `/etc/${name}`))
+    .map((name) => specMount(`/etc/${name}`, 'bind', options, container.path(name)));
 }

@@ -11,6 +11,7 @@ import { OverlayError } from '../../base/errors.js';
 import type { Mount } from '../../mount/mount.js';
 import { startOf } from '../../sys/processes.js';
 import type { TerminalSize } from '../../sys/terminals.js';
+import { CODE_FAILED } from '../failure.js';
 import type { HeldList } from '../program/held-list.js';
 import { STREAMS } from '../program/log-file.js';
 import { Outlet } from '../program/outlet.js';
@@ -31,6 +32,8 @@ import type { ExecRequest } from './protocol.js';
 import { ContainerResources, reportFault } from './resources.js';
 import { isRestarted, restartDelay } from './restart.js';
 
+/** What Docker says in a container's state of one that could not be started, where its program is not to blame. */
+const CODE_NOT_STARTED = 128;
 const DEFAULT_STOP_SIGNAL = 'SIGTERM';
 /** A process that was put elsewhere may hold the streams of the container's own program for so long. */
 const LAST_WORDS_MS = 1000;
@@ -143,13 +146,19 @@ export class ContainerServer {
       await this.#launch(size);
     } catch (failure) {
       await this.resources.giveBack();
+      await this.#removeIfWanted();
       await this.#keeping.end();
-      const exitCode = (failure as { exitCode?: number }).exitCode ?? 125;
-      const error = (failure as Error).message;
-      this.#change({ serverPid: 0, pid: 0, exitCode, error, address: '', ports: [] });
+      if (this.container.exists) this.#noteFailure(failure as Error);
       throw failure;
     }
     this.#ended = this.#attend();
+  }
+
+  /** One that has never run stays as created, as in Docker. */
+  #noteFailure(failure: Error & { exitCode?: ExitCode }): void {
+    const { exitCode = CODE_FAILED, message: error } = failure;
+    const noted = exitCode === CODE_FAILED ? CODE_NOT_STARTED : exitCode;
+    this.#change({ serverPid: 0, pid: 0, exitCode: noted, error, address: '', ports: [] });
   }
 
   /** Settles when the container's program has ended for good: the rest is for `giveBack` and `conclude`. */

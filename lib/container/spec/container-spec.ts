@@ -57,11 +57,17 @@ export function resourcesFor({ options }: ContainerConfig): SpecResources {
   };
 }
 
+/** A later option takes its opposite's place (moby's MergeTmpfsOptions); not every runtime does that itself. */
+function mergeOptions(options: readonly string[]): string[] {
+  const opposite = (option: string): string => (option.startsWith('no') ? option.slice(2) : `no${option}`);
+  return options.filter((option, at) => !options.includes(opposite(option), at));
+}
+
 function mountFor(container: Container, request: MountRequest, view: LayerSet): SpecMount {
   const { type, source, target: destination, readOnly, options } = request;
   if (type === 'tmpfs') {
     const own = ['nosuid', 'nodev', 'noexec', ...(readOnly ? ['ro'] : []), ...options];
-    return { destination, type: 'tmpfs', source: 'tmpfs', options: own };
+    return { destination, type: 'tmpfs', source: 'tmpfs', options: mergeOptions(own) };
   }
   const access = readOnly ? ['ro'] : [];
   const path = type === 'volume' ? ensureVolume(container.store, request, view) : source;

@@ -39,6 +39,9 @@ const CLEAR: Record<string, number> = {
   exec: MS_NOEXEC,
   async: MS_SYNCHRONOUS,
   atime: MS_NOATIME,
+  diratime: MS_NODIRATIME,
+  norelatime: MS_RELATIME,
+  nostrictatime: MS_STRICTATIME,
   defaults: 0,
 };
 

@@ -111,14 +111,27 @@ export class StageRoot {
       return;
     }
     if (type === 'proc' || type === 'sysfs') this.#refuseLinks(destination);
+    const mode = type === 'tmpfs' && !/(^|,)mode=/.test(data) ? this.#modeAt(destination) : '';
     using place = this.#place(destination, true);
     // Devices in /dev are bound from the host one by one, so none that is made there needs to work.
     const extra = destination === '/dev' ? MS_NODEV : 0;
-    check(mountFileSystem(fromText(source), proc(place.number), type, flags | extra, data), {
+    const all = [mode, data].filter(Boolean).join(',');
+    check(mountFileSystem(fromText(source), proc(place.number), type, flags | extra, all), {
       operation: `mount ${type} at`,
       path: destination,
     });
     for (const change of propagation) this.#change(destination, change);
+  }
+
+  /** A tmpfs takes the mode of the directory that it covers (runc's mountToRootfs); where none is, the kernel's 1777. */
+  #modeAt(path: string): string {
+    const found = this.openInside(path, O_PATH);
+    if (found === -ENOENT) return '';
+    const story = { operation: 'mount tmpfs at', path };
+    using place = new Fd(check(found, story));
+    const stat = new Stat();
+    check(statFd(place.number, stat), story);
+    return `mode=${(stat.mode & 0o7777).toString(8)}`;
   }
 
   /** What is masked and read-only in them is so by its path (runc's checkProcMount). */
