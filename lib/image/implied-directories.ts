@@ -6,8 +6,9 @@
  * so they are taken from the layers below before the new one gets its name.
  */
 import { type ByteString, fromText, toText } from '../base/bytes.js';
-import { ENOENT, ENOTDIR } from '../base/errno.js';
+import { ELOOP, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check } from '../base/errors.js';
+import { Marks } from '../overlay/marks.js';
 import { changeMode, changeOwner, changeTimes } from '../sys/entries.js';
 import {
   close,
@@ -19,10 +20,13 @@ import {
   openBeneath,
   openPath,
 } from '../sys/files.js';
-import { Stat, statFd } from '../sys/stat.js';
-import { getXattr, listXattrs, setXattr } from '../sys/xattrs.js';
+import { Stat, statAt, statFd } from '../sys/stat.js';
+import { getXattr, listXattrs, setXattr, xattrIs } from '../sys/xattrs.js';
+import { OPAQUE_FILE } from './layer-whiteouts.js';
 
 const DIRECTORY = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+/** Layers of one store may have been unpacked by root and by others. */
+const OPAQUE = [new Marks(false).opaque, new Marks(true).opaque];
 /** Marks of a directory speak of its own layer. */
 const MARK = /^(trusted|user)\.overlay\./;
 
@@ -76,14 +80,31 @@ export function adoptAttributes(
   }
 }
 
+/** Whether a layer hides a path of those below it by an opaque directory above the path. */
+function isHidden(lower: number, path: ByteString): boolean {
+  for (let above = path; above !== ''; ) {
+    above = above.slice(0, Math.max(0, above.lastIndexOf('/')));
+    const fd = openIn(lower, above);
+    if (fd < 0) continue;
+    const isOpaque = OPAQUE.some((mark) => xattrIs(fd, '.', mark, 'y')) || hasFile(fd, OPAQUE_FILE);
+    close(fd);
+    if (isOpaque) return true;
+  }
+  return false;
+}
+
+function hasFile(directory: number, name: ByteString): boolean {
+  return statAt(directory, name, new Stat()) === 0;
+}
+
 function adopt(root: number, path: ByteString, lowers: readonly number[]): void {
   const own = check(openIn(root, path), { operation: 'open', path: toText(path) });
   try {
     for (const lower of lowers) {
       const below = openIn(lower, path);
-      if (below === -ENOENT) continue;
-      // A file or a whiteout ends the search: the directory is new above it.
-      if (below === -ENOTDIR) break;
+      if (below === -ENOENT && !isHidden(lower, path)) continue;
+      // A file, a symlink, a whiteout or an opaque directory ends the search: the directory is new above it.
+      if (below === -ENOENT || below === -ENOTDIR || below === -ELOOP) break;
       check(below, { operation: 'open', path: toText(path) });
       copyAttributes(below, own, path);
       close(below);

@@ -19,7 +19,7 @@ const BOOKKEEPING = '.wh..wh.';
 const OPAQUE_FILE_MODE = S_IFREG | 0o444;
 
 export interface Whiteout {
-  directory: ByteString[];
+  directory: readonly ByteString[];
   /** What is hidden; undefined for everything that the directory has below. */
   name: ByteString | undefined;
 }

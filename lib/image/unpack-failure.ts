@@ -15,12 +15,11 @@ export function unpackFailure(status: number, path: string, layer: string, subje
       return refusal(path, layer, 'the archive has it twice');
     case -ELOOP:
     case -ENOTDIR:
-      // A symlink could lead out of the layer, so none is passed; the last one on the way is ENOTDIR like a file.
       return refusal(path, layer, `${subject} lies behind a file or a symlink`);
     case -ENOENT:
       return refusal(path, layer, `${subject} is not in the layer`);
     case -EXDEV:
-      return refusal(path, layer, `${subject} lies outside of the layer`);
+      return refusal(path, layer, `${subject} lies behind a symlink that leads out of the layer`);
     case -ENOSPC:
       return new OverlayError({
         operation: 'unpack',

@@ -2,8 +2,9 @@
 /**
  * Unpacks the entries of a layer into an empty directory, as a layer that
  * overlayfs and lib/overlay mount. Layers are hostile until checked: every name is
- * resolved beneath the directory without passing a symlink (openat2), nothing is
- * overwritten, and marks of overlayfs in the archive are stored as plain data.
+ * resolved beneath the directory without passing a symlink (openat2), and marks of
+ * overlayfs in the archive are stored as plain data. Where a symlink of the layer
+ * lies on the way it is read, and followed if it leads to a place beneath the directory.
  *
  * Whiteouts say something about the layers below only (image-spec layer.md,
  * "Whiteouts"), whatever their place in the archive, so they are kept until all
@@ -11,28 +12,27 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { toText } from '../base/bytes.js';
-import { EEXIST, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, errnoName } from '../base/errno.js';
+import { EEXIST, ELOOP, ENOENT, ENOSPC, ENOTDIR, EPERM } from '../base/errno.js';
 import { quote } from '../base/errors.js';
 import type { Marks } from '../overlay/marks.js';
 import {
-  changeMode,
-  changeOwner,
-  changeTimes,
   deviceNumber,
   makeDirectory,
   makeLink,
   makeNode,
   makeSymlink,
+  removeDirectory,
   unlink,
 } from '../sys/entries.js';
 import { close, O_CREAT, O_EXCL, O_WRONLY, openAt, truncate, writeFully } from '../sys/files.js';
 import { S_IFBLK, S_IFCHR, S_IFIFO, Stat, statAt } from '../sys/stat.js';
 import { setUmask } from '../sys/thread.js';
-import { setXattr } from '../sys/xattrs.js';
-import { checkName, ParentDirectories } from './layer-names.js';
+import { visitTree } from '../sys/tree-walk.js';
+import { checkName, isWithin, ParentDirectories } from './layer-names.js';
 import { placeWhiteouts, readWhiteout, type Whiteout } from './layer-whiteouts.js';
 import type { TarEntry, TarType } from './tar-format.js';
 import type { TarSink } from './tar-reader.js';
+import { setAttributes, setTimes } from './unpack-attributes.js';
 import { refusal, unpackFailure } from './unpack-failure.js';
 
 export interface UnpackLimits {
@@ -51,34 +51,34 @@ export interface Unpacked {
   entries: number;
 }
 
-interface DirectoryTime {
-  name: ByteString;
-  seconds: number;
-  nanoseconds: number;
-}
-
 const SPECIAL: Partial<Record<TarType, number>> = {
   'character device': S_IFCHR,
   'block device': S_IFBLK,
   fifo: S_IFIFO,
 };
 
-/** Attributes that a file system may lack without the file losing anything that it needs here. */
-const DISPENSABLE = /^security\.(selinux|ima|evm|apparmor|smack)/i;
+/** What was not made, and need not be. */
+const LEFT_OUT = 1;
 
 /**
  * `layer`: whiteouts and marks mean something, and nothing is there before.
- * `copy`: every name stands for itself, and files that are there make way.
+ * `archive`: every name stands for itself, and nothing is there before.
+ * `copy`: every name stands for itself; files that are there make way, but not for directories, nor these for files.
  */
-export type UnpackWay = 'layer' | 'copy';
+export type UnpackWay = 'layer' | 'archive' | 'copy';
 
 export class LayerUnpacker implements TarSink {
   readonly #parents: ParentDirectories;
-  readonly #directoryTimes: DirectoryTime[] = [];
-  readonly #whiteouts: Whiteout[] = [];
+  /** By path; '' is the root. */
+  readonly #directoryTimes = new Map<ByteString, Pick<TarEntry, 'modifySeconds' | 'modifyNanoseconds'>>();
+  #whiteouts: Whiteout[] = [];
   readonly #unpacked: Unpacked = { size: 0, entries: 0 };
+  /** Bytes of files that later entries took away; they count for the limits. */
+  #replaced = 0;
   readonly #stat = new Stat();
   #entry!: TarEntry;
+  /** Where the entry lies, symlinks followed. */
+  #path: readonly ByteString[] = [];
   /** The file that takes data; -1 between files. */
   #file = -1;
   #segment = 0;
@@ -120,29 +120,52 @@ export class LayerUnpacker implements TarSink {
   }
 
   #make(entry: TarEntry): void {
-    const named = checkName(entry.name);
-    if (typeof named === 'string') this.#refuse(named);
+    const named = this.#named(entry.name);
     if (named.length === 0) {
       this.#requireType('directory');
       this.#parents.implied.delete('');
-      this.#setAttributes(this.root, '.');
+      this.#finishEntry(this.root, '.', []);
       return;
     }
     const name = named[named.length - 1];
-    const parents = named.slice(0, -1);
-    const whiteout = this.way === 'copy' ? undefined : readWhiteout(parents, name);
+    const whiteout = this.way === 'layer' ? readWhiteout(named.slice(0, -1), name) : undefined;
     if (typeof whiteout === 'string') this.#refuse(whiteout);
     if (whiteout === null) return;
-    const parent = this.#check(this.#parents.open(parents), 'its directory');
-    if (entry.type === 'directory') this.#parents.implied.delete(named.join('/'));
+    const { fd: parent, path: directory } = this.#enter(named.slice(0, -1));
     if (whiteout !== undefined) {
-      this.#whiteouts.push(whiteout);
+      this.#whiteouts.push({ ...whiteout, directory });
       return;
     }
+    this.#path = [...directory, name];
+    if (entry.type === 'directory') this.#parents.implied.delete(this.#path.join('/'));
     if (this.way === 'copy') this.#clear(entry, parent, name);
-    const isMade = this.#create(entry, parent, name);
-    if (!isMade || entry.type === 'file' || entry.type === 'hard link') return;
-    this.#setAttributes(parent, name);
+    let status = this.#create(entry, parent, name);
+    if (status === -EEXIST) {
+      this.#replace(parent, name);
+      status = this.#create(entry, parent, name);
+    }
+    if (this.#check(status) === LEFT_OUT || entry.type === 'file' || entry.type === 'hard link') return;
+    this.#finishEntry(parent, name, this.#path);
+  }
+
+  #named(name: ByteString): ByteString[] {
+    const named = checkName(name);
+    if (typeof named === 'string') this.#refuse(named);
+    return named;
+  }
+
+  /** A directory on the way to an entry, and where it lies: a symlink of the layer may lead to it. */
+  #enter(named: readonly ByteString[]): { fd: number; path: readonly ByteString[] } {
+    const fd = this.#parents.open(named);
+    if (fd !== -ELOOP && fd !== -ENOTDIR) return { fd: this.#check(fd, 'its directory'), path: named };
+    const path = this.#follow(named, 'its directory');
+    return { fd: this.#check(this.#parents.open(path), 'its directory'), path };
+  }
+
+  #follow(named: readonly ByteString[], of: string): ByteString[] {
+    const path = this.#parents.follow(named);
+    if (typeof path === 'number') throw unpackFailure(path, toText(this.#entry.name), this.layer, of);
+    return path;
   }
 
   /** Takes a file of that name away; a directory is kept for a directory. */
@@ -157,59 +180,92 @@ export class LayerUnpacker implements TarSink {
     this.#check(unlink(parent, name));
   }
 
-  /** Answers false for what this user cannot have. */
-  #create(entry: TarEntry, parent: number, name: ByteString): boolean {
+  /** Of entries of one name the last one counts; a directory that it replaces goes with all that it holds. */
+  #replace(parent: number, name: ByteString): void {
+    this.#check(statAt(parent, name, this.#stat));
+    if (!this.#stat.isDirectory) {
+      this.#check(this.#remove(parent, name));
+      return;
+    }
+    const path = this.#path.join('/');
+    this.#parents.forget(path);
+    for (const known of this.#directoryTimes.keys()) {
+      if (isWithin(known, path)) this.#directoryTimes.delete(known);
+    }
+    this.#whiteouts = this.#whiteouts.filter(({ directory }) => !isWithin(directory.join('/'), path));
+    const visitor = {
+      file: (dir: number, file: ByteString) => this.#remove(dir, file),
+      directory: removeDirectory,
+    };
+    this.#check(visitTree(parent, name, visitor));
+  }
+
+  #remove(parent: number, name: ByteString): number {
+    const status = statAt(parent, name, this.#stat);
+    if (status < 0) return status;
+    if (this.#stat.isRegular && this.#stat.linkCount === 1) this.#replaced += this.#stat.size;
+    return unlink(parent, name);
+  }
+
+  /** Answers a negated errno, or LEFT_OUT for what this user cannot have. */
+  #create(entry: TarEntry, parent: number, name: ByteString): number {
     switch (entry.type) {
       case 'directory': {
         const status = makeDirectory(parent, name, entry.mode & 0o777);
-        // A directory may come again, for its attributes; over anything else it is a duplicate.
-        if (status !== -EEXIST || !this.#parents.isDirectory(parent, name)) this.#check(status);
-        return true;
+        // A directory may come again, for its attributes.
+        return status === -EEXIST && this.#parents.isDirectory(parent, name) ? 0 : status;
       }
       case 'symlink':
         if (entry.target === '') this.#refuse('a symlink leads nowhere');
-        this.#check(makeSymlink(parent, name, entry.target));
-        return true;
+        return makeSymlink(parent, name, entry.target);
       case 'hard link':
-        this.#link(entry, parent, name);
-        return true;
-      case 'file':
-        this.#file = this.#check(openAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0o600));
+        return this.#link(entry, parent, name);
+      case 'file': {
+        const file = openAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0o600);
+        if (file < 0) return file;
+        this.#file = file;
         this.#segment = 0;
         this.#written = 0;
-        return true;
+        return 0;
+      }
       default:
         return this.#makeSpecial(entry, parent, name);
     }
   }
 
   /** In a user namespace nobody may make a device, and a device there would open nothing: it is left out. */
-  #makeSpecial(entry: TarEntry, parent: number, name: ByteString): boolean {
+  #makeSpecial(entry: TarEntry, parent: number, name: ByteString): number {
     const { deviceMajor, deviceMinor } = entry;
     if (entry.type === 'character device' && deviceMajor === 0 && deviceMinor === 0) {
       this.#refuse('a device 0:0 is a whiteout, which an archive writes as .wh.NAME');
     }
     const mode = SPECIAL[entry.type]! | entry.mode;
     const status = makeNode(parent, name, mode, deviceNumber(deviceMajor, deviceMinor));
-    if (status === -EPERM && this.marks.prefix.startsWith('user.')) return false;
-    this.#check(status);
-    return true;
+    return status === -EPERM && this.marks.prefix.startsWith('user.') ? LEFT_OUT : status;
   }
 
   /** The target is a name in the same archive, as every other (pax(1), type 1). */
-  #link(entry: TarEntry, parent: number, name: ByteString): void {
+  #link(entry: TarEntry, parent: number, name: ByteString): number {
     const target = checkName(entry.target);
     if (typeof target === 'string') this.#refuse(`its link to ${quote(toText(entry.target))}: ${target}`);
     if (target.length === 0) this.#refuse('a hard link leads to a directory');
+    const last = target[target.length - 1];
+    let directory: readonly ByteString[] = target.slice(0, -1);
     // The cache of directories may close the one at hand, so it is opened for itself.
-    const from = this.#check(this.#parents.openOwned(target.slice(0, -1)), 'what it links to');
-    const status = makeLink(from, target[target.length - 1], parent, name);
+    let from = this.#parents.openOwned(directory);
+    if (from === -ELOOP || from === -ENOTDIR) {
+      directory = this.#follow(directory, 'what it links to');
+      from = this.#parents.openOwned(directory);
+    }
+    this.#check(from, 'what it links to');
+    const isItself = [...directory, last].join('/') === this.#path.join('/');
+    const status = isItself ? statAt(from, last, this.#stat) : makeLink(from, last, parent, name);
     close(from);
     if (status === -ENOENT) {
       this.#refuse(`it links to ${quote(toText(entry.target))}, which is not in the layer`);
     }
     if (status === -EPERM) this.#refuse('a hard link leads to a directory');
-    this.#check(status);
+    return status;
   }
 
   data(chunk: Buffer): void {
@@ -244,55 +300,17 @@ export class LayerUnpacker implements TarSink {
     if (segments !== null) this.#check(truncate(this.#file, size));
     close(this.#file);
     this.#file = -1;
-    const named = checkName(this.#entry.name) as ByteString[];
-    const parent = this.#check(this.#parents.open(named.slice(0, -1)));
-    this.#setAttributes(parent, named[named.length - 1]);
+    const parent = this.#check(this.#parents.open(this.#path.slice(0, -1)));
+    this.#finishEntry(parent, this.#path[this.#path.length - 1], this.#path);
   }
 
-  /** Owner before mode: a change of owner takes setuid and setgid away. */
-  #setAttributes(parent: number, name: ByteString): void {
-    const { type, uid, gid, mode, xattrs, modifySeconds, modifyNanoseconds } = this.#entry;
-    const owned = changeOwner(parent, name, uid, gid);
-    // EINVAL: the id is none of this user namespace.
-    if (owned === -EPERM || owned === -EINVAL) {
-      this.#refuse(
-        `it belongs to ${uid}:${gid}, which this user may not give`,
-        'run as root, or in a user namespace with a range of ids (unshare --map-auto --map-root-user -m)',
-      );
-    }
-    this.#check(owned);
-    if (type !== 'symlink') this.#check(changeMode(parent, name, mode));
-    for (const [attribute, value] of xattrs) this.#setXattr(parent, name, attribute, value);
+  /** A directory's times come last of all. */
+  #finishEntry(parent: number, name: ByteString, path: readonly ByteString[]): void {
+    const { type, modifySeconds, modifyNanoseconds } = this.#entry;
+    setAttributes(parent, name, this.#entry, this.layer);
     if (type === 'directory') {
-      this.#directoryTimes.push({
-        name: this.#entry.name,
-        seconds: modifySeconds,
-        nanoseconds: modifyNanoseconds,
-      });
-    } else this.#setTimes(parent, name, modifySeconds, modifyNanoseconds);
-  }
-
-  #setTimes(parent: number, name: ByteString, seconds: number, nanoseconds: number): void {
-    const times = {
-      accessSeconds: seconds,
-      accessNanoseconds: nanoseconds,
-      modifySeconds: seconds,
-      modifyNanoseconds: nanoseconds,
-    };
-    this.#check(changeTimes(parent, name, times));
-  }
-
-  #setXattr(parent: number, name: ByteString, attribute: ByteString, value: Buffer): void {
-    // Marks of an overlay mean something to the mount, so both spellings are put one step further in.
-    const stored = attribute.replace(/^(trusted|user)\.overlay\./, '$1.overlay.overlay.');
-    const status = setXattr(parent, name, stored, value);
-    if (status >= 0) return;
-    const isAllowed = status === -EOPNOTSUPP || status === -EPERM;
-    if (isAllowed && DISPENSABLE.test(attribute)) return;
-    this.#refuse(
-      `its attribute ${toText(attribute)} cannot be set: ${errnoName(status)}`,
-      'put the store on a file system that takes extended attributes',
-    );
+      this.#directoryTimes.set(path.join('/'), { modifySeconds, modifyNanoseconds });
+    } else this.#check(setTimes(parent, name, this.#entry));
   }
 
   /** To be called after the last entry. */
@@ -302,12 +320,12 @@ export class LayerUnpacker implements TarSink {
       this.#entry = { ...this.#entry, name: failed.path };
       this.#check(failed.status);
     }
-    for (const { name, seconds, nanoseconds } of this.#directoryTimes.reverse()) {
-      const named = checkName(name) as ByteString[];
-      const directory = this.#check(this.#parents.open(named));
-      this.#setTimes(directory, '.', seconds, nanoseconds);
+    for (const [path, times] of this.#directoryTimes) {
+      const directory = this.#check(this.#parents.open(path === '' ? [] : path.split('/')));
+      this.#check(setTimes(directory, '.', times));
     }
-    return this.#unpacked;
+    const { size, entries } = this.#unpacked;
+    return { size: size - this.#replaced, entries };
   }
 
   /** Directories that no entry describes, '' for the root; complete after `finish`. */

@@ -89,7 +89,7 @@ export async function unpackArchive(
     what,
     new Marks(!hasTrustedAttributes()),
     DEFAULT_LIMITS,
-    'copy',
+    'archive',
   );
   const reader = new TarReader(unpacker, what);
   try {
