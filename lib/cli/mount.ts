@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay mount` */
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import type { DriverName } from '../mount/config.js';
 import type { MountOptions } from '../mount/mount.js';
 import { applyOptionString, emptyOptions, type ParsedOptions } from '../mount/option-string.js';
+import { findRecord } from '../mount/registry.js';
 import { absolute, carryOut } from './mounting.js';
 
 interface Arguments {
@@ -20,6 +22,7 @@ interface Arguments {
   foreground: boolean;
   driver: DriverName;
   json: boolean;
+  debug?: boolean;
 }
 
 function builder(yargs: Argv): Argv<Arguments> {
@@ -98,11 +101,25 @@ async function gather(args: Arguments): Promise<{ options: MountOptions; lock: D
   return { options: { ...absolute(options), driver: args.driver }, lock };
 }
 
+/** For --debug: what the upper's file system can do, and what follows from it. */
+function sayHowWritten(target: string): void {
+  const record = findRecord(realpathSync(target));
+  if (record?.upperAbilities == null) return;
+  const { upper, whiteoutForm, upperAbilities } = record;
+  const names = Object.entries(upperAbilities);
+  const list = (wanted: boolean): string =>
+    names.flatMap(([name, can]) => (can === wanted ? [name] : [])).join(', ') || 'nothing';
+  process.stderr.write(
+    `tsoverlay: upper ${upper}: whiteouts are written as ${whiteoutForm}; it can: ${list(true)}; it cannot: ${list(false)}\n`,
+  );
+}
+
 async function handler(args: Arguments): Promise<void> {
   const target = resolve(args.target);
   const { options, lock } = await gather(args);
   const announce = (serverPid: number): void => {
     lock?.[Symbol.dispose]();
+    if (args.debug === true) sayHowWritten(target);
     if (args.json) {
       process.stdout.write(
         `${JSON.stringify({ target, serverPid, lowers: options.lowers, upper: options.upper ?? null, driver: args.driver })}\n`,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What one mount consists of, as the command line, the library and the server process pass it on. */
 import type { LayerSet } from '../overlay/open.js';
+import type { UpperWays } from '../overlay/upper-probe.js';
 
 export type DriverName = 'kernel' | 'fuse-native';
 
@@ -85,6 +86,8 @@ export interface RunningMount {
   readonly keeper?: KeeperFigures | undefined;
   /** What its owner is to have kept, where that is who keeps it. */
   readonly held?: HeldMount | undefined;
+  /** How its upper is written; null where nothing is. */
+  readonly ways: UpperWays | null;
   /** Its owner has started a keeper for it. */
   keptBy?(keeper: KeeperFigures): void;
 }

@@ -61,6 +61,7 @@ export async function startFuseNativeDriver(
   }
   return {
     figures: () => figuresOf(union, counts),
+    ways: union.work?.ways ?? null,
     unmount: (detach) => unmountFuse(config.target, detach),
     ended: watch(config.target).then(() => {
       const completed = completeCopies(union);

@@ -4,6 +4,7 @@ import { errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import { UPPER } from '../overlay/layer-watch.js';
+import type { UpperWays } from '../overlay/upper-probe.js';
 import type { HeldMount, KeeperFigures, MountConfig, RunningMount } from './config.js';
 import { Keeper } from './keeper.js';
 import { ServerState } from './server-state.js';
@@ -74,6 +75,7 @@ function drive(
   let keeper: KeeperFigures | undefined = parent;
   /** The one that serves this mount and nothing else. */
   let own = kept?.config.kept === true ? parent : undefined;
+  let ways: UpperWays | null = null;
   let held = input.kind === 'resume' ? input : undefined;
   const worker = takeServingThread();
   worker.postMessage(input);
@@ -96,6 +98,9 @@ function drive(
       get held() {
         return held;
       },
+      get ways() {
+        return ways;
+      },
       keptBy(other) {
         keeper = other;
       },
@@ -113,6 +118,7 @@ function drive(
         case 'ready':
           raiseReadAhead(target, READ_AHEAD_KIB);
           own?.ready();
+          ways = message.ways;
           resolve(running);
           break;
         case 'refused':

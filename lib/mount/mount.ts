@@ -5,6 +5,7 @@ import { fromText } from '../base/bytes.js';
 import { EBUSY, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
+import type { UpperWays } from '../overlay/upper-probe.js';
 import { listMounts, MS_RDONLY } from '../sys/mounts.js';
 import type {
   DriverName,
@@ -62,6 +63,11 @@ export class Mount implements AsyncDisposable {
 
   get keeper(): KeeperFigures | undefined {
     return this.running.keeper;
+  }
+
+  /** How its upper is written, and what the upper's file system can do; null where nothing is written. */
+  get ways(): UpperWays | null {
+    return this.running.ways;
   }
 
   /** What is to be kept of it, with `kept: 'by owner'`. */

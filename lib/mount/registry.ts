@@ -22,6 +22,7 @@ import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/open.js';
 import type { Whiteouts } from '../overlay/union.js';
+import type { UpperAbilities, WhiteoutForm } from '../overlay/upper-probe.js';
 import { listMounts } from '../sys/mounts.js';
 import type { DriverName } from './config.js';
 
@@ -40,6 +41,9 @@ export interface MountRecordFile {
   readOnly: boolean;
   dataLowers: string[];
   whiteout: Whiteouts;
+  /** How whiteouts are written into the upper, by what its file system can do; null where nothing is written. */
+  whiteoutForm: WhiteoutForm | null;
+  upperAbilities: UpperAbilities | null;
   /** With `lazy` the upper may lack data that only the server has the way to. */
   copyUp: 'whole' | 'lazy';
   userxattr: boolean;

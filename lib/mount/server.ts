@@ -97,6 +97,8 @@ export async function announceMount(
     readOnly: options.readOnly === true || options.upper === undefined,
     dataLowers: [...(options.dataLowers ?? [])],
     whiteout: options.whiteout ?? 'both',
+    whiteoutForm: mounted.ways?.form ?? null,
+    upperAbilities: mounted.ways?.can ?? null,
     copyUp: options.copyUp ?? 'whole',
     userxattr: options.userxattr ?? !hasTrustedAttributes(),
     version: programVersion(),

@@ -18,6 +18,7 @@ import { completeCopies, copyOn } from '../overlay/lazy-copy.js';
 import { openUnion } from '../overlay/open.js';
 import { handOn, resumeUnion } from '../overlay/resume.js';
 import type { Union } from '../overlay/union.js';
+import type { UpperWays } from '../overlay/upper-probe.js';
 import { threadId, unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
 import { OverlayFileSystem } from './handler.js';
@@ -33,7 +34,7 @@ export type ThreadInput =
 export type ThreadMessage =
   | { kind: 'started'; thread: number }
   | { kind: 'mounted'; device: number; descriptors: readonly number[] }
-  | { kind: 'ready' }
+  | { kind: 'ready'; ways: UpperWays | null }
   | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
   | { kind: 'fault'; text: string }
   | { kind: 'ended'; reason: string | undefined };
@@ -63,7 +64,7 @@ function run(input: ThreadInput): void {
   const service = input.kind === 'mount' ? begin(input) : resume(input);
   const { union, device, session, figures, config, state } = service;
   const end = serveDevice(device, session, {
-    started: () => send({ kind: 'ready' }),
+    started: () => send({ kind: 'ready', ways: union.work?.ways ?? null }),
     rested: () => figures.record(union),
     workOn: () => {
       if (state !== undefined) state.atWork = 'copying';

@@ -20,13 +20,14 @@ import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { type Layer, openForRepair } from './layer.js';
 import { LayerWatch } from './layer-watch.js';
 import { findNode } from './lookup.js';
-import { isWhiteout, type Marks, YES } from './marks.js';
+import { type Marks, YES } from './marks.js';
 import type { DirectoryNode } from './node.js';
 import { isOrigin } from './origin.js';
 import { DirectoryDescriptors, RealDirectory } from './real.js';
 import { release, settle } from './references.js';
 import { gone, type Union } from './union.js';
 import { walk } from './walk.js';
+import { holdsMarkedWhiteouts, isWhiteoutIn } from './whiteouts.js';
 
 export type FindingKind =
   | 'whiteout over nothing'
@@ -75,6 +76,8 @@ class Walker {
   readonly findings: Finding[] = [];
   readonly #directories = new DirectoryDescriptors(256, { current: LayerWatch.private() });
   readonly #stat = new Stat();
+  /** The directory that is being visited has marked files that are whiteouts. */
+  #holdsMarked = false;
   /** Nodes of the view below that are still to be compared with; each holds a reference. */
   readonly #pending: Step[] = [];
 
@@ -123,6 +126,7 @@ class Walker {
       this.#report('unreadable', path, `it cannot be listed: ${errnoName(listed)}`);
       return;
     }
+    this.#holdsMarked = holdsMarkedWhiteouts(this.marks, dir, '.');
     let hasOrigins = false;
     for (const name of names) {
       if (this.#visitEntry(real, joinPath(path, name), name, below)) hasOrigins = true;
@@ -148,7 +152,7 @@ class Walker {
       if (hiddenBy(name) !== '') this.#checkWhiteout(dir, path, name, hiddenBy(name), below);
       return false;
     }
-    if (isWhiteout(stat)) {
+    if (isWhiteoutIn({ marks: this.marks, holdsMarked: this.#holdsMarked }, dir, name, stat)) {
       this.#checkWhiteout(dir, path, name, name, below);
       return false;
     }

@@ -111,8 +111,8 @@ function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
 export function setImpure(union: Union, directory: DirectoryNode): Errno {
   if (isImpure(union, directory)) return 0;
   const status = setXattr(union.directories.of(directory.upper!), '.', union.marks.impure, YES);
-  // Where the upper has no attributes at all (whiteout=aufs) there is no origin to point at either.
-  const impossible = union.features.whiteouts === 'aufs' && (status === -EOPNOTSUPP || status === -EPERM);
+  // Where the upper has no attributes at all there is no origin to point at either.
+  const impossible = union.work!.ways.form === 'file' && (status === -EOPNOTSUPP || status === -EPERM);
   if (status === 0 || impossible) directory.impure = true;
   return impossible ? 0 : status;
 }

@@ -20,7 +20,7 @@ import {
   splitDevice,
 } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, statAt } from '../sys/stat.js';
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT } from '../sys/stat.js';
 import { copyUp } from './copy-up.js';
 import { type Creator, createAs } from './credentials.js';
 import { isReserved, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
@@ -28,12 +28,13 @@ import { inheritingDirectory } from './inherit.js';
 import { CREATE, declare, declared } from './journal/intent.js';
 import { addEntry, startListing } from './listing.js';
 import { findNode } from './lookup.js';
-import { isWhiteout, WHITEOUT_DEVICE } from './marks.js';
+import { WHITEOUT_DEVICE } from './marks.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
 import { ownNew, plainMode, statUpper } from './ownership.js';
 import { RealDirectory } from './real.js';
 import { settle } from './references.js';
 import { gone, type Union } from './union.js';
+import { requireWhiteout } from './whiteouts.js';
 
 /** What to make. */
 export interface Creation {
@@ -86,7 +87,7 @@ function finishCreation(
 
 /** A union that hides by files takes the file away once the name is in use again. */
 export function uncover(union: Union, parent: DirectoryNode, name: ByteString): Errno {
-  return union.features.whiteouts === 'aufs' ? removeFileWhiteout(union, parent, name) : 0;
+  return union.work!.ways.form === 'file' ? removeFileWhiteout(union, parent, name) : 0;
 }
 
 /**
@@ -95,8 +96,8 @@ export function uncover(union: Union, parent: DirectoryNode, name: ByteString): 
  * changed while unmounted (ovl_allow_offline_changes).
  */
 function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, name: ByteString): Errno {
-  const { redirects, metacopy, whiteouts } = union.features;
-  const closes = redirects === 'on' || union.index !== null || metacopy || whiteouts === 'aufs';
+  const { redirects, metacopy } = union.features;
+  const closes = redirects === 'on' || union.index !== null || metacopy || union.work!.ways.form === 'file';
   return parent.merges && closes ? makeOpaque(union, dir, name) : 0;
 }
 
@@ -155,22 +156,15 @@ function make(dir: number, name: ByteString, { mode, device, target }: Creation)
   }
 }
 
-/** Whether the upper has a whiteout of that name. Answers 0 for yes, -EEXIST for anything else there. */
-export function requireWhiteout(union: Union, dir: number, name: ByteString): Errno {
-  const status = statAt(dir, name, union.stat);
-  if (status < 0) return gone(status);
-  return isWhiteout(union.stat) ? 0 : -EEXIST;
-}
-
 function createOverWhiteout(
   union: Union,
   parent: DirectoryNode,
   name: ByteString,
   creation: Creation,
 ): Errno {
-  const dir = union.directories.of(parent.upper!);
-  const hidden = requireWhiteout(union, dir, name);
+  const hidden = requireWhiteout(union, parent.upper!, name);
   if (hidden < 0) return hidden;
+  const dir = union.directories.of(parent.upper!);
   const work = union.work!;
   using undo = new Rollback();
   const inheriting = inheritingDirectory(union, parent, undo);

@@ -16,10 +16,10 @@ import { isInUpper } from './copy-up.js';
 import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
-import { isWhiteout } from './marks.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
 import { settle } from './references.js';
 import type { Union } from './union.js';
+import { holdsMarkedWhiteouts, isWhiteoutIn } from './whiteouts.js';
 
 export type ChangeKind = 'A' | 'C' | 'D';
 
@@ -109,6 +109,7 @@ export function diffUpper(union: Union): Change[] {
       { operation: 'list', path },
     );
     const stat = new Stat();
+    const kinds = { marks: union.marks, holdsMarked: holdsMarkedWhiteouts(union.marks, dir, '.') };
     for (const name of names) {
       if (isFileOfFormat(name)) {
         if (hiddenBy(name) !== '') changes.push({ kind: 'D', path: joinPath(path, hiddenBy(name)) });
@@ -116,7 +117,8 @@ export function diffUpper(union: Union): Change[] {
       }
       check(statAt(dir, name, stat), { operation: 'stat', path: joinPath(path, name) });
       const kept = typeof getXattr(dir, name, union.marks.origin) !== 'number';
-      changes.push({ kind: isWhiteout(stat) ? 'D' : kept ? 'C' : 'A', path: joinPath(path, name) });
+      const hides = isWhiteoutIn(kinds, dir, name, stat);
+      changes.push({ kind: hides ? 'D' : kept ? 'C' : 'A', path: joinPath(path, name) });
       if (stat.isDirectory) {
         pending.push({ dir: openAt(dir, name, O_RDONLY | O_DIRECTORY), path: joinPath(path, name) });
       }

@@ -5,7 +5,7 @@ import { ENOENT, type Errno } from '../base/errno.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
 import { hasFileWhiteout } from './file-whiteouts.js';
-import { findNode, hides } from './lookup.js';
+import { findNode } from './lookup.js';
 import { isMetacopy } from './metacopy.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
 import type { RealDirectory } from './real.js';
@@ -13,6 +13,7 @@ import { release, settle } from './references.js';
 import { isOpaque } from './resolve.js';
 import type { Union } from './union.js';
 import { walkToParent } from './walk.js';
+import { hides } from './whiteouts.js';
 
 /**
  * What a layer's object does for the path:

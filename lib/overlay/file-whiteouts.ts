@@ -23,7 +23,7 @@ import type { DirectoryNode } from './node.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
-const PREFIX = '.wh.';
+export const FILE_WHITEOUT_PREFIX = '.wh.';
 const BOOKKEEPING = '.wh..wh.';
 const OPAQUE = '.wh..wh..opq';
 const FILE_MODE = S_IFREG | 0o444;
@@ -35,12 +35,12 @@ export function isReserved(union: Union, name: ByteString): boolean {
 
 /** Whether an entry of a real directory is of this format. */
 export function isFileOfFormat(entry: ByteString): boolean {
-  return entry.startsWith(PREFIX);
+  return entry.startsWith(FILE_WHITEOUT_PREFIX);
 }
 
 /** The name that an entry of a real directory hides; '' where it hides none. Precondition: the entry is reserved. */
 export function hiddenBy(entry: ByteString): ByteString {
-  return entry.startsWith(BOOKKEEPING) ? '' : entry.slice(PREFIX.length);
+  return entry.startsWith(BOOKKEEPING) ? '' : entry.slice(FILE_WHITEOUT_PREFIX.length);
 }
 
 /** Whether `.wh.NAME` lies in the directory. Answers 1, 0 or a negated errno. */
@@ -58,7 +58,7 @@ function readHiddenNames(union: Union, real: RealDirectory): ReadonlySet<ByteStr
   if (fd < 0) return gone(fd);
   const hidden = new Set<ByteString>();
   const status = listDirectory(fd, (entry) => {
-    if (entry.startsWith(PREFIX) && hiddenBy(entry) !== '') hidden.add(hiddenBy(entry));
+    if (entry.startsWith(FILE_WHITEOUT_PREFIX) && hiddenBy(entry) !== '') hidden.add(hiddenBy(entry));
     return true;
   });
   close(fd);
@@ -79,7 +79,7 @@ export function hasOpaqueFile(union: Union, dir: number, name: ByteString): bool
 export function hideByFile(union: Union, parent: DirectoryNode, name: ByteString): Errno {
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  const status = makeNode(dir, PREFIX + name, FILE_MODE, 0);
+  const status = makeNode(dir, FILE_WHITEOUT_PREFIX + name, FILE_MODE, 0);
   if (status < 0 && status !== -EEXIST) return status;
   parent.upper!.hiddenNames?.add(name);
   return 0;
@@ -90,7 +90,7 @@ export function removeFileWhiteout(union: Union, parent: DirectoryNode, name: By
   const present = hasFileWhiteout(union, parent.upper!, name);
   if (present <= 0) return present;
   const dir = union.directories.of(parent.upper!);
-  const status = dir < 0 ? gone(dir) : unlink(dir, PREFIX + name);
+  const status = dir < 0 ? gone(dir) : unlink(dir, FILE_WHITEOUT_PREFIX + name);
   if (status < 0 && status !== -ENOENT) return status;
   parent.upper!.hiddenNames!.delete(name);
   return 0;
@@ -98,7 +98,7 @@ export function removeFileWhiteout(union: Union, parent: DirectoryNode, name: By
 
 /** Makes a directory of the upper or the work directory hide what lies below it, as this union writes it. */
 export function makeOpaque(union: Union, dir: number, name: ByteString): Errno {
-  if (union.features.whiteouts !== 'aufs') return setXattr(dir, name, union.marks.opaque, YES);
+  if (union.work!.ways.form !== 'file') return setXattr(dir, name, union.marks.opaque, YES);
   const fd = openAt(dir, name, O_PATH | O_DIRECTORY);
   if (fd < 0) return gone(fd);
   const status = makeNode(fd, OPAQUE, FILE_MODE, 0);

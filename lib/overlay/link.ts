@@ -6,7 +6,7 @@ import { makeLink, rename } from '../sys/entries.js';
 import { statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
 import { copyUpMetadata, setImpure } from './copy-up.js';
-import { prepareParent, requireWhiteout, uncover } from './create.js';
+import { prepareParent, uncover } from './create.js';
 import { linkKey } from './file-lookup.js';
 import { endLinkChange, startLinkChange } from './hard-links.js';
 import { declare, declared } from './journal/intent.js';
@@ -16,6 +16,7 @@ import { addEntry } from './listing.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
 import { redirectFile } from './redirect.js';
 import { gone, type Union } from './union.js';
+import { requireWhiteout } from './whiteouts.js';
 
 /** A further name for a file; copies it up first. Answers 0 or a negated errno. */
 export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode, name: ByteString): Errno {
@@ -23,7 +24,7 @@ export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode,
   const again = declared(union, 'link');
   const dir = prepareParent(union, parent, name, again !== null);
   if (dir < 0) return dir;
-  if (again !== null && requireWhiteout(union, dir, name) === -EEXIST) {
+  if (again !== null && requireWhiteout(union, parent.upper!, name) === -EEXIST) {
     return finishLink(union, node, parent, name, again.orphan);
   }
   let status = completeBelow(union, node);
@@ -45,7 +46,7 @@ export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode,
     node.orphan === null
       ? makeLink(place.fd, place.name, target, name)
       : placeOrphan(union, node, target, name);
-  if (status === -EEXIST) status = linkOverWhiteout(union, node, target, name);
+  if (status === -EEXIST) status = linkOverWhiteout(union, node, parent, name);
   if (status < 0) return status;
   status = enterLink(union, node, parent, name);
   return status < 0 ? status : endLinkChange(union, node, 1);
@@ -89,8 +90,8 @@ function placeOrphan(union: Union, node: FileNode, dir: number, name: ByteString
   return status;
 }
 
-function linkOverWhiteout(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
-  const hidden = requireWhiteout(union, dir, name);
+function linkOverWhiteout(union: Union, node: FileNode, parent: DirectoryNode, name: ByteString): Errno {
+  const hidden = requireWhiteout(union, parent.upper!, name);
   if (hidden < 0) return hidden;
   const work = union.work!;
   const staged = work.temporaryName();
@@ -98,7 +99,7 @@ function linkOverWhiteout(union: Union, node: FileNode, dir: number, name: ByteS
   if (located < 0) return located;
   const linked = makeLink(union.place.fd, union.place.name, work.fd, staged);
   if (linked < 0) return linked;
-  const placed = rename(work.fd, staged, dir, name);
+  const placed = rename(work.fd, staged, union.directories.of(parent.upper!), name);
   if (placed < 0) work.discard(staged);
   return placed;
 }

@@ -18,11 +18,12 @@ import { openReadable } from '../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
 import { FIRST_COOKIE, firstAfter, hashedCookie, isHashed, putInOrder } from './cookies.js';
 import { hiddenBy, isReserved } from './file-whiteouts.js';
-import { hides, isImpure } from './lookup.js';
+import { isImpure } from './lookup.js';
 import { type DirectoryNode, Entry } from './node.js';
 import { applyOverride } from './override-stat.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
+import { hides } from './whiteouts.js';
 
 /** Entries kept in complete listings over the whole union; the least used give way. */
 const LISTED_ENTRIES_LIMIT = 1_000_000;

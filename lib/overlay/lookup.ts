@@ -10,18 +10,18 @@
 import type { ByteString } from '../base/bytes.js';
 import { ENAMETOOLONG, ENOENT, type Errno, ESTALE } from '../base/errno.js';
 import { NAME_MAX } from '../sys/names.js';
-import { type Stat, statAt } from '../sys/stat.js';
+import { statAt } from '../sys/stat.js';
 import { xattrIs } from '../sys/xattrs.js';
 import { foundFile } from './file-lookup.js';
 import { hasFileWhiteout, isReserved } from './file-whiteouts.js';
 import { gatherDirectory } from './gather.js';
 import { restoreChild } from './journal/restore.js';
 import { completeListing } from './listing.js';
-import { isWhiteout } from './marks.js';
 import { attach, type DirectoryNode, Entry, type OverlayNode } from './node.js';
 import { applyOverride } from './override-stat.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
+import { hides } from './whiteouts.js';
 
 /**
  * Misses after which a directory is listed once, so that names it lacks are
@@ -110,13 +110,6 @@ export function askDirectory(union: Union, real: RealDirectory, name: ByteString
   if (!mayHide) return 'absent';
   const hidden = hasFileWhiteout(union, real, name);
   return hidden < 0 ? hidden : hidden === 1 ? 'hidden' : 'absent';
-}
-
-/** Whether what was found is a whiteout: a device or, where the directory says so, a marked file. */
-export function hides(union: Union, real: RealDirectory, fd: number, name: ByteString, stat: Stat): boolean {
-  if (isWhiteout(stat)) return true;
-  if (!real.xattrWhiteouts || !stat.isRegular || stat.size !== 0) return false;
-  return xattrIs(fd, name, `${union.marks.prefix}whiteout`, 'y');
 }
 
 /** Whether the upper directory may hold objects with an origin (ovl_is_impuredir). */

@@ -3,7 +3,7 @@
  * How overlayfs marks things on disk (Documentation/filesystems/overlayfs.rst;
  * names in fs/overlayfs/overlayfs.h). All marks are extended attributes in one
  * namespace, `trusted.overlay.` or, for mounts without privilege, `user.overlay.`;
- * the one exception is the whiteout, a character device 0:0.
+ * the one exception is the whiteout, a character device 0:0 where that can be made.
  */
 import type { ByteString } from '../base/bytes.js';
 import { S_IFCHR, type Stat } from '../sys/stat.js';
@@ -17,12 +17,16 @@ export function isWhiteout(stat: Stat): boolean {
 }
 
 export const YES = Buffer.from('y');
+/** The opaque mark of a directory in which marked files are whiteouts. */
+export const MARKED_WHITEOUTS = Buffer.from('x');
 export const EMPTY = Buffer.alloc(0);
 
 export class Marks {
   readonly prefix: string;
-  /** On a directory: `y` hides what lower layers have below this name. */
+  /** On a directory: `y` hides what lower layers have below this name, `x` says that it holds marked whiteouts. */
   readonly opaque: ByteString;
+  /** On an empty file: it is a whiteout, where its directory says so. */
+  readonly whiteout: ByteString;
   /** On a directory that was moved: where lower layers have it. */
   readonly redirect: ByteString;
   /** On a regular file: it has metadata only, its data is in a layer below. */
@@ -41,6 +45,7 @@ export class Marks {
   constructor(userNamespace: boolean) {
     this.prefix = userNamespace ? 'user.overlay.' : 'trusted.overlay.';
     this.opaque = `${this.prefix}opaque`;
+    this.whiteout = `${this.prefix}whiteout`;
     this.redirect = `${this.prefix}redirect`;
     this.metacopy = `${this.prefix}metacopy`;
     this.origin = `${this.prefix}origin`;

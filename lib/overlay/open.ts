@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Opening a union: every check that a set of layers must pass, and its root. */
 import { readFileSync } from 'node:fs';
+import { overlayDebug } from '../base/debug.js';
 import type { Errno } from '../base/errno.js';
 import { check } from '../base/errors.js';
 import { Rollback } from '../base/rollback.js';
 import { close, Fd } from '../sys/files.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { Stat, statFd } from '../sys/stat.js';
-import { getXattr, setXattr, xattrIs } from '../sys/xattrs.js';
+import { getXattr, setXattr } from '../sys/xattrs.js';
 import { hasOpaqueFile } from './file-whiteouts.js';
 import { type IdOptions, idMapping } from './id-mapping.js';
 import { IndexDirectory } from './index-directory.js';
@@ -17,6 +18,8 @@ import { finishEarlierCopies } from './lazy-recovery.js';
 import { Marks } from './marks.js';
 import { applyOverride, encodeOverride, overrideFor } from './override-stat.js';
 import { type RedirectMode, Union, type UnionLayers, type Whiteouts } from './union.js';
+import { chooseForm, probeUpper, type UpperWays } from './upper-probe.js';
+import { holdsMarkedWhiteouts } from './whiteouts.js';
 import { WorkDirectory } from './work.js';
 
 export interface LayerSet extends IdOptions {
@@ -45,8 +48,8 @@ export interface LayerSet extends IdOptions {
   /** Directories show a link count of 1. */
   staticLinkCount?: boolean | undefined;
   /**
-   * `overlay` knows the kernel's whiteouts alone, `aufs` writes `.wh.` files where
-   * devices and attributes cannot be had; default `both`: reads both, writes the kernel's.
+   * `overlay` knows the kernel's whiteouts alone, `aufs` writes `.wh.` files; default `both`:
+   * reads both, and writes the kernel's where the upper can hold them.
    */
   whiteout?: Whiteouts | undefined;
   /** Owner, group and mode are kept in an attribute of the upper: 1 the privileged one, 2 that of containers. */
@@ -143,8 +146,7 @@ function openWritable(
   undo.push(() => void close(upper.fd));
   using workRoot = new Fd(workFd);
   checkSameFileSystem(writable, upperPath, workPath);
-  const required = set.whiteout === 'aufs' ? null : marks;
-  const work = WorkDirectory.open(workRoot.number, workPath, upper.fd, upperPath, required);
+  const work = WorkDirectory.open(workRoot.number, workPath, upper, marks, (fd) => findWays(set, fd, marks));
   undo.push(() => work.close());
   if (upper.override !== null)
     check(keepOwnership(upper, lowers), { operation: 'mark upper directory', path: upperPath });
@@ -153,6 +155,20 @@ function openWritable(
   const index = IndexDirectory.open(workRoot.number, workPath, upper, lowers, marks);
   undo.push(() => index.close());
   return { upper, work, index };
+}
+
+/** What the upper can do, and how it is written. Throws an OverlayError where it cannot hold what is asked for. */
+function findWays(set: LayerSet, work: number, marks: Marks): UpperWays {
+  const can = probeUpper(work);
+  const needsMarks = [
+    ...(set.metacopy === true ? ['metacopy=on'] : []),
+    ...(set.copyUp === 'lazy' ? ['copyup=lazy'] : []),
+    ...((set.index ?? set.nfsExport) === true ? [set.index === true ? 'index=on' : 'nfs_export=on'] : []),
+  ];
+  const wanted = { whiteouts: set.whiteout ?? 'both', marks, needsMarks: needsMarks[0] ?? '' };
+  const form = chooseForm(can, wanted, set.upper!);
+  overlayDebug('upper %s: whiteouts are written as %s; %j', set.upper, form, can);
+  return { form, can };
 }
 
 /** An upper whose root has the attribute is known for one that keeps owners and modes there. */
@@ -169,6 +185,8 @@ function keepOwnership({ fd, override }: Layer, lowers: readonly Layer[]): Errno
 function makeRoot(union: Union, roots: readonly RootInSight[]): void {
   const root = union.nodes.addDirectory();
   root.upper = union.upper?.root ?? null;
+  if (root.upper !== null)
+    root.upper.xattrWhiteouts = holdsMarkedWhiteouts(union.marks, root.upper.layer.fd, '.');
   root.lowers = roots.map(({ lower }) => union.lowers[lower].root);
   for (const { lower, xattrWhiteouts } of roots) union.lowers[lower].root.xattrWhiteouts = xattrWhiteouts;
   const known = union.lowers[0] ?? union.upper!;
@@ -186,7 +204,7 @@ function rootsInSight(union: Union): RootInSight[] {
   const last = union.lowers.findIndex(({ fd }) => hasOpaqueFile(union, fd, '.'));
   return union.lowers.slice(0, last < 0 ? undefined : last + 1).map(({ fd }, lower) => ({
     lower,
-    xattrWhiteouts: xattrIs(fd, '.', union.marks.opaque, 'x'),
+    xattrWhiteouts: holdsMarkedWhiteouts(union.marks, fd, '.'),
   }));
 }
 

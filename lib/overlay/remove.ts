@@ -26,6 +26,7 @@ import { findNode, lowerHas } from './lookup.js';
 import { type DirectoryNode, detach, type FileNode } from './node.js';
 import { settle } from './references.js';
 import { gone, type Union } from './union.js';
+import { coverWithWhiteout, makeWhiteout, stageWhiteout } from './whiteouts.js';
 
 /** Removes the name of something that is no directory. Answers 0 or a negated errno. */
 export function unlinkName(union: Union, parent: DirectoryNode, name: ByteString): Errno {
@@ -55,13 +56,13 @@ function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node:
   const losing = declareRemoval(union, parent, name, node);
   const cover = coverName(union, parent, name);
   if (typeof cover === 'number') return cover;
-  if (node.inUpper) status = removeUpperFile(union, node, dir, name, cover === 'device', losing);
-  else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
+  if (node.inUpper) status = removeUpperFile(union, node, parent, name, cover === 'whiteout', losing.orphan);
+  else if (cover === 'whiteout') status = makeWhiteout(union, parent.upper!, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
   detach(entry);
   recordName(union, node);
-  removeEntry(union, entry, cover === 'device');
+  removeEntry(union, entry, cover === 'whiteout');
   return endLinkChange(union, node, -1, losing.indexed?.orphan);
 }
 
@@ -76,7 +77,7 @@ function declareRemoval(union: Union, parent: DirectoryNode, name: ByteString, n
 }
 
 /**
- * What must hide a name that is about to go from the upper: nothing, a device that
+ * What must hide a name that is about to go from the upper: nothing, a whiteout that
  * takes its place, or a file beside it, which is made here. Or a negated errno.
  * Precondition: the parent is in the upper.
  */
@@ -84,10 +85,10 @@ function coverName(
   union: Union,
   parent: DirectoryNode,
   name: ByteString,
-): 'nothing' | 'device' | 'file' | Errno {
+): 'nothing' | 'whiteout' | 'file' | Errno {
   const below = lowerHas(union, parent, name);
   if (below <= 0) return below < 0 ? below : 'nothing';
-  if (union.features.whiteouts !== 'aufs') return 'device';
+  if (union.work!.ways.form !== 'file') return 'whiteout';
   const hidden = hideByFile(union, parent, name);
   return hidden < 0 ? hidden : 'file';
 }
@@ -95,24 +96,25 @@ function coverName(
 function removeUpperFile(
   union: Union,
   node: FileNode,
-  dir: number,
+  parent: DirectoryNode,
   name: ByteString,
   whiteout: boolean,
-  { orphan }: Losing,
+  orphan: ByteString | null,
 ): Errno {
+  if (whiteout && orphan === null) return coverWithWhiteout(union, parent.upper!, name, false);
   const work = union.work!;
-  const keep = orphan !== null;
-  if (!whiteout && !keep) return unlink(dir, name);
-  const staged = orphan ?? work.temporaryName();
+  const dir = union.directories.of(parent.upper!);
+  if (dir < 0) return gone(dir);
+  if (orphan === null) return unlink(dir, name);
   let status: Errno;
-  if (!whiteout) status = rename(dir, name, work.fd, staged);
+  if (!whiteout) status = rename(dir, name, work.fd, orphan);
   else {
-    status = work.makeWhiteout(work.fd, staged);
+    status = stageWhiteout(union, parent.upper!, orphan);
     if (status < 0) return status;
-    status = rename(work.fd, staged, dir, name, keep ? RENAME_EXCHANGE : 0);
-    if (status < 0) work.discard(staged);
+    status = rename(work.fd, orphan, dir, name, RENAME_EXCHANGE);
+    if (status < 0) work.discard(orphan);
   }
-  if (status === 0 && keep) setOrphan(union, node, staged);
+  if (status === 0) setOrphan(union, node, orphan);
   return status;
 }
 
@@ -144,14 +146,16 @@ function removeMerged(union: Union, parent: DirectoryNode, name: ByteString, nod
   const cover = coverName(union, parent, name);
   if (typeof cover === 'number') return cover;
   let status: Errno = 0;
-  if (node.upper !== null) status = removeUpperDirectory(union, node, dir, name, cover === 'device');
-  else if (cover === 'device') status = union.work!.makeWhiteout(dir, name);
+  if (node.upper !== null && cover === 'whiteout')
+    status = coverWithWhiteout(union, parent.upper!, name, true);
+  else if (node.upper !== null) status = removeUpperDirectory(union, node, dir, name);
+  else if (cover === 'whiteout') status = makeWhiteout(union, parent.upper!, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
   bury(union, node, losing.remains);
   detach(entry);
   recordName(union, node);
-  removeEntry(union, entry, cover === 'device');
+  removeEntry(union, entry, cover === 'whiteout');
   return 0;
 }
 
@@ -178,33 +182,16 @@ export function bury(union: Union, node: DirectoryNode, remains: Stat | null): v
   node.lowers = node.upper === null ? node.lowers.slice(0, 1) : [];
 }
 
-function removeUpperDirectory(
-  union: Union,
-  node: DirectoryNode,
-  dir: number,
-  name: ByteString,
-  whiteout: boolean,
-): Errno {
-  const work = union.work!;
-  if (!whiteout && node.whiteouts.size === 0) {
+/** Removes a directory that nothing below shows through. */
+function removeUpperDirectory(union: Union, node: DirectoryNode, dir: number, name: ByteString): Errno {
+  if (node.whiteouts.size === 0) {
     const removed = removeDirectory(dir, name);
     // Nothing is in it for the user, so what is left are whiteouts that are files.
     if (removed !== -ENOTEMPTY || union.features.whiteouts === 'overlay') return removed;
   }
+  const work = union.work!;
   const staged = work.temporaryName();
-  let status: Errno;
-  if (whiteout) {
-    status = work.makeWhiteout(work.fd, staged);
-    if (status < 0) return status;
-    status = rename(work.fd, staged, dir, name, RENAME_EXCHANGE);
-    if (status < 0) {
-      work.discard(staged);
-      return status;
-    }
-  } else {
-    status = rename(dir, name, work.fd, staged);
-    if (status < 0) return status;
-  }
+  const status = rename(dir, name, work.fd, staged);
   // The name is gone; what is left of the directory are whiteouts.
-  return work.discardTree(staged);
+  return status < 0 ? status : work.discardTree(staged);
 }

@@ -27,6 +27,7 @@ export function exchangeNodes(union: Union, renaming: Renaming): Errno {
     target: losingName(target, to, toName, null),
     exchange: true,
     removeWhiteout: false,
+    coverOldName: false,
     hideByFile: false,
   });
   if (status >= 0) status = rename(fromDir, fromName, toDir, toName, RENAME_EXCHANGE);

@@ -12,6 +12,9 @@
  *   yes                 | nothing, or an object        | leave a whiteout (RENAME_WHITEOUT)
  *   yes                 | a whiteout                   | exchange: the whiteout comes to the old name
  *
+ * Where the upper cannot leave a whiteout, or not of the kind that it holds, the old name is
+ * whited out by a step of its own (rename-cover.ts).
+ *
  * Where whiteouts are files every move is plain, with a file made beside the old
  * name before it, or after it for a merged directory: beside one it would end the
  * merge (file-whiteouts.ts).
@@ -38,18 +41,22 @@ import { recordName, recordPlaces, setOrphan } from './journal/recorder.js';
 import { carryImpurity } from './link.js';
 import { addEntry, removeEntry } from './listing.js';
 import { lowerHas } from './lookup.js';
-import { isWhiteout } from './marks.js';
 import { attach, type DirectoryNode, detach, type OverlayNode } from './node.js';
 import { setOwnership, statUpper } from './ownership.js';
 import { prepareMove } from './redirect.js';
 import { bury, keepReachable, remainsOf } from './remove.js';
 import type { Renaming } from './rename.js';
+import { moveThenCover } from './rename-cover.js';
 import { gone, type Union } from './union.js';
+import { announceWhiteouts, hides } from './whiteouts.js';
+import type { WorkDirectory } from './work.js';
 
 interface Flavour {
   flags: number;
   /** The old name ends up whited out. */
   leavesWhiteout: boolean;
+  /** By a step of its own, after the move. */
+  coversOldName: boolean;
   /** An exchange has brought a whiteout to the old name, where it hides nothing. */
   removeWhiteout: boolean;
   /** The old name is hidden by a file, made at this point of the move. */
@@ -92,19 +99,22 @@ function losingTarget(union: Union, { to, toName, target }: Renaming, orphan: By
 function declareMove(
   union: Union,
   renaming: Renaming,
-  { removeWhiteout, hidesByFile }: Flavour,
+  { removeWhiteout, coversOldName, hidesByFile }: Flavour,
   target: Losing | null,
 ): Errno {
   return declareRename(union, renaming, {
     target,
     exchange: false,
     removeWhiteout,
+    coverOldName: coversOldName,
     hideByFile: hidesByFile === 'after',
   });
 }
 
 /** The rename itself, and what makes the old name hidden or free. */
-function place(union: Union, { from, fromName, to, toName }: Renaming, flavour: Flavour): Errno {
+function place(union: Union, renaming: Renaming, flavour: Flavour): Errno {
+  if (flavour.coversOldName) return moveThenCover(union, renaming);
+  const { from, fromName, to, toName } = renaming;
   const fromDir = union.directories.of(from.upper!);
   const toDir = union.directories.of(to.upper!);
   let status = fromDir < 0 || toDir < 0 ? gone(Math.min(fromDir, toDir)) : 0;
@@ -127,32 +137,27 @@ function chooseFlavour(
   if (below < 0) return below;
   const over = target === null ? whiteoutAt(union, to, toName) : 0;
   if (over < 0) return over;
-  if (union.features.whiteouts === 'aufs') return fileFlavour(source, below === 1);
-  if (below === 1) {
-    return {
-      flags: over === 1 ? RENAME_EXCHANGE : RENAME_WHITEOUT,
-      leavesWhiteout: true,
-      removeWhiteout: false,
-      hidesByFile: 'no',
-    };
+  const { form, can } = union.work!.ways;
+  if (below === 0 || form === 'file') {
+    const exchanges = over === 1 && source.isDirectory();
+    const flags = exchanges ? RENAME_EXCHANGE : 0;
+    const hidesByFile = below === 0 ? 'no' : hidingTime(source);
+    return { flags, leavesWhiteout: false, coversOldName: false, removeWhiteout: exchanges, hidesByFile };
   }
-  const exchanges = over === 1 && source.isDirectory();
-  return {
-    flags: exchanges ? RENAME_EXCHANGE : 0,
-    leavesWhiteout: false,
-    removeWhiteout: exchanges,
-    hidesByFile: 'no',
-  };
+  const leaves = { leavesWhiteout: true, removeWhiteout: false, hidesByFile: 'no' } as const;
+  if (over === 1) {
+    // What comes to the old name may be a marked file.
+    const status = to.upper!.xattrWhiteouts ? announceWhiteouts(union, from.upper!) : 0;
+    return status < 0 ? status : { flags: RENAME_EXCHANGE, coversOldName: false, ...leaves };
+  }
+  return form === 'device' && can.renameWhiteout
+    ? { flags: RENAME_WHITEOUT, coversOldName: false, ...leaves }
+    : { flags: 0, coversOldName: true, ...leaves };
 }
 
-function fileFlavour(source: OverlayNode, hides: boolean): Flavour {
-  const merges = source.isDirectory() && source.merges;
-  return {
-    flags: 0,
-    leavesWhiteout: false,
-    removeWhiteout: false,
-    hidesByFile: hides ? (merges ? 'after' : 'before') : 'no',
-  };
+/** Beside a directory the file would end its merge, as long as it is there. */
+function hidingTime(source: OverlayNode): 'before' | 'after' {
+  return source.isDirectory() && source.merges ? 'after' : 'before';
 }
 
 /** Whether the upper has a whiteout of that name. Answers 1, 0 or a negated errno. */
@@ -161,7 +166,8 @@ function whiteoutAt(union: Union, directory: DirectoryNode, name: ByteString): n
   const fd = union.directories.of(directory.upper!);
   const status = fd < 0 ? fd : statAt(fd, name, union.stat);
   if (status === -ENOENT) return 0;
-  return status < 0 ? status : isWhiteout(union.stat) ? 1 : 0;
+  if (status < 0) return status;
+  return hides(union, directory.upper!, fd, name, union.stat) ? 1 : 0;
 }
 
 /**
@@ -201,13 +207,22 @@ function clearTarget(union: Union, to: DirectoryNode, toName: ByteString): Errno
   status = setOwnership(union, work.fd, empty, stat);
   if (status >= 0) status = copyXattrs(union, { fd: dir, name: toName }, empty);
   // Where the mark is a file the directory would not be empty with it; one beside it does the same until the move is done.
+  const { form, can } = work.ways;
   if (status >= 0)
-    status =
-      union.features.whiteouts === 'aufs' ? hideByFile(union, to, toName) : makeOpaque(union, work.fd, empty);
+    status = form === 'file' ? hideByFile(union, to, toName) : makeOpaque(union, work.fd, empty);
   if (status >= 0) status = changeTimes(work.fd, empty, stat);
-  if (status >= 0) status = rename(work.fd, empty, dir, toName, RENAME_EXCHANGE);
+  if (status >= 0 && can.renameExchange) status = rename(work.fd, empty, dir, toName, RENAME_EXCHANGE);
+  else if (status >= 0) status = replaceInTwoSteps(work, empty, dir, toName);
   const discarded = work.discardTree(empty);
   return status < 0 ? status : discarded;
+}
+
+/** Where two names cannot be exchanged. The one that is away meanwhile is about to be replaced. */
+function replaceInTwoSteps(work: WorkDirectory, staged: ByteString, dir: number, name: ByteString): Errno {
+  const old = work.temporaryName();
+  let status = rename(dir, name, work.fd, old);
+  if (status >= 0) status = rename(work.fd, staged, dir, name);
+  return status < 0 ? status : rename(work.fd, old, work.fd, staged);
 }
 
 function updateNames(union: Union, renaming: Renaming, leavesWhiteout: boolean, remains: Stat | null): void {

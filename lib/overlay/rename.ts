@@ -68,7 +68,9 @@ export function renameName(
   // Held meanwhile: a copy in the background that the rename completes gives its own references back.
   acquire(source);
   if (renaming.target !== null) acquire(renaming.target);
-  const status = typeof found === 'number' && found !== -ENOENT ? found : perform(union, renaming, flags);
+  // The new name was free the first time; what is there now was put there by then (rename-cover.ts).
+  const wanted = again === null ? flags : flags & ~RENAME_NOREPLACE;
+  const status = typeof found === 'number' && found !== -ENOENT ? found : perform(union, renaming, wanted);
   release(union, source);
   if (renaming.target !== null) release(union, renaming.target);
   return status;

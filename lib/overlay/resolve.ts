@@ -17,6 +17,7 @@ import type { Layer } from './layer.js';
 import { type Answer, askDirectory } from './lookup.js';
 import { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
+import { holdsMarkedWhiteouts } from './whiteouts.js';
 
 /** fuse-overlayfs takes any of these, and writes the one that it may (its direct.c). */
 const OTHER_OPAQUE = new Set<ByteString>([
@@ -46,7 +47,7 @@ export function isOpaque(
   const names = typeof present === 'number' ? [] : present;
   if (names.includes(union.marks.opaque)) {
     if (xattrIs(dir, name, union.marks.opaque, 'y')) return 1;
-    if (real !== undefined) real.xattrWhiteouts = xattrIs(dir, name, union.marks.opaque, 'x');
+    if (real !== undefined) real.xattrWhiteouts = holdsMarkedWhiteouts(union.marks, dir, name);
   }
   if (union.features.whiteouts === 'overlay') return 0;
   const replaced = hasFileWhiteout(union, parent, name);

@@ -21,9 +21,11 @@ import { restoreLinked } from './journal/restore.js';
 import type { Layer } from './layer.js';
 import type { LayerWatch } from './layer-watch.js';
 import { resumeCopies, resumeOrphanCopies } from './lazy-recovery.js';
+import type { Marks } from './marks.js';
 import { joinUnion, type LayerSet, type RootInSight } from './open.js';
 import { RealDirectory } from './real.js';
 import type { Union } from './union.js';
+import type { UpperWays } from './upper-probe.js';
 import { WorkDirectory } from './work.js';
 
 /** A layer as it is handed on: JSON, with a position in the list of descriptors. */
@@ -44,7 +46,7 @@ export interface UnionFacts {
   lowers: LayerFacts[];
   dataLayers: LayerFacts[];
   roots: RootInSight[];
-  work: { fd: number; locks: number[] } | null;
+  work: { fd: number; locks: number[]; ways: UpperWays } | null;
   index: number | null;
 }
 
@@ -71,7 +73,10 @@ export function handOn(union: Union): { facts: UnionFacts; descriptors: number[]
       lower: union.lowers.indexOf(root.layer),
       xattrWhiteouts: root.xattrWhiteouts,
     })),
-    work: work === undefined ? null : { fd: position(work.fd), locks: work.locks.map(position) },
+    work:
+      work === undefined
+        ? null
+        : { fd: position(work.fd), locks: work.locks.map(position), ways: union.work!.ways },
     index: union.index === null ? null : position(union.index.fd),
   };
   return { facts, descriptors };
@@ -115,20 +120,19 @@ export function resumeUnion(
   watch: LayerWatch,
 ): Resumption {
   const layer = (one: LayerFacts): Layer => layerFrom(one, descriptors);
-  const work =
-    facts.work === null
-      ? null
-      : WorkDirectory.resume({
-          fd: descriptors[facts.work.fd],
-          locks: facts.work.locks.map((position) => descriptors[position]),
-        });
+  const work = (marks: Marks): WorkDirectory | null => {
+    if (facts.work === null) return null;
+    const { fd, locks, ways } = facts.work;
+    const held = { fd: descriptors[fd], locks: locks.map((position) => descriptors[position]) };
+    return WorkDirectory.resume(held, marks, ways ?? formerWays(set));
+  };
   const union = joinUnion(
     set,
     (marks) => ({
       upper: facts.upper === null ? null : layer(facts.upper),
       lowers: facts.lowers.map(layer),
       dataLayers: facts.dataLayers.map(layer),
-      work,
+      work: work(marks),
       index: facts.index === null ? null : IndexDirectory.resume(descriptors[facts.index], marks),
     }),
     facts.roots,
@@ -145,6 +149,21 @@ export function resumeUnion(
     intent: intent === null ? null : { ...intent, intent: JSON.parse(intent.text) as Intent },
     settle: () => settle(union),
   };
+}
+
+/** Versions that did not look at the upper took only one that has devices, or wrote files. */
+function formerWays({ whiteout, userxattr }: LayerSet): UpperWays {
+  const can = {
+    whiteoutDevices: true,
+    renameWhiteout: true,
+    renameExchange: true,
+    unnamedFiles: true,
+    trustedAttributes: userxattr !== true,
+    userAttributes: userxattr === true,
+    reflinks: false,
+    fileHandles: false,
+  };
+  return { form: whiteout === 'aufs' ? 'file' : 'device', can };
 }
 
 function takeOver(union: Union, journal: Journal, recording: Recording): void {

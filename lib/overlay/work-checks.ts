@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** What a work directory and its upper must be like to be used: nobody else's, without strangers, and able to keep the marks. */
+/** What a work directory and its upper must be like to be used: nobody else's, and without strangers. */
 import type { ByteString } from '../base/bytes.js';
-import { EAGAIN, EEXIST, ENOENT, EOPNOTSUPP, EPERM } from '../base/errno.js';
+import { EAGAIN, EEXIST, ENOENT } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { listDirectory } from '../sys/entries.js';
 import { close, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { Stat, statAt } from '../sys/stat.js';
-import { removeXattr, setXattr } from '../sys/xattrs.js';
-import { type Marks, YES } from './marks.js';
 
 const KNOWN_CONTENTS = new Set(['work', 'index']);
 
@@ -55,26 +53,5 @@ export function refuseVolatile(fd: number, path: string): void {
     path,
     reason: 'its upper was mounted volatile and may be incomplete',
     remedy: `discard the upper, or delete ${path}/work/incompat/volatile to keep it as it is`,
-  });
-}
-
-export function requireXattrs(fd: number, marks: Marks, upperPath: string): void {
-  const status = setXattr(fd, '.', marks.opaque, YES);
-  if (status === 0) {
-    check(removeXattr(fd, '.', marks.opaque), { operation: 'test extended attributes', path: upperPath });
-    return;
-  }
-  throw new OverlayError({
-    operation: 'use upper directory',
-    path: upperPath,
-    errno: status,
-    reason:
-      status === -EOPNOTSUPP
-        ? `its file system has no ${marks.prefix}* attributes`
-        : `${marks.prefix}* attributes cannot be set`,
-    remedy:
-      status === -EPERM
-        ? 'run as root, or give -o userxattr'
-        : 'put upper and work on another file system, or give -o whiteout=aufs',
   });
 }

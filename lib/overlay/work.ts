@@ -22,8 +22,11 @@ import {
 } from '../sys/entries.js';
 import { close, Fd, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
 import { S_IFREG } from '../sys/stat.js';
-import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE } from './marks.js';
-import { refuseStrangers, refuseVolatile, requireXattrs, takeLock } from './work-checks.js';
+import { setXattr } from '../sys/xattrs.js';
+import type { Layer } from './layer.js';
+import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
+import type { UpperWays } from './upper-probe.js';
+import { refuseStrangers, refuseVolatile, takeLock } from './work-checks.js';
 
 /** As they are handed on to a new server. */
 export interface WorkDescriptors {
@@ -36,24 +39,32 @@ export interface WorkDescriptors {
 export class WorkDirectory {
   #counter = 0;
   #whiteout: ByteString | null = null;
+  #ways!: UpperWays;
 
   private constructor(
     /** O_PATH descriptor of `WORKDIR/work`. */
     readonly fd: number,
     private readonly locks: number[],
+    private readonly marks: Marks,
   ) {}
+
+  /** How whiteouts are written, and what the upper can do besides. */
+  get ways(): UpperWays {
+    return this.#ways;
+  }
 
   /**
    * Takes the work directory for this mount: locks it and the upper, empties it.
    * Throws an OverlayError when another mount has it or when it holds anything
-   * that is not a work directory's, or when the upper cannot keep `requireMarks`.
+   * that is not a work directory's. `look` finds out, in the empty directory, what the
+   * upper can do, and may refuse it.
    */
   static open(
     workRoot: number,
     workPath: string,
-    upper: number,
-    upperPath: string,
-    requireMarks: Marks | null,
+    { fd: upper, path: upperPath }: Layer,
+    marks: Marks,
+    look: (work: number) => UpperWays,
   ): WorkDirectory {
     const locks: number[] = [];
     try {
@@ -69,9 +80,9 @@ export class WorkDirectory {
       });
       locks.push(fd);
       refuseVolatile(fd, workPath);
-      const work = new WorkDirectory(fd, locks);
+      const work = new WorkDirectory(fd, locks, marks);
       check(work.clear(), { operation: 'empty work directory', path: `${workPath}/work` });
-      if (requireMarks !== null) requireXattrs(fd, requireMarks, upperPath);
+      work.#ways = look(fd);
       return work;
     } catch (failure) {
       for (const held of locks) close(held);
@@ -83,8 +94,9 @@ export class WorkDirectory {
    * The work directory of an earlier server, by the descriptors that were handed on;
    * the locks are held by them. Throws an OverlayError.
    */
-  static resume({ fd, locks }: WorkDescriptors): WorkDirectory {
-    const work = new WorkDirectory(fd, [...locks, fd]);
+  static resume({ fd, locks }: WorkDescriptors, marks: Marks, ways: UpperWays): WorkDirectory {
+    const work = new WorkDirectory(fd, [...locks, fd], marks);
+    work.#ways = ways;
     const names: ByteString[] = [];
     check(work.#list('.', names), { operation: 'read work directory' });
     const listed = work.#list('lazy', names);
@@ -119,18 +131,26 @@ export class WorkDirectory {
     return `#${(++this.#counter).toString(16)}`;
   }
 
-  /** Makes a whiteout in some directory of the upper. All whiteouts are links to one, as the kernel's are. */
+  /** Makes a whiteout in some directory. All whiteouts are links to one, as the kernel's are. */
   makeWhiteout(dir: number, name: ByteString): Errno {
     if (this.#whiteout === null) {
       const shared = this.temporaryName();
-      const made = makeNode(this.fd, shared, WHITEOUT_MODE, WHITEOUT_DEVICE);
+      const made = this.#makeOwnWhiteout(shared);
       if (made < 0) return made;
       this.#whiteout = shared;
     }
-    const linked = makeLink(this.fd, this.#whiteout, dir, name);
+    const shared = this.#whiteout;
+    const linked = makeLink(this.fd, shared, dir, name);
     if (linked !== -EMLINK && linked !== -EPERM) return linked;
+    // It has as many names as it can have: this one goes there itself.
     this.#whiteout = null;
-    return makeNode(dir, name, WHITEOUT_MODE, WHITEOUT_DEVICE);
+    return rename(this.fd, shared, dir, name);
+  }
+
+  #makeOwnWhiteout(name: ByteString): Errno {
+    if (this.ways.form === 'device') return makeNode(this.fd, name, WHITEOUT_MODE, WHITEOUT_DEVICE);
+    const made = makeNode(this.fd, name, S_IFREG | 0o444, 0);
+    return made < 0 ? made : setXattr(this.fd, name, this.marks.whiteout, YES);
   }
 
   /** Removes a temporary file; a failure leaves a leftover that the next mount clears. */

@@ -95,7 +95,6 @@ t.test('the other spellings of opaque count', async (t) => {
 
 t.test('whiteout=aufs works on a file system without attributes', async (t) => {
   const layers = bareGround(t, 'mkdir -p d/sub e; echo low > f; echo low > d/g; touch e/h');
-  await t.rejects(open(t, layers), /whiteout=aufs/, 'without the option the message names it');
   const overlay = await open(t, layers, { whiteout: 'aufs', redirectDir: 'off' });
   await overlay.unlink('/f');
   await overlay.rm('/e', { recursive: true });

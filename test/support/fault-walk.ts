@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import * as files from '../../lib/sys/files.js';
 import { S_IFDIR, Stat, statFd } from '../../lib/sys/stat.js';
-import { scratch } from './ground.js';
+import { makeLayers, scratch } from './ground.js';
 import { apply, type Operation } from './operations.js';
 import { compare, type Flavour, makeLowers, makePair, mounted, type Pair } from './pairs.js';
 import { snapshot } from './snapshot.js';
@@ -125,6 +125,8 @@ export interface Walk {
   points: number;
   /** Whether the kernel sends requests again that were read by a server that has ended. */
   resends?: boolean;
+  /** Makes a file system below a directory, answers the directory on it that our upper and work directory are to lie in. */
+  ground?: (t: Test, base: string) => string;
   /** A shell script that adds to the lowest layer of a case. */
   lowest?: string;
 }
@@ -137,6 +139,10 @@ export async function walkPoints(t: Test, walk: Walk): Promise<void> {
   const cases = Math.ceil(walk.points / stride) + 2 * scenarios.length;
   const lowers = makeLowers(base, cases, walk.lowest);
   const pair = makePair(base, lowers);
+  if (walk.ground !== undefined) {
+    const { upper, work } = makeLayers(walk.ground(t, base), 0);
+    pair.ours = { ...pair.ours, upper, work };
+  }
   mkdirSync(join(base, 'faults'));
   const countdown = new Countdown(join(base, 'faults/countdown'));
   const { NODE_OPTIONS } = process.env;

@@ -6,12 +6,14 @@
  * FAULT_STRIDE and FAULT_SEED say which points (test/support/fault-walk.ts).
  */
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import t from 'tap';
 import * as entries from '../../lib/sys/entries.js';
 import * as files from '../../lib/sys/files.js';
 import { Stat, statAt } from '../../lib/sys/stat.js';
 import * as xattrs from '../../lib/sys/xattrs.js';
 import { type Scenario, steps, walkPoints, whileOpen } from '../support/fault-walk.js';
+import { makeLayers, mountKernelOverlay } from '../support/ground.js';
 import { apply, type Operation } from '../support/operations.js';
 import { FLAVOURS, OWN_FLAVOURS } from '../support/pairs.js';
 
@@ -175,3 +177,17 @@ for (const [flavour, resends] of [
     (t) => walkPoints(t, { flavour, scenarios: SCENARIOS, points: 8000, resends }),
   );
 }
+
+/** An overlayfs takes neither devices 0:0 nor RENAME_WHITEOUT: moves are of two steps there (rename-cover.ts). */
+t.test('a kill at any point of a request is not noticed, the upper on an overlayfs', (t) =>
+  walkPoints(t, {
+    flavour: FLAVOURS[0],
+    scenarios: SCENARIOS,
+    points: 8000,
+    ground: (t, base) => {
+      const layers = makeLayers(join(base, 'ground'), 1);
+      mountKernelOverlay(t, layers, 'index=off');
+      return layers.target;
+    },
+  }),
+);

@@ -35,6 +35,8 @@ export interface RenameIntent {
   exchange: boolean;
   /** A whiteout has come to the old name where it hides nothing. */
   removeWhiteout: boolean;
+  /** The old name is whited out when the object has left it. */
+  coverOldName: boolean;
   /** The old name is hidden by a file when it is free. */
   hideByFile: boolean;
 }
@@ -97,7 +99,7 @@ export function losingIndexed(union: Union, node: OverlayNode): Losing['indexed'
 export function declareRename(
   union: Union,
   { from, fromName, source }: Renaming,
-  rest: Pick<RenameIntent, 'target' | 'exchange' | 'removeWhiteout' | 'hideByFile'>,
+  rest: Pick<RenameIntent, 'target' | 'exchange' | 'removeWhiteout' | 'coverOldName' | 'hideByFile'>,
 ): Errno {
   if (union.journal === null) return 0;
   const stat = new Stat();

@@ -10,9 +10,10 @@ import { close, O_DIRECTORY, O_PATH, openBeneath } from '../../sys/files.js';
 import { Stat, statAt } from '../../sys/stat.js';
 import { uncover } from '../create.js';
 import { hideByFile } from '../file-whiteouts.js';
-import { isWhiteout } from '../marks.js';
 import type { DirectoryNode } from '../node.js';
+import { coverOldName } from '../rename-cover.js';
 import { gone, type Union } from '../union.js';
+import { hides } from '../whiteouts.js';
 import type { Losing, RenameIntent } from './intent.js';
 import type { RecordedNode, RecordedTimes } from './recorded.js';
 
@@ -92,6 +93,7 @@ export function finishRename(union: Union, names: Names, intent: RenameIntent): 
   }
   if (source !== undefined && intent.source.first) moveRecovered(union, source, to.id, toName);
   let status = intent.removeWhiteout ? removeWhiteout(union, from, fromName) : 0;
+  if (status >= 0 && intent.coverOldName) status = coverOldName(union, from, fromName);
   if (status >= 0 && intent.hideByFile) status = hideByFile(union, from, fromName);
   return status < 0 ? status : uncover(union, to, toName);
 }
@@ -102,7 +104,7 @@ function removeWhiteout(union: Union, directory: DirectoryNode, name: ByteString
   const found = dir < 0 ? dir : statAt(dir, name, stat);
   if (found === -ENOENT) return 0;
   if (found < 0) return gone(found);
-  return isWhiteout(stat) ? unlink(dir, name) : 0;
+  return hides(union, directory.upper!, dir, name, stat) ? unlink(dir, name) : 0;
 }
 
 /** Puts a directory's times back that a copy-up had changed for a moment. Answers 0 or a negated errno. */

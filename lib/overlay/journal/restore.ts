@@ -12,6 +12,7 @@ import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } 
 import { RealDirectory } from '../real.js';
 import { settle } from '../references.js';
 import type { Union } from '../union.js';
+import { holdsMarkedWhiteouts } from '../whiteouts.js';
 import type { RecordedNode, RecordedPlace } from './recorded.js';
 
 /** The node of an id that the kernel knows. Answers -ESTALE where it is no more, or why it cannot be brought back. */
@@ -125,7 +126,10 @@ function restoreMerged(
   if (parent.upper === null) return node;
   const dir = union.directories.of(parent.upper);
   const inUpper = dir >= 0 && statAt(dir, name, union.stat) === 0;
-  if (inUpper) node.upper = new RealDirectory(parent.upper.layer, parent.upper, name);
+  if (inUpper) {
+    node.upper = new RealDirectory(parent.upper.layer, parent.upper, name);
+    node.upper.xattrWhiteouts = holdsMarkedWhiteouts(union.marks, dir, name);
+  }
   return node;
 }
 
