@@ -5,7 +5,8 @@
  */
 import { type ByteString, fromText, joinPath, toText } from '../base/bytes.js';
 import { check } from '../base/errors.js';
-import { isWhiteout, type Marks } from '../overlay/marks.js';
+import type { Marks } from '../overlay/marks.js';
+import { holdsMarkedWhiteouts, isWhiteoutIn } from '../overlay/whiteouts.js';
 import { listDirectory } from '../sys/entries.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, openPath } from '../sys/files.js';
 import { Stat, statAt } from '../sys/stat.js';
@@ -61,11 +62,12 @@ function visit(fd: number, seen: Seen, path: ByteString, state: Visit): void {
     story,
   );
   const stat = new Stat();
+  const kinds = { marks, holdsMarked: holdsMarkedWhiteouts(marks, fd, '.') };
   for (const name of names.sort()) {
     const whole = joinPath(path, name);
     check(statAt(fd, name, stat), { ...story, path: toText(whole) });
     const below = seen.inside!.get(name);
-    if (isWhiteout(stat)) {
+    if (isWhiteoutIn(kinds, fd, name, stat)) {
       remove(seen, name, whole, explored);
       continue;
     }

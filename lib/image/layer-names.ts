@@ -39,7 +39,7 @@ export class ParentDirectories {
   /** Directories that were made because something lies in them, and the root, until an entry describes them. */
   readonly implied = new Set<ByteString>(['']);
 
-  constructor(private readonly root: number) {}
+  constructor(readonly root: number) {}
 
   /** A descriptor that stays the cache's; what is missing on the way is made. Or a negated errno. */
   open(path: readonly ByteString[]): number {

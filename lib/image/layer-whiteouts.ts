@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
  * Whiteouts between their two spellings: `.wh.NAME` and `.wh..wh..opq` in an
- * archive (image-spec layer.md), a device 0:0 and an attribute in a layer on disk
- * (overlayfs.rst).
+ * archive (image-spec layer.md), those of a union in a layer on disk (lay-whiteout.ts).
  */
 import type { ByteString } from '../base/bytes.js';
 import { EEXIST } from '../base/errno.js';
 import { hiddenBy, isFileOfFormat } from '../overlay/file-whiteouts.js';
-import { type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from '../overlay/marks.js';
+import { layWhiteout } from '../overlay/lay-whiteout.js';
+import { type Marks, YES } from '../overlay/marks.js';
 import { makeNode } from '../sys/entries.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr } from '../sys/xattrs.js';
@@ -61,9 +61,22 @@ export function placeWhiteouts(
     if (status < 0) return { path, status };
     opaque.add(path);
   }
-  for (const { directory, name } of whiteouts) {
-    if (name === undefined || opaque.has(directory.join('/'))) continue;
-    const status = hide(parents, directory, name, marks);
+  const needed: Whiteout[] = [];
+  for (const whiteout of whiteouts) {
+    const { directory, name } = whiteout;
+    if (name === undefined) continue;
+    const parent = parents.open(directory);
+    if (parent < 0 || !parents.isDirectory(parent, name)) needed.push(whiteout);
+    else {
+      const path = [...directory, name].join('/');
+      const status = markOpaque(parents, [...directory, name], marks);
+      if (status < 0) return { path, status };
+      opaque.add(path);
+    }
+  }
+  for (const { directory, name } of needed) {
+    if (opaque.has(directory.join('/'))) continue;
+    const status = hide(parents, directory, name!, marks);
     if (status < 0) return { path: [...directory, name].join('/'), status };
   }
   return undefined;
@@ -84,7 +97,6 @@ function hide(
 ): number {
   const parent = parents.open(directory);
   if (parent < 0) return parent;
-  const status = makeNode(parent, name, WHITEOUT_MODE, WHITEOUT_DEVICE);
-  if (status !== -EEXIST) return status;
-  return parents.isDirectory(parent, name) ? markOpaque(parents, [...directory, name], marks) : 0;
+  const status = layWhiteout(marks, parents.root, parent, name);
+  return status === -EEXIST ? 0 : status;
 }

@@ -8,10 +8,13 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'nod
 import { join, resolve } from 'node:path';
 import { type ByteString, fromText, toText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
+import { layWhiteout } from '../../overlay/lay-whiteout.js';
+import { Marks } from '../../overlay/marks.js';
 import type { LayerSet } from '../../overlay/open.js';
-import { changeMode, changeTimes, listDirectory, makeDirectory, makeNode } from '../../sys/entries.js';
+import { changeMode, changeTimes, listDirectory, makeDirectory } from '../../sys/entries.js';
 import { AT_FDCWD, Fd, O_DIRECTORY, O_RDONLY, openAt, openPath } from '../../sys/files.js';
-import { S_IFCHR, Stat, statAt, statFd } from '../../sys/stat.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { Stat, statAt, statFd } from '../../sys/stat.js';
 import { IgnoreList } from './ignore.js';
 
 export interface Context {
@@ -50,10 +53,11 @@ export function layersOfContext({ directory, ignored }: Context, makeScratch: ()
   if (mask === undefined) return { lowers: [directory] };
   const scratch = makeScratch();
   mkdirSync(scratch);
+  const marks = new Marks(!hasTrustedAttributes());
   using root = new Fd(
     check(openPath(fromText(scratch), O_RDONLY | O_DIRECTORY), { operation: 'open', path: scratch }),
   );
-  place(mask, root.number);
+  place(mask, root.number, (directory, name) => layWhiteout(marks, root.number, directory, name));
   return { lowers: [scratch, directory] };
 }
 
@@ -100,13 +104,17 @@ function look(ignored: IgnoreList, parent: number, name: ByteString, path: ByteS
 }
 
 /** Makes the whiteouts. */
-function place({ hidden, below, mode, seconds, nanoseconds }: Mask, directory: number): void {
+function place(
+  { hidden, below, mode, seconds, nanoseconds }: Mask,
+  directory: number,
+  hide: (directory: number, name: ByteString) => number,
+): void {
   const story = { operation: 'hide what .dockerignore leaves out' };
-  for (const name of hidden) check(makeNode(directory, name, S_IFCHR, 0), { ...story, path: toText(name) });
+  for (const name of hidden) check(hide(directory, name), { ...story, path: toText(name) });
   for (const [name, mask] of below) {
     check(makeDirectory(directory, name, 0o700), { ...story, path: toText(name) });
     using fd = new Fd(check(openAt(directory, name, O_RDONLY | O_DIRECTORY), story));
-    place(mask, fd.number);
+    place(mask, fd.number, hide);
   }
   check(changeMode(directory, '.', mode & 0o7777), story);
   const times = { modifySeconds: seconds, modifyNanoseconds: nanoseconds };
