@@ -1,122 +1,108 @@
 // SPDX-License-Identifier: MIT
 /**
  * Runs the compiled tests, one process a file, and closes with `N passed, N failed`.
- * Fails when a test failed, when none ran, and when a test left a mount,
- * a directory or a control group behind.
+ * Fails when a test failed, when none ran, and when a file left anything behind.
  *
  *   node dist/test/run.js [PART…]     a part is a folder or a file: mount, mount/lifecycle
  *
- * TAP_TIMEOUT is how many seconds one file may take.
+ * TAP_TIMEOUT is how many seconds one file may take, TEST_JOBS how many files run at once,
+ * TEST_REPORT where the whole output goes.
  *
- * Each file is a tap program of its own. tap's runner is left out: it hooks its
- * TypeScript loader into every program that a test starts, the server included.
+ * Each file is a tap program of its own, in namespaces of its own (support/isolated.sh).
+ * tap's runner is left out: it hooks its TypeScript loader into every program that a test
+ * starts, the server included.
  */
-import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readdirSync, type WriteStream } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { createInterface } from 'node:readline';
-import { CGROUP_PARENT } from '../lib/container/server/cgroup.js';
-import { listMounts } from '../lib/sys/mounts.js';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { ISOLATED, type Result, TestFile } from './support/test-file.js';
 
 const here = new URL('.', import.meta.url).pathname;
-const REPORT = 'dist/test-results.tap';
+const REPORT = process.env.TEST_REPORT ?? 'dist/test-results.tap';
+const JOBS = Number(process.env.TEST_JOBS ?? Math.min(2, availableParallelism()));
 
-function testFiles(parts: readonly string[]): string[] {
+function testFiles(parts: readonly string[]): TestFile[] {
   const all = readdirSync(here, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
     .sort();
   const wanted = parts.length === 0 ? all : all.filter((name) => parts.some((part) => belongsTo(name, part)));
-  return wanted.map((name) => join(here, name));
+  return wanted.map((name) => new TestFile(here, name));
 }
 
 function belongsTo(name: string, part: string): boolean {
   return name === `${part}.test.js` || name.startsWith(`${part}/`);
 }
 
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
+/** Whether files can have namespaces of their own; says why, if not. */
+function canIsolate(): boolean {
+  const { status, stderr } = spawnSync('sh', [ISOLATED, 'true'], { encoding: 'utf8' });
+  if (status === 0) return true;
+  const reason = stderr.trim().split('\n')[0];
+  process.stderr.write(
+    `the tests cannot have namespaces of their own here (${reason}): they run one after the other on the machine as it is, and those that mount or start containers may fail; run them as root, in a container with --privileged\n`,
+  );
+  return false;
 }
 
-/** tap's own last line: `# { total: 4, pass: 3, fail: 1, skip: 1 }`. */
-function readTotals(line: string): Counts | undefined {
-  if (!/^# \{ total: \d+/.test(line)) return undefined;
-  const field = (name: string): number => Number(new RegExp(`\\b${name}: (\\d+)`).exec(line)?.[1] ?? 0);
-  return { passed: field('pass'), failed: field('fail'), skipped: field('skip') };
-}
+class Run {
+  readonly total: Result = { passed: 0, failed: 0, skipped: 0, left: [] };
+  readonly #running = new Set<TestFile>();
+  #isStopped = false;
 
-/** Prints results of tests, what failed, and what explains it; the rest is in the report. */
-async function runFile(file: string, report: WriteStream): Promise<Counts> {
-  const started = Date.now();
-  const environment = { ...process.env, TAP_TIMEOUT: process.env.TAP_TIMEOUT ?? '900' };
-  const test = spawn(process.execPath, ['--enable-source-maps', file], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: environment,
-  });
-  const exited = new Promise<number | null>((resolve) => test.on('exit', resolve));
-  let counts: Counts | undefined;
-  let inFailure = false;
-  for await (const line of createInterface({ input: test.stdout })) {
-    report.write(`${line}\n`);
-    if (/^ *(not )?ok /.test(line)) inFailure = /^ *not ok /.test(line);
-    const isComment = /^ *# (seed|Error|step|kernel|ours|\[)/.test(line);
-    if (inFailure || isComment || /# SKIP/.test(line)) process.stdout.write(`${line}\n`);
-    counts = readTotals(line) ?? counts;
+  constructor(readonly canIsolate: boolean) {}
+
+  /** So many at once. */
+  async files(files: readonly TestFile[], jobs: number): Promise<void> {
+    const waiting = [...files];
+    const next = async (): Promise<void> => {
+      for (let file = waiting.shift(); file !== undefined && !this.#isStopped; file = waiting.shift()) {
+        await this.#file(file);
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, next));
   }
-  const status = await exited;
-  // A file that died before its last line has failed, whatever it counted.
-  const result = counts ?? { passed: 0, failed: 1, skipped: 0 };
-  if (status !== 0 && result.failed === 0) result.failed = 1;
-  const verdict = result.failed === 0 ? 'ok' : 'FAILED';
-  const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  process.stdout.write(`${verdict} ${relative(here, file)}: ${result.passed} passed, ${seconds} s\n`);
-  return result;
+
+  async #file(file: TestFile): Promise<void> {
+    this.#running.add(file);
+    const { passed, failed, skipped, left } = await file.run(this.canIsolate);
+    this.#running.delete(file);
+    this.total.passed += passed;
+    this.total.failed += failed + left.length;
+    this.total.skipped += skipped;
+    writeFileSync(REPORT, file.output, { flag: 'a' });
+    process.stdout.write(file.summary);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const file of this.#running) file.stop();
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
 }
 
-function leftovers(): string[] {
-  return listMounts()
-    .filter(({ source, type }) => source.startsWith('tsoverlay-test') || type === 'fuse.tsoverlay')
-    .map(({ target }) => target);
+async function main(): Promise<number> {
+  const files = testFiles(process.argv.slice(2));
+  if (files.length === 0) throw new Error(`no test matches; is ${here} built?`);
+  writeFileSync(REPORT, '');
+  const run = new Run(canIsolate());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => run.stop());
+  await run.files(
+    files.filter((file) => !file.isAlone),
+    run.canIsolate ? JOBS : 1,
+  );
+  await run.files(
+    files.filter((file) => file.isAlone),
+    1,
+  );
+  const { passed, failed, skipped } = run.total;
+  if (failed > 0) process.stdout.write(`the whole report is in ${REPORT}\n`);
+  if (skipped > 0) process.stdout.write(`${skipped} skipped, each with its reason above\n`);
+  if (run.isStopped) process.stdout.write('stopped before the end\n');
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  return failed > 0 || passed === 0 || run.isStopped ? 1 : 0;
 }
 
-/** Scratch directories of tests that nobody took away. */
-function leftDirectories(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('tsoverlay-'));
-}
-
-/** Where commands keep things when nothing else is said. */
-function leftDefaults(): string[] {
-  return ['/var/lib/tsoverlay', '/run/tsoverlay'].filter((directory) => existsSync(directory));
-}
-
-/** Control groups of containers, in the hierarchies of cgroups v1 or in the one of v2. */
-function leftCgroups(): string[] {
-  const root = '/sys/fs/cgroup';
-  return [root, ...readdirSync(root).map((name) => join(root, name))]
-    .map((hierarchy) => join(hierarchy, CGROUP_PARENT))
-    .filter((directory) => existsSync(directory));
-}
-
-const allLeft = (): string[] => [...leftovers(), ...leftDirectories(), ...leftCgroups(), ...leftDefaults()];
-const before = new Set(allLeft());
-const files = testFiles(process.argv.slice(2));
-if (files.length === 0) throw new Error(`no test matches; is ${here} built?`);
-const report = createWriteStream(REPORT);
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-for (const file of files) {
-  const counts = await runFile(file, report);
-  total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.skipped += counts.skipped;
-}
-report.end();
-for (const left of allLeft().filter((one) => !before.has(one))) {
-  process.stdout.write(`left behind: ${left}\n`);
-  total.failed++;
-}
-if (total.failed > 0) process.stdout.write(`the whole report is in ${REPORT}\n`);
-if (total.skipped > 0) process.stdout.write(`${total.skipped} skipped, each with its reason above\n`);
-process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
-process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+process.exitCode = await main();

@@ -2,6 +2,8 @@
 /**
  * What builds are for: projects in Go, Python and JavaScript on images of Debian from a
  * registry, built, run, served, edited and built again; and what Podman makes of them.
+ *
+ * @internet: installs Debian with debootstrap
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -3,6 +3,8 @@
  * What containers are for: nginx on Debian, from a registry, run, fetched, logged,
  * stopped, started with its changes kept, committed, removed; by each runtime, and by
  * an ordinary user.
+ *
+ * @internet: installs Debian with debootstrap
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The forms in which mount(8), fstab and containerd call a FUSE file system. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ended, type Layers, makeLayers, run, scratch, shell } from '../support/ground.js';
@@ -12,9 +12,12 @@ const program = join(process.cwd(), 'bin/tsoverlay');
 const INSTALLED = '/usr/local/bin/tsoverlay';
 
 function install(t: Test): void {
-  // One that belongs to the machine stays, and is no part of the test: symlinkSync throws.
+  // The runner gives every file a /usr/local of its own.
+  if (process.env.TSOVERLAY_TEST_ISOLATED === undefined)
+    throw new Error('it would change /usr/local of this machine: run it with make test-one T=drop-in');
+  rmSync(INSTALLED, { force: true });
   symlinkSync(program, INSTALLED);
-  t.teardown(() => unlinkSync(INSTALLED));
+  t.teardown(() => rmSync(INSTALLED));
 }
 
 interface Ground extends Layers {

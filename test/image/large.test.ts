@@ -2,6 +2,8 @@
 /**
  * An image of several hundred MB as people have them: Debian with nginx and Python
  * installed by apt, made by Buildah, pulled from a real registry, mounted, run.
+ *
+ * @internet: installs Debian with debootstrap and apt
  */
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,6 +2,8 @@
 /**
  * The reason for it all: a real Debian root file system over three layers, a
  * process that lives in it, apt-get install, and every change in the upper alone.
+ *
+ * @internet: installs Debian with debootstrap and apt
  */
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

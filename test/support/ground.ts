@@ -24,11 +24,9 @@ if (process.getuid!() !== 0) throw new Error('these tests mount file systems: ru
 /** A tmpfs of its own; trusted xattrs, devices and every mode work on it. */
 export function scratch(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'tsoverlay-test-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=0755', 'tsoverlay-test', directory]);
-  t.teardown(() => {
-    execFileSync('umount', ['-l', directory]);
-    rmSync(directory, { recursive: true });
-  });
+  t.teardown(() => execFileSync('umount', ['-l', directory]));
   return directory;
 }
 
