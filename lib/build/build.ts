@@ -263,6 +263,6 @@ function namesIn({ instructions }: Stage): string[] {
   return instructions.flatMap((instruction) => {
     if (instruction.kind === 'COPY') return instruction.from ?? [];
     if (instruction.kind !== 'RUN') return [];
-    return instruction.mounts.flatMap((mount) => ('from' in mount ? (mount.from ?? []) : []));
+    return instruction.mounts.flatMap((mount) => mount.text('from') ?? []);
   });
 }

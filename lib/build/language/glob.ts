@@ -6,25 +6,29 @@
  */
 
 export interface GlobOptions {
-  /** The whole text must match; default true. */
-  anchored?: boolean;
-  /** `*` and `?` stand for slashes, too; default false. */
-  slashes?: boolean;
   doubleStar?: boolean;
-  flags?: string;
 }
 
-/** Whether a text is more than a name. */
+/** Whether a text is more than a name; with an escape alone it is one, written otherwise. */
 export function isGlob(text: string): boolean {
   return /[*?[\\]/.test(text);
+}
+
+/** Whether it may match several names, or none. */
+export function hasWildcard(text: string): boolean {
+  return /[*?[]/.test(text.replace(/\\./gs, ''));
+}
+
+/** A pattern for one name. */
+export function escapeGlob(name: string): string {
+  return name.replace(/[*?[\\]/g, '\\$&');
 }
 
 const SPECIAL = /[.*+?^${}()|[\]\\/]/g;
 
 /** Throws a SyntaxError for a class without an end. */
 export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp {
-  const { anchored = true, slashes = false, doubleStar = false, flags = '' } = options;
-  const any = slashes ? '[\\s\\S]' : '[^/]';
+  const { doubleStar = false } = options;
   let source = '';
   for (let at = 0; at < pattern.length; at++) {
     const char = pattern[at];
@@ -35,8 +39,8 @@ export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp
         at++;
         source += '(?:[\\s\\S]*/)?';
       } else source += '[\\s\\S]*';
-    } else if (char === '*') source += `${any}*`;
-    else if (char === '?') source += any;
+    } else if (char === '*') source += '[^/]*';
+    else if (char === '?') source += '[^/]';
     else if (char === '[') {
       const end = classEnd(pattern, at);
       source += characterClass(pattern.slice(at + 1, end));
@@ -44,7 +48,7 @@ export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp
     } else if (char === '\\' && at + 1 < pattern.length) source += pattern[++at].replace(SPECIAL, '\\$&');
     else source += char.replace(SPECIAL, '\\$&');
   }
-  return new RegExp(anchored ? `^(?:${source})$` : source, flags);
+  return new RegExp(`^(?:${source})$`);
 }
 
 function classEnd(pattern: string, at: number): number {

@@ -2,7 +2,7 @@
 /** What a Dockerfile says, instruction by instruction; words are as they are written, not yet expanded. */
 import type { Place } from './failure.js';
 import type { Heredoc } from './lines.js';
-import type { RunMount } from './run-mount.js';
+import type { MountFields } from './mount-fields.js';
 
 /** A command as a JSON list, or a line for a shell. */
 export type Command = { form: 'exec'; args: string[] } | { form: 'shell'; line: string };
@@ -30,14 +30,15 @@ export interface RunInstruction extends Written {
   kind: 'RUN';
   command: Command;
   heredocs: Heredoc[];
-  mounts: RunMount[];
+  /** As they are written; a variable may stand anywhere in them. */
+  mounts: MountFields[];
   network: 'default' | 'none' | 'host';
 }
 
 export interface CopyInstruction extends Written {
   kind: 'COPY' | 'ADD';
-  /** Those that begin with `<<` are here-documents. */
   sources: string[];
+  /** Copied after the sources, whatever the order in which they are written. */
   heredocs: Heredoc[];
   destination: string;
   from: string | undefined;

@@ -5,7 +5,9 @@
  * directives", "Here-Documents").
  */
 import { DockerfileError, type Place } from './failure.js';
-import { splitRaw } from './words.js';
+import { splitFlags } from './flags.js';
+import { copyTokens, type HeredocName, shellHeredocs } from './heredoc.js';
+import { jsonList } from './json-list.js';
 
 export interface Heredoc {
   name: string;
@@ -24,14 +26,20 @@ export interface LogicalLine {
   heredocs: Heredoc[];
 }
 
+export interface Directive {
+  name: 'syntax' | 'escape' | 'check';
+  value: string;
+  place: Place;
+}
+
 export interface Lines {
   escapeCharacter: string;
+  directives: Directive[];
   lines: LogicalLine[];
 }
 
 const DIRECTIVE = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
-/** The name is one of the shell's; `<<2` is an operator, and `<<<` begins a here-string. */
-const HEREDOC = /^\d*<<(-?)(["']?)([a-zA-Z_][\w.-]*)\2(?:[>|&;)].*)?$/s;
+const DIRECTIVES: readonly string[] = ['syntax', 'escape', 'check'] satisfies Directive['name'][];
 /** Those whose words may name here-documents. */
 const WITH_HEREDOCS = new Set(['RUN', 'COPY', 'ADD']);
 /** No real one is larger, and all of it is held several times over. */
@@ -41,6 +49,7 @@ class LineReader {
   readonly #physical: string[];
   #at = 0;
   readonly #continued: RegExp;
+  readonly directives: readonly Directive[];
   readonly escapeCharacter: string;
 
   constructor(
@@ -49,33 +58,33 @@ class LineReader {
   ) {
     this.#physical = text.replace(/^\ufeff/, '').split('\n');
     if (this.#physical.at(-1) === '') this.#physical.pop();
-    this.escapeCharacter = this.#readDirectives();
+    this.directives = this.#readDirectives();
+    this.escapeCharacter = this.directives.find(({ name }) => name === 'escape')?.value ?? '\\';
     const escapeCharacter = this.escapeCharacter === '\\' ? '\\\\' : this.escapeCharacter;
     // A doubled one stands for itself.
     this.#continued = new RegExp(`(^|[^${escapeCharacter}])${escapeCharacter}[ \\t]*$`);
   }
 
-  /** They come before everything else, each once. */
-  #readDirectives(): string {
-    const seen = new Set<string>();
-    let escapeCharacter = '\\';
+  /** They come before everything else, each once; one that is not known is a comment like any other. */
+  #readDirectives(): Directive[] {
+    const directives: Directive[] = [];
     for (const [index, line] of this.#physical.entries()) {
-      const match = DIRECTIVE.exec(line.replace(/\r$/, ''));
-      if (match === null) break;
+      const match = DIRECTIVE.exec(line.trim());
+      const name = match?.[1].toLowerCase() as Directive['name'];
+      if (match === null || !DIRECTIVES.includes(name)) break;
       const place = { file: this.file, line: index + 1 };
-      const [key, value] = [match[1].toLowerCase(), match[2]];
-      if (seen.has(key)) throw new DockerfileError(place, `the directive ${key} is given twice`);
-      seen.add(key);
-      if (key !== 'escape') continue;
-      if (value !== '\\' && value !== '`')
+      if (directives.some((other) => other.name === name))
+        throw new DockerfileError(place, `the directive ${name} is given twice`);
+      const value = match[2];
+      if (name === 'escape' && value !== '\\' && value !== '`')
         throw new DockerfileError(place, `escape=${value} is not possible`, 'it is \\ or `');
-      escapeCharacter = value;
+      directives.push({ name, value, place });
     }
-    return escapeCharacter;
+    return directives;
   }
 
   #next(): string | undefined {
-    return this.#physical[this.#at++]?.replace(/\r$/, '');
+    return this.#physical[this.#at++]?.replace(/\r+$/, '');
   }
 
   /** The next line that says something, with those that continue it. */
@@ -91,13 +100,11 @@ class LineReader {
 
   /** Puts continuations together; comments and empty lines among them are none. */
   #join(start: string): string {
-    let whole = start;
-    while (this.#continued.test(whole)) {
-      whole = whole.replace(this.#continued, '$1');
-      let next = this.#next();
-      while (next !== undefined && /^\s*(#.*)?$/.test(next)) next = this.#next();
-      if (next === undefined) break;
-      whole += next;
+    let whole = '';
+    for (let line: string | undefined = start; line !== undefined; line = this.#next()) {
+      if (line !== start && /^\s*(#|$)/.test(line)) continue;
+      whole += line.replace(this.#continued, '$1');
+      if (!this.#continued.test(line)) break;
     }
     return whole.trim();
   }
@@ -105,43 +112,35 @@ class LineReader {
   #compose(place: Place, whole: string): LogicalLine {
     const [, word, rest] = /^(\S+)\s*(.*)$/s.exec(whole)!;
     const keyword = word.toUpperCase();
-    const inner = keyword === 'ONBUILD' ? (/^\S+/.exec(rest)?.[0].toUpperCase() ?? '') : keyword;
-    const heredocs = WITH_HEREDOCS.has(inner) ? this.#heredocs(place, rest) : [];
-    return { place, keyword, rest, heredocs };
+    const [, inner, innerRest] = keyword === 'ONBUILD' ? /^(\S*)\s*(.*)$/s.exec(rest)! : ['', word, rest];
+    return { place, keyword, rest, heredocs: this.#heredocs(place, inner.toUpperCase(), innerRest) };
   }
 
-  #heredocs(place: Place, rest: string): Heredoc[] {
-    if (!rest.includes('<<') || /^\[/.test(rest)) return [];
-    const names = splitRaw(rest, this.escapeCharacter).flatMap((word) => heredocName(word) ?? []);
-    return names.map(({ name, expands, trims }) => {
-      const lines: string[] = [];
-      for (let line = this.#next(); ; line = this.#next()) {
-        if (line === undefined)
-          throw new DockerfileError(
-            place,
-            `the here-document ${name} has no end`,
-            `end it by a line ${name}`,
-          );
-        const text = trims ? line.replace(/^\t+/, '') : line;
-        if (text === name) return { name, expands, content: lines.map((one) => `${one}\n`).join('') };
-        lines.push(text);
+  #heredocs(place: Place, keyword: string, rest: string): Heredoc[] {
+    if (!WITH_HEREDOCS.has(keyword) || !rest.includes('<<')) return [];
+    const { rest: words } = splitFlags(rest, this.escapeCharacter);
+    if (jsonList(place, words) !== undefined) return [];
+    const names = keyword === 'RUN' ? shellHeredocs(rest) : copyTokens(words);
+    return names.flatMap((name) => (typeof name === 'string' ? [] : (this.#heredoc(place, name) ?? [])));
+  }
+
+  /** Its lines are taken as they are, line ends of Windows included. */
+  #heredoc(place: Place, { name, expands, trims, isCertain }: HeredocName): Heredoc | undefined {
+    const from = this.#at;
+    const lines: string[] = [];
+    for (; this.#at < this.#physical.length; this.#at++) {
+      const line = this.#physical[this.#at];
+      const text = trims ? line.replace(/^\t+/, '') : line;
+      if (text.replace(/\r+$/, '') === name) {
+        this.#at++;
+        return { name, expands, content: lines.map((one) => `${one}\n`).join('') };
       }
-    });
+      lines.push(text);
+    }
+    this.#at = from;
+    if (!isCertain) return undefined;
+    throw new DockerfileError(place, `the here-document ${name} has no end`, `end it by a line ${name}`);
   }
-}
-
-interface HeredocName {
-  name: string;
-  expands: boolean;
-  /** Tabs at the beginning of lines go. */
-  trims: boolean;
-}
-
-/** Undefined for a word that names no here-document. */
-export function heredocName(word: string): HeredocName | undefined {
-  const match = HEREDOC.exec(word);
-  if (match === null) return undefined;
-  return { name: match[3], expands: match[2] === '', trims: match[1] === '-' };
 }
 
 /** Throws a DockerfileError for what cannot be taken apart. */
@@ -149,5 +148,9 @@ export function readLines(text: string, file: string): Lines {
   if (text.length > LARGEST_FILE)
     throw new DockerfileError({ file, line: 1 }, 'it is larger than any Dockerfile');
   const reader = new LineReader(text, file);
-  return { escapeCharacter: reader.escapeCharacter, lines: [...reader.read()] };
+  return {
+    escapeCharacter: reader.escapeCharacter,
+    directives: [...reader.directives],
+    lines: [...reader.read()],
+  };
 }

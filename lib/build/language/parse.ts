@@ -2,57 +2,25 @@
 /** One instruction from one logical line (Dockerfile reference, by the instructions' names). */
 import { nearestName } from '../../base/errors.js';
 import { DockerfileError, type Place } from './failure.js';
-import { duration, type Flags, single, takeFlags, truth } from './flags.js';
-import {
-  type Command,
-  type CopyInstruction,
-  type FromInstruction,
-  type HealthcheckInstruction,
-  type Instruction,
-  KEYWORDS,
-  type NamedValue,
-  type RunInstruction,
-} from './instructions.js';
-import { heredocName, type LogicalLine, readLines } from './lines.js';
-import { parseRunMount } from './run-mount.js';
+import { single, splitFlags, takeFlags } from './flags.js';
+import { type FromInstruction, type Instruction, KEYWORDS, type NamedValue } from './instructions.js';
+import { jsonList } from './json-list.js';
+import { type LogicalLine, readLines } from './lines.js';
+import { parseCopy } from './parse-copy.js';
+import { commandOf, type LineContext, need, parseHealthcheck, parseRun } from './parse-run.js';
 import { splitRaw } from './words.js';
 
-/** A line with what all parsers need of it. */
-interface Context extends LogicalLine {
-  escapeCharacter: string;
-  text: string;
-}
-
-function need(place: Place, condition: boolean, reason: string, remedy?: string): asserts condition {
-  if (!condition) throw new DockerfileError(place, reason, remedy);
-}
-
-/** A JSON list of strings, or undefined for anything else. */
-function jsonList(text: string): string[] | undefined {
-  if (!text.startsWith('[')) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    const isList = Array.isArray(value) && value.every((item) => typeof item === 'string');
-    return isList ? value : undefined;
-  } catch {
-    // A line that only begins like one: `[ -e /x ] && …` is for the shell.
-    return undefined;
-  }
-}
-
-function command(text: string): Command {
-  const args = jsonList(text);
-  return args === undefined ? { form: 'shell', line: text } : { form: 'exec', args };
-}
+/** What COPY, EXPOSE and the like are split at; other blanks belong to names. */
+const BLANKS = /[\t\v\f\r ]+/;
 
 /** `NAME=VALUE…`, or `NAME VALUE` for one alone. */
-function pairs({ place, keyword, rest, escapeCharacter }: Context): NamedValue[] {
+function pairs({ place, keyword, rest, escapeCharacter }: LineContext): NamedValue[] {
   const words = splitRaw(rest, escapeCharacter);
   need(place, words.length > 0, `${keyword} has no name`, `write ${keyword} NAME=VALUE`);
   if (!words[0].includes('=')) {
-    const value = rest.slice(rest.indexOf(words[0]) + words[0].length).trimStart();
-    need(place, value !== '', `${keyword} ${words[0]} has no value`, `write ${keyword} ${words[0]}=VALUE`);
-    return [{ name: words[0], value }];
+    const [, name, value] = /^([^\t\v\f\r ]*)[\t\v\f\r ]*(.*)$/s.exec(rest)!;
+    need(place, value !== '', `${keyword} ${name} has no value`, `write ${keyword} ${name}=VALUE`);
+    return [{ name, value }];
   }
   return words.map((word) => {
     const equals = word.indexOf('=');
@@ -61,26 +29,32 @@ function pairs({ place, keyword, rest, escapeCharacter }: Context): NamedValue[]
   });
 }
 
-function args({ place, rest, escapeCharacter }: Context): NamedValue[] {
+function args({ place, rest, escapeCharacter }: LineContext): NamedValue[] {
   const words = splitRaw(rest, escapeCharacter);
   need(place, words.length > 0, 'ARG has no name', 'write ARG NAME or ARG NAME=DEFAULT');
   return words.map((word) => {
     const [, name, value] = /^([^=]*)(=.*)?$/s.exec(word)!;
-    need(place, /^[a-zA-Z_]\w*$/.test(name), `ARG ${name} is no name`, 'a name has letters, digits and _');
+    need(
+      place,
+      /^[^\s"'$\\`\d][^\s"'$\\`]*$/.test(name),
+      `ARG ${name} is no name`,
+      'a name has letters, digits and _',
+    );
     return { name, value: value?.slice(1) };
   });
 }
 
-/** A JSON list, or words. */
-function list({ place, keyword, rest }: Context): string[] {
-  const items = jsonList(rest) ?? rest.split(/\s+/).filter(Boolean);
+/** Words, or for VOLUME a JSON list. */
+function list({ place, keyword, rest }: LineContext): string[] {
+  const json = keyword === 'VOLUME' ? jsonList(place, rest)?.map((item) => item.trim()) : undefined;
+  const items = json ?? rest.split(BLANKS).filter(Boolean);
   need(place, items.length > 0, `${keyword} needs at least one word`);
   return items;
 }
 
-function parseFrom({ place, text, rest }: Context): FromInstruction {
-  const flags = takeFlags(place, 'FROM', rest, ['platform']);
-  const words = flags.rest.split(/\s+/).filter(Boolean);
+function parseFrom({ place, text, ...line }: LineContext): FromInstruction {
+  const flags = takeFlags(place, 'FROM', line, { platform: 'one' });
+  const words = flags.rest.split(BLANKS).filter(Boolean);
   const [image, as, name] = words;
   const isRight = words.length === 1 || (words.length === 3 && as.toUpperCase() === 'AS');
   need(place, isRight, `FROM ${flags.rest} cannot be meant`, 'write FROM IMAGE or FROM IMAGE AS NAME');
@@ -96,99 +70,11 @@ function parseFrom({ place, text, rest }: Context): FromInstruction {
     text,
     image,
     name: name?.toLowerCase(),
-    platform: single(place, flags, 'platform'),
+    platform: single(flags, 'platform'),
   };
 }
 
-function parseRun({ place, text, rest, heredocs }: Context): RunInstruction {
-  const flags = takeFlags(place, 'RUN', rest, ['mount', 'network', 'security']);
-  const network = single(place, flags, 'network') ?? 'default';
-  need(
-    place,
-    network === 'default' || network === 'none' || network === 'host',
-    `--network=${network} is not possible`,
-    'it is default, none or host',
-  );
-  const security = single(place, flags, 'security') ?? 'sandbox';
-  need(
-    place,
-    security === 'sandbox',
-    `--security=${security} is not possible`,
-    'a build runs nothing without its confinement',
-  );
-  need(place, flags.rest !== '', 'RUN has no command', 'write RUN COMMAND or RUN ["PROGRAM", "ARGUMENT"]');
-  const mounts = (flags.values.get('mount') ?? []).map((mount) => parseRunMount(place, mount));
-  return { kind: 'RUN', place, text, command: command(flags.rest), heredocs, mounts, network };
-}
-
-const COPY_FLAGS = ['from', 'chown', 'chmod', 'link', 'parents', 'exclude'];
-const ADD_FLAGS = ['chown', 'chmod', 'link', 'exclude', 'checksum', 'unpack'];
-
-function parseCopy(kind: 'COPY' | 'ADD', { place, text, rest, heredocs }: Context): CopyInstruction {
-  const flags = takeFlags(place, kind, rest, kind === 'COPY' ? COPY_FLAGS : ADD_FLAGS);
-  const words = jsonList(flags.rest) ?? flags.rest.split(/\s+/).filter(Boolean);
-  need(
-    place,
-    words.length >= 2,
-    `${kind} needs a source and a destination`,
-    `write ${kind} SOURCE… DESTINATION`,
-  );
-  const destination = words.pop()!;
-  const documents = words.filter((word) => heredocName(word) !== undefined).length;
-  need(place, documents === heredocs.length, 'the destination cannot be a here-document');
-  const one = (name: string): string | undefined => single(place, flags, name);
-  return {
-    kind,
-    place,
-    text,
-    sources: words,
-    heredocs,
-    destination,
-    from: one('from'),
-    chown: one('chown'),
-    chmod: one('chmod'),
-    checksum: one('checksum'),
-    excludes: flags.values.get('exclude') ?? [],
-    link: truth(place, flags, 'link') ?? false,
-    parents: truth(place, flags, 'parents') ?? false,
-    unpack: truth(place, flags, 'unpack'),
-  };
-}
-
-const HEALTH_FLAGS = ['interval', 'timeout', 'start-period', 'start-interval', 'retries'];
-
-function parseHealthcheck({ place, text, rest }: Context): HealthcheckInstruction {
-  const flags = takeFlags(place, 'HEALTHCHECK', rest, HEALTH_FLAGS);
-  const [, type, line] = /^(\S*)\s*(.*)$/s.exec(flags.rest)!;
-  const isNone = type.toUpperCase() === 'NONE';
-  need(
-    place,
-    isNone ? line === '' : type.toUpperCase() === 'CMD' && line !== '',
-    `HEALTHCHECK ${flags.rest} cannot be meant`,
-    'write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE',
-  );
-  const time = (name: string): number => durationOf(place, flags, name);
-  const retries = single(place, flags, 'retries') ?? '0';
-  need(place, /^\d{1,9}$/.test(retries), `--retries=${retries} is no number`);
-  return {
-    kind: 'HEALTHCHECK',
-    place,
-    text,
-    command: isNone ? undefined : command(line),
-    interval: time('interval'),
-    timeout: time('timeout'),
-    startPeriod: time('start-period'),
-    startInterval: time('start-interval'),
-    retries: Number(retries),
-  };
-}
-
-function durationOf(place: Place, flags: Flags, name: string): number {
-  const text = single(place, flags, name);
-  return text === undefined ? 0 : duration(place, name, text);
-}
-
-function parseOnbuild(context: Context): Instruction {
+function parseOnbuild(context: LineContext): Instruction {
   const { place, text, rest, heredocs } = context;
   const keyword = /^\S*/.exec(rest)![0].toUpperCase();
   need(place, rest !== '', 'ONBUILD has no instruction', 'as in ONBUILD COPY . /src');
@@ -201,8 +87,8 @@ function parseOnbuild(context: Context): Instruction {
   return { kind: 'ONBUILD', place, text, trigger: rest + documents };
 }
 
-function parseShell({ place, text, rest }: Context): Instruction {
-  const shell = jsonList(rest);
+function parseShell({ place, text, rest }: LineContext): Instruction {
+  const shell = jsonList(place, rest);
   need(
     place,
     shell !== undefined && shell.length > 0,
@@ -212,14 +98,16 @@ function parseShell({ place, text, rest }: Context): Instruction {
   return { kind: 'SHELL', place, text, args: shell };
 }
 
+const WITH_FLAGS = ['RUN', 'COPY', 'ADD', 'HEALTHCHECK'];
+
 /** Any instruction but FROM. Throws a DockerfileError. */
 export function parseInstruction(line: LogicalLine, escapeCharacter: string): Instruction {
   const { place, keyword, rest } = line;
   const text = rest === '' ? keyword : `${keyword} ${rest}`;
-  const context: Context = { ...line, escapeCharacter, text };
-  const takesFlags =
-    keyword === 'RUN' || keyword === 'COPY' || keyword === 'ADD' || keyword === 'HEALTHCHECK';
-  if (!takesFlags && rest.startsWith('--')) takeFlags(place, keyword, rest, []);
+  const context: LineContext = { ...line, escapeCharacter, text };
+  const takesFlags = WITH_FLAGS.includes(keyword);
+  if (!takesFlags && splitFlags(rest, escapeCharacter).words.length > 0)
+    takeFlags(place, keyword, context, {});
   switch (keyword) {
     case 'RUN':
       return parseRun(context);
@@ -242,7 +130,7 @@ export function parseInstruction(line: LogicalLine, escapeCharacter: string): In
       return { kind: keyword, place, text, items: list(context) };
     case 'CMD':
     case 'ENTRYPOINT':
-      return { kind: keyword, place, text, command: command(rest) };
+      return { kind: keyword, place, text, command: commandOf(place, rest) };
     case 'SHELL':
       return parseShell(context);
     case 'HEALTHCHECK':

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `RUN --mount=type=…` (Dockerfile reference, "RUN --mount"). */
 import { nearestName } from '../../base/errors.js';
-import { DockerfileError, type Place } from './failure.js';
+import type { Place } from './failure.js';
+import { MountFields } from './mount-fields.js';
 
 export type MountSharing = 'shared' | 'private' | 'locked';
 
@@ -33,8 +34,8 @@ export interface CacheMount extends Target {
 
 export interface TmpfsMount extends Target {
   type: 'tmpfs';
-  /** Bytes, with mount(8)'s units; undefined for the kernel's default. */
-  size: string | undefined;
+  /** Bytes; undefined for the kernel's default. */
+  size: number | undefined;
 }
 
 export interface SecretMount extends Target {
@@ -50,119 +51,81 @@ export interface SecretMount extends Target {
 
 export type RunMount = BindMount | CacheMount | TmpfsMount | SecretMount;
 
-const ALIASES: Record<string, string> = {
-  destination: 'target',
-  dst: 'target',
-  src: 'source',
-  readonly: 'ro',
-  readwrite: 'rw',
-};
 const KEYS: Record<RunMount['type'], readonly string[]> = {
   bind: ['from', 'source', 'target', 'rw', 'ro'],
   cache: ['id', 'from', 'source', 'target', 'sharing', 'ro', 'rw', 'mode', 'uid', 'gid'],
   tmpfs: ['target', 'size'],
-  secret: ['id', 'source', 'target', 'required', 'env', 'mode', 'uid', 'gid'],
+  secret: ['id', 'source', 'target', 'required', 'env', 'ro', 'mode', 'uid', 'gid'],
 };
+const SHARINGS: readonly string[] = ['shared', 'private', 'locked'] satisfies MountSharing[];
 
-class Keys {
-  readonly #values = new Map<string, string>();
-
-  constructor(
-    private readonly place: Place,
-    text: string,
-  ) {
-    for (const part of text.split(',')) {
-      const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part.trim())!;
-      const key = ALIASES[name.toLowerCase()] ?? name.toLowerCase();
-      if (this.#values.has(key)) this.refuse(`${key} is given twice`);
-      this.#values.set(key, part.includes('=') ? value : 'true');
-    }
-  }
-
-  get names(): string[] {
-    return [...this.#values.keys()];
-  }
-
-  refuse(reason: string, remedy?: string): never {
-    throw new DockerfileError(this.place, `--mount: ${reason}`, remedy);
-  }
-
-  text(name: string): string | undefined {
-    return this.#values.get(name);
-  }
-
-  truth(name: string): boolean {
-    const value = this.text(name) ?? 'false';
-    if (value !== 'true' && value !== 'false')
-      this.refuse(`${name}=${value} is not possible`, 'it is true or false');
-    return value === 'true';
-  }
-
-  number(name: string, base: 8 | 10, usual: number): number {
-    const value = this.text(name);
-    if (value === undefined) return usual;
-    if (!(base === 8 ? /^[0-7]{1,5}$/ : /^\d{1,10}$/).test(value))
-      this.refuse(`${name}=${value} is no ${base === 8 ? 'octal ' : ''}number`);
-    return Number.parseInt(value, base);
-  }
-}
-
-/** Throws a DockerfileError for what is not known or does not go together. */
-export function parseRunMount(place: Place, text: string): RunMount {
-  const keys = new Keys(place, text);
-  const type = keys.text('type') ?? 'bind';
-  const types = Object.keys(KEYS);
-  if (!Object.hasOwn(KEYS, type)) keys.refuse(`there is no type ${type}`, `it is ${types.join(', ')}`);
+/** The fields are as they are written, or expanded. Throws a DockerfileError for what is not known or does not go together. */
+export function parseRunMount(fields: MountFields): RunMount {
+  const type = (fields.text('type') ?? 'bind').toLowerCase();
+  if (type === 'ssh')
+    fields.refuse('type=ssh: a build has no SSH agent', 'give the key with --mount=type=secret');
+  if (!Object.hasOwn(KEYS, type))
+    fields.refuse(`there is no type ${type}`, `it is ${Object.keys(KEYS).join(', ')}`);
   const known = KEYS[type as RunMount['type']];
-  const stranger = keys.names.find((name) => name !== 'type' && !known.includes(name));
+  const stranger = fields.names.find((name) => name !== 'type' && !known.includes(name));
   if (stranger !== undefined) {
     const near = nearestName(stranger, known);
-    keys.refuse(
+    fields.refuse(
       `type=${type} has no ${stranger}`,
       near === undefined ? `it has ${known.join(', ')}` : `did you mean ${near}?`,
     );
   }
-  return composeMount(type as RunMount['type'], keys);
+  const target = fields.text('target') ?? '';
+  if (target === '' && type !== 'secret') fields.refuse('it has no target', 'say where, as in target=/cache');
+  if (/^\/[/.]*$/.test(target)) fields.refuse(`target=${target} is the root`, 'name a directory below it');
+  return composeMount(type as RunMount['type'], target, fields);
 }
 
-function composeMount(type: RunMount['type'], keys: Keys): RunMount {
-  const target = keys.text('target') ?? '';
-  if (target === '' && type !== 'secret') keys.refuse('it has no target', 'say where, as in target=/cache');
-  const ids = (mode: number) => ({
-    mode: keys.number('mode', 8, mode),
-    uid: keys.number('uid', 10, 0),
-    gid: keys.number('gid', 10, 0),
+/** The mounts of one RUN as they stand there; what a variable does not keep from being checked is checked. */
+export function readRunMounts(place: Place, texts: readonly string[]): MountFields[] {
+  return texts.map((text) => {
+    const fields = MountFields.parse(place, text);
+    if (!fields.hasVariables) parseRunMount(fields);
+    return fields;
   });
-  const source = keys.text('source');
+}
+
+function composeMount(type: RunMount['type'], target: string, fields: MountFields): RunMount {
+  const ids = (mode: number) => ({
+    mode: fields.number('mode', 8, mode),
+    uid: fields.number('uid', 10, 0),
+    gid: fields.number('gid', 10, 0),
+  });
+  const from = fields.text('from');
+  const source = fields.text('source') ?? '/';
   switch (type) {
     case 'bind':
-      return { type, target, from: keys.text('from'), source: source ?? '/', writable: keys.truth('rw') };
+      return { type, target, from, source, writable: fields.isWritable(false) };
     case 'cache': {
-      const sharing = keys.text('sharing') ?? 'shared';
-      if (sharing !== 'shared' && sharing !== 'private' && sharing !== 'locked')
-        keys.refuse(`sharing=${sharing} is not possible`, 'it is shared, private or locked');
-      const readOnly = keys.truth('ro');
+      const sharing = (fields.text('sharing') ?? 'shared').toLowerCase();
+      if (!SHARINGS.includes(sharing))
+        fields.refuse(`sharing=${sharing} is not possible`, 'it is shared, private or locked');
       return {
         type,
         target,
-        id: keys.text('id') ?? target,
-        from: keys.text('from'),
-        source: source ?? '/',
+        id: fields.text('id') ?? target,
+        from,
+        source,
         sharing: sharing as MountSharing,
-        readOnly,
+        readOnly: !fields.isWritable(true),
         ...ids(0o755),
       };
     }
-    case 'tmpfs': {
-      const size = keys.text('size');
-      if (size !== undefined && !/^\d+[kmg]?$/i.test(size))
-        keys.refuse(`size=${size} is no size`, 'write it as in 64m');
-      return { type, target, size };
-    }
+    case 'tmpfs':
+      return { type, target, size: fields.bytes('size') };
     case 'secret': {
-      const id = keys.text('id') ?? source ?? target.split('/').at(-1) ?? '';
-      if (id === '') keys.refuse('the secret has no id', 'say which, as in id=token');
-      return { type, target, id, required: keys.truth('required'), env: keys.text('env'), ...ids(0o400) };
+      if (fields.text('source') !== undefined && fields.text('id') !== undefined)
+        fields.refuse('source and id are the same', 'give one of them');
+      if (fields.isWritable(false)) fields.refuse('a secret is read-only', 'leave ro=false out');
+      const id = fields.text('id') ?? fields.text('source') ?? target.split('/').at(-1) ?? '';
+      if (id === '') fields.refuse('the secret has no id', 'say which, as in id=token');
+      const env = fields.text('env') === '' ? id : fields.text('env');
+      return { type, target, id, required: fields.truth('required'), env, ...ids(0o400) };
     }
   }
 }

@@ -14,7 +14,7 @@ import { type LayerSet, openUnion } from '../../overlay/open.js';
 import { acquire, release } from '../../overlay/references.js';
 import type { Union } from '../../overlay/union.js';
 import { readTarget, walk } from '../../overlay/walk.js';
-import { globToRegExp, isGlob } from '../language/glob.js';
+import { globToRegExp, hasWildcard, isGlob } from '../language/glob.js';
 import type { DigestMemo } from './digest-memo.js';
 
 /** Something that is to be copied. Its node has a reference that `release` gives back. */
@@ -41,7 +41,10 @@ export class SourceTree implements Disposable {
     this.union = openUnion({ ...layers, readOnly: true });
   }
 
-  /** What a source of COPY means: itself, or all that match its pattern. Throws an OverlayError for nothing. */
+  /**
+   * What a source of COPY means: itself, or all that match its pattern, be it nothing. Throws an
+   * OverlayError for a name that is not there.
+   */
   find(text: string): Found[] {
     // From the root, as that of an image is; what leads above it is refused and not cut off.
     const path = posix.normalize(text.replace(/^\/+/, '') || '.').replace(/\/$/, '');
@@ -53,9 +56,10 @@ export class SourceTree implements Disposable {
         remedy: 'give a path below it, or build with a directory further up as context',
       });
     }
-    const found = isGlob(path) ? this.#match(path) : [this.#take(path === '.' ? '' : fromText(path), text)];
-    if (found.length > 0) return found;
-    throw this.#missing(text, `nothing in ${this.name} matches it`);
+    if (!isGlob(path)) return [this.#take(path === '.' ? '' : fromText(path), text)];
+    const found = this.#match(path, text);
+    if (found.length > 0 || hasWildcard(path)) return found;
+    throw this.#missing(text, `there is no such file in ${this.name}`);
   }
 
   #take(path: ByteString, asked: string): Found {
@@ -93,12 +97,12 @@ export class SourceTree implements Disposable {
   }
 
   /** Directories that a pattern only passes through may be symlinks. */
-  #match(pattern: string): Found[] {
+  #match(pattern: string, asked: string): Found[] {
     let paths: ByteString[] = [''];
     for (const part of pattern.split('/')) {
       paths = paths.flatMap((path) => this.#children(path, part));
     }
-    return paths.map((path) => this.#take(path, pattern));
+    return paths.map((path) => this.#take(path, asked));
   }
 
   #children(path: ByteString, part: string): ByteString[] {

@@ -2,11 +2,13 @@
 /** The sources of a COPY or an ADD, found: in the context, a stage, an image, a here-document, on a server. */
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OverlayError } from '../../base/errors.js';
 import { isDigest } from '../../image/digest.js';
 import { Staging } from '../../image/staging.js';
 import { DockerfileError } from '../language/failure.js';
+import { escapeGlob } from '../language/glob.js';
 import type { CopyInstruction } from '../language/instructions.js';
-import { heredocName } from '../language/lines.js';
+import type { Heredoc } from '../language/lines.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
 import { isRepository, isUrl } from '../source/urls.js';
@@ -61,13 +63,18 @@ export class CopySources implements Disposable {
     readonly pieces: readonly Piece[],
   ) {}
 
-  /** Throws an OverlayError for what is not there. */
+  /**
+   * A pattern without a match is nothing where something else is copied. Throws an OverlayError
+   * for a name that is not there, and where there is nothing at all.
+   */
   static async find(setting: StepSetting, copy: ExpandedCopy): Promise<CopySources> {
     const scope = new Scope(setting.build.store.root);
     try {
       const pieces: Piece[] = [];
-      for (const [index, source] of copy.sources.entries())
-        pieces.push(await findPiece(setting, copy, source, index, scope));
+      for (const source of copy.sources) pieces.push(await findPiece(setting, copy, source, scope));
+      for (const document of copy.instruction.heredocs)
+        pieces.push(documentPiece(setting, copy.instruction.place, document, scope));
+      if (pieces.every(({ found }) => found.length === 0)) throw nothingFound(copy);
       return new CopySources(setting, scope, pieces);
     } catch (failure) {
       scope[Symbol.dispose]();
@@ -99,17 +106,25 @@ export class CopySources implements Disposable {
   }
 }
 
+/** No pattern has a match, and there is nothing else. */
+function nothingFound({ sources, from }: ExpandedCopy): OverlayError {
+  const isContext = from === undefined;
+  return new OverlayError({
+    operation: 'copy',
+    path: sources.join(' '),
+    reason: `nothing in ${from ?? 'the context'} matches ${sources.length === 1 ? 'it' : 'them'}`,
+    remedy: isContext ? 'see the name, and what .dockerignore leaves out' : 'see the name',
+  });
+}
+
 async function findPiece(
   setting: StepSetting,
   copy: ExpandedCopy,
   source: string,
-  index: number,
   scope: Scope,
 ): Promise<Piece> {
   const { kind, unpack, place } = copy.instruction;
   const { build } = setting;
-  if (heredocName(source) !== undefined)
-    return { found: documentPiece(setting, copy, index, scope), text: source, unpacks: false };
   if (kind === 'ADD' && isRepository(source)) {
     throw new DockerfileError(
       place,
@@ -134,16 +149,13 @@ async function openStage(
   return new SourceTree(layers, from, true);
 }
 
-/** The here-documents come in the order in which they are named. */
+/** A here-document is a file of its name. */
 function documentPiece(
   { variables, state }: StepSetting,
-  copy: ExpandedCopy,
-  index: number,
+  place: CopyInstruction['place'],
+  { name, content, expands }: Heredoc,
   scope: Scope,
-): Found[] {
-  const { place, sources, heredocs } = copy.instruction;
-  const before = sources.slice(0, index).filter((source) => heredocName(source) !== undefined).length;
-  const { name, content, expands } = heredocs[before];
+): Piece {
   const directory = scope.scratch();
   mkdirSync(directory);
   const path = join(directory, name);
@@ -151,11 +163,8 @@ function documentPiece(
   chmodSync(path, 0o644);
   const now = new Date();
   utimesSync(path, now, now);
-  return scope.own(new SourceTree({ lowers: [directory] }, name, false)).find(escaped(name));
-}
-
-function escaped(name: string): string {
-  return name.replace(/[*?[\\]/g, '\\$&');
+  const tree = scope.own(new SourceTree({ lowers: [directory] }, name, false));
+  return { found: tree.find(escapeGlob(name)), text: `<<${name}`, unpacks: false };
 }
 
 async function fetched(
@@ -175,5 +184,5 @@ async function fetched(
   // Loaded only here: what speaks HTTP takes its time.
   const { fetchFile } = await import('../source/fetch.js');
   const { name } = await fetchFile(url, directory, checksum, build.signal);
-  return scope.own(new SourceTree({ lowers: [directory] }, url, false)).find(escaped(name));
+  return scope.own(new SourceTree({ lowers: [directory] }, url, false)).find(escapeGlob(name));
 }

@@ -12,7 +12,6 @@ import { CopyTree } from '../copy/copy-tree.js';
 import { type ModeChange, parseModeChange } from '../copy/mode-change.js';
 import { DockerfileError } from '../language/failure.js';
 import type { CopyInstruction } from '../language/instructions.js';
-import { heredocName } from '../language/lines.js';
 import { IgnoreList } from '../source/ignore.js';
 import type { Found } from '../source/source-tree.js';
 import { storeStepLayer } from '../store-layer.js';
@@ -38,7 +37,7 @@ function expand({ variables, state }: StepSetting, instruction: CopyInstruction)
   const mode = maybe(chmod);
   return {
     instruction,
-    sources: sources.map((source) => (heredocName(source) === undefined ? word(source) : source)),
+    sources: sources.map(word),
     destination: word(destination),
     chown: maybe(chown),
     mode: mode === undefined ? undefined : parseModeChange(place, mode),
@@ -72,10 +71,11 @@ export async function makeCopy(setting: StepSetting, instruction: CopyInstructio
 }
 
 function checkDestination({ instruction, sources, destination }: Expanded): void {
-  if (sources.length < 2 || /(^|\/)\.{0,2}$/.test(destination)) return;
+  const count = sources.length + instruction.heredocs.length;
+  if (count < 2 || /(^|\/)\.{0,2}$/.test(destination)) return;
   throw new DockerfileError(
     instruction.place,
-    `${instruction.kind} has ${sources.length} sources, and ${destination} is no directory`,
+    `${instruction.kind} has ${count} sources, and ${destination} is no directory`,
     `write ${destination}/`,
   );
 }

@@ -6,9 +6,12 @@ import type { Digest } from '../../image/digest.js';
 import { platformName } from '../../image/platform.js';
 import { digestOfSources } from '../copy/copy-digest.js';
 import { StepFailure } from '../failure.js';
+import { DockerfileError } from '../language/failure.js';
+import { escapeGlob } from '../language/glob.js';
+import { isFileName, isHeredocAlone } from '../language/heredoc.js';
 import type { RunInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';
-import type { RunMount } from '../language/run-mount.js';
+import { parseRunMount, type RunMount } from '../language/run-mount.js';
 import { scriptPath } from '../run/scripts.js';
 import { shellOf } from './configure.js';
 import { stepKey } from './keys.js';
@@ -23,12 +26,19 @@ interface Program {
 }
 
 /** With `<<EOF` alone the document is the script; otherwise the shell is given it with the line (as BuildKit does it). */
-function programOf({ command, heredocs }: RunInstruction, shell: readonly string[]): Program {
+function programOf({ command, heredocs, place }: RunInstruction, shell: readonly string[]): Program {
   if (command.form === 'exec') return { args: command.args, scripts: [] };
   if (heredocs.length === 0) return { args: [...shell, command.line], scripts: [] };
   const [first] = heredocs;
-  const isAlone = heredocs.length === 1 && /^<<-?\s*["']?[^\s"'<]+["']?$/.test(command.line);
-  if (isAlone && first.content.startsWith('#!')) return { args: [scriptPath(first.name)], scripts: [first] };
+  const isAlone = heredocs.length === 1 && isHeredocAlone(command.line);
+  if (isAlone && first.content.startsWith('#!')) {
+    if (isFileName(first.name)) return { args: [scriptPath(first.name)], scripts: [first] };
+    throw new DockerfileError(
+      place,
+      `no script can be called ${first.name}`,
+      'name the here-document otherwise',
+    );
+  }
   if (isAlone) return { args: [...shell, first.content], scripts: [] };
   const documents = heredocs.map(({ content, name }) => `${content}${name}\n`).join('');
   return { args: [...shell, `${command.line}\n${documents}`], scripts: [] };
@@ -37,7 +47,9 @@ function programOf({ command, heredocs }: RunInstruction, shell: readonly string
 export async function makeRun(setting: StepSetting, instruction: RunInstruction): Promise<LayerStep> {
   const { build, state, variables } = setting;
   const { place } = instruction;
-  const mounts = instruction.mounts.map((mount) => expandMount(setting, place, mount));
+  const mounts = instruction.mounts.map((fields) =>
+    parseRunMount(fields.expanded((text) => variables.expand(place, text, state.config))),
+  );
   const environment = environmentOf(state.config);
   const args = variables.argumentsBeside(environment);
   const program = programOf(instruction, shellOf(state.config));
@@ -98,21 +110,6 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
   };
 }
 
-function expandMount(
-  { variables, state }: StepSetting,
-  place: RunInstruction['place'],
-  mount: RunMount,
-): RunMount {
-  const expand = (text: string): string => variables.expand(place, text, state.config);
-  const expanded: RunMount = { ...mount, target: expand(mount.target) };
-  if (expanded.type === 'bind' || expanded.type === 'cache') {
-    expanded.source = expand(expanded.source);
-    if (expanded.from !== undefined) expanded.from = expand(expanded.from);
-  }
-  if (expanded.type === 'cache') expanded.id = expand(expanded.id);
-  return expanded;
-}
-
 /** What is kept from build to build is no input; what is bound is, by its content or its layers. */
 async function mountKey(
   setting: StepSetting,
@@ -124,7 +121,7 @@ async function mountKey(
   const { from, source } = mount;
   const content: Digest =
     from === undefined
-      ? digestOfSources((await build.context()).find(source), () => false)
+      ? digestOfSources((await build.context()).find(escapeGlob(source)), () => false)
       : chainOf(await build.stateOf(stage, place, from));
   return [mount, content, fromText(source)];
 }

@@ -8,7 +8,7 @@ import type { RunConfig } from '../../image/manifest.js';
 import { hostPlatform, type Platform, platformName } from '../../image/platform.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { NamedValue } from '../language/instructions.js';
-import { expandWord, expandWords, type Lookup, WordError } from '../language/words.js';
+import { expandDocument, expandWord, expandWords, type Lookup, WordError } from '../language/words.js';
 
 /** Every RUN has them when they are given, and no key depends on them. */
 const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [
@@ -114,10 +114,8 @@ export class StageVariables {
     );
   }
 
-  /** A here-document: variables, and no quotes. */
   expandDocument(place: Place, text: string, config: RunConfig): string {
-    const quoted = text.replace(/["']/g, (quote) => `${this.escapeCharacter}${quote}`);
-    return this.expand(place, quoted, config);
+    return atPlace(place, () => expandDocument(text, this.#lookup(config)));
   }
 }
 

@@ -2,9 +2,8 @@
 /** `tsoverlay logs` */
 import { watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OverlayError, UsageError } from '../../base/errors.js';
-import type { LogEntry } from '../../container/program/log-file.js';
-import { LogReader } from '../../container/program/log-reader.js';
+import { UsageError } from '../../base/errors.js';
+import { type LogEntry, LogReader } from '../../container/program/log-file.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
@@ -25,24 +24,13 @@ function tailOf(text: string): number {
   throw new UsageError(`--tail ${text} is not possible`, 'give a number of lines, or all');
 }
 
-function readerOf(container: Container): LogReader {
-  const { name, options } = container.readConfig();
-  if (options.log !== 'none') return new LogReader(container.path('log'), options.log);
-  throw new OverlayError({
-    operation: 'read the log of',
-    path: name,
-    reason: 'it was made with --log-driver none',
-    remedy: `see what it writes with \`tsoverlay attach ${name}\``,
-  });
-}
-
 export async function logs(args: LogsArguments): Promise<void> {
   const container = findContainer(Store.open(args.root), args.name);
   const since = args.since === undefined ? 0 : parseMoment(args.since);
   const until = args.until === undefined ? Number.POSITIVE_INFINITY : parseMoment(args.until);
   const isWanted = ({ time }: LogEntry): boolean => Date.parse(time) >= since && Date.parse(time) <= until;
   const tail = tailOf(args.tail);
-  const reader = readerOf(container);
+  const reader = new LogReader(container.path('log'));
   try {
     let kept: LogEntry[] = [];
     for (const entry of reader.read()) {
@@ -68,8 +56,7 @@ async function follow(
   show: (entry: LogEntry) => void,
 ): Promise<void> {
   let wake = new AbortController();
-  // The directory: the log is another file after each rotation.
-  const watcher = watch(container.directory, () => wake.abort());
+  const watcher = watch(container.path('log'), () => wake.abort());
   try {
     for (;;) {
       wake = new AbortController();

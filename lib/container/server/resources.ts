@@ -47,8 +47,6 @@ export class ContainerResources {
   #root: ShownRoot | undefined;
   #runtime: Runtime | undefined;
   #log: LogWriter | undefined;
-  /** Called when there is no space for the log, with the reason, and without one when there is again. */
-  logLacks: (reason: string | undefined) => void = () => undefined;
 
   constructor(
     private readonly container: Container,
@@ -62,9 +60,8 @@ export class ContainerResources {
     return { store, directory, image: this.config.image };
   }
 
-  /** Undefined where there is none. */
-  get log(): LogWriter | undefined {
-    return this.#log;
+  get log(): LogWriter {
+    return this.#log!;
   }
 
   get runtime(): Runtime {
@@ -137,12 +134,8 @@ export class ContainerResources {
   }
 
   #openLog(marks: LogMarks): void {
-    const { log } = this.config.options;
-    if (log === 'none') return;
-    const writer = new LogWriter(this.container.path('log'), log, marks);
-    writer.lacking = (reason) => this.logLacks(reason);
-    this.#log = writer;
-    this.#taken.push(() => writer.close());
+    this.#log = new LogWriter(this.container.path('log'), marks);
+    this.#taken.push(() => this.#log!.close());
   }
 
   async #takeRuntime(prepared: Stage | undefined): Promise<void> {
