@@ -42,6 +42,8 @@ export class Build implements AsyncDisposable {
   cachedSteps = 0;
   readonly #images: BaseImages;
   readonly #stages = new Map<number, Promise<StageState>>();
+  /** Those that have begun. */
+  readonly #builders = new Map<number, StageBuilder>();
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
   readonly #turns = new Turns(Math.max(2, availableParallelism()));
@@ -59,8 +61,11 @@ export class Build implements AsyncDisposable {
   ) {
     const { text, file } = options.dockerfile;
     this.dockerfile = parseDockerfile(text, file);
-    const platforms = platformArguments(options.platform ?? hostPlatform());
-    this.globals = new GlobalArguments(options.args, new Map(), platforms);
+    const platforms = platformArguments(
+      options.platform ?? hostPlatform(),
+      options.target ?? this.dockerfile.stages.at(-1)?.from.name,
+    );
+    this.globals = new GlobalArguments(options.args, platforms);
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
     this.#images = new BaseImages(store, { ...options, signal: this.#signal });
     this.#declareGlobals();
@@ -69,13 +74,7 @@ export class Build implements AsyncDisposable {
   #declareGlobals(): void {
     const { globals, escapeCharacter, file } = this.dockerfile;
     for (const { args, line } of globals) {
-      for (const { name, value } of args) {
-        const expanded =
-          value === undefined
-            ? undefined
-            : atPlace({ file, line }, () => expandWord(value, this.globals.lookup, escapeCharacter));
-        this.globals.declare(name, expanded);
-      }
+      for (const pair of args) this.globals.declare({ file, line }, pair, escapeCharacter);
     }
   }
 
@@ -144,7 +143,9 @@ export class Build implements AsyncDisposable {
     const { name, platform } = this.#from(stage);
     const earlier = this.#earlier(stage, name);
     const base = earlier === undefined ? undefined : await this.#build(earlier);
-    return new StageBuilder(this, stage).run(async () => base ?? this.#imageState(stage, name, platform));
+    const builder = new StageBuilder(this, stage, earlier && this.#builders.get(earlier.index));
+    this.#builders.set(stage.index, builder);
+    return builder.run(async () => base ?? this.#imageState(stage, name, platform));
   }
 
   /** What FROM names, and for which platform. */

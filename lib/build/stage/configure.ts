@@ -172,10 +172,7 @@ export function configure(
       return { ...config, OnBuild: [...triggers, instruction.trigger] };
     }
     case 'ARG':
-      for (const pair of instruction.pairs) {
-        const value = pair.value === undefined ? undefined : variables.expand(place, pair.value, config);
-        variables.declare(pair, value);
-      }
+      for (const pair of instruction.pairs) variables.declare(place, pair, config);
       return config;
     default:
       return undefined;

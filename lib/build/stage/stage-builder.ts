@@ -44,7 +44,7 @@ export interface StepSetting {
 }
 
 export class StageBuilder {
-  readonly #variables: StageVariables;
+  readonly variables: StageVariables;
   #hasCommand = false;
   /** Of the step that goes on; FROM is the first. */
   #number = 0;
@@ -53,8 +53,10 @@ export class StageBuilder {
   constructor(
     private readonly build: Build,
     private readonly stage: Stage,
+    /** Of the stage that FROM names. */
+    base?: StageBuilder,
   ) {
-    this.#variables = new StageVariables(build.globals, build.dockerfile.escapeCharacter);
+    this.variables = new StageVariables(build.globals, build.dockerfile.escapeCharacter, base?.variables);
   }
 
   /** From what FROM says, which `open` gets, to the last instruction. */
@@ -95,7 +97,7 @@ export class StageBuilder {
     instruction: Instruction,
     step: Step,
   ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
-    const config = configure(state.config, instruction, this.#variables, this.#hasCommand);
+    const config = configure(state.config, instruction, this.variables, this.#hasCommand);
     if (instruction.kind === 'CMD') this.#hasCommand = true;
     if (config !== undefined) return { state: configured(state, config, instruction.text), how: 'done' };
     switch (instruction.kind) {
@@ -119,7 +121,7 @@ export class StageBuilder {
 
   #setting(state: StageState): StepSetting {
     const { build, stage } = this;
-    return { build, stage, state, variables: this.#variables };
+    return { build, stage, state, variables: this.variables };
   }
 
   async #workingDirectory(
@@ -127,7 +129,7 @@ export class StageBuilder {
     step: Step,
     { place, value }: ValueInstruction,
   ): Promise<{ state: StageState; how: 'done' | 'cached' }> {
-    const path = resolvePath(state.config, this.#variables.expand(place, value, state.config));
+    const path = resolvePath(state.config, this.variables.expand(place, value, state.config));
     const moved = { ...state, config: { ...state.config, WorkingDir: path } };
     return this.#layer(moved, step, makeWorkingDirectory(this.#setting(moved), path));
   }

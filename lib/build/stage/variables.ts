@@ -16,15 +16,15 @@ const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROX
   name.toLowerCase(),
 ]);
 
-/** TARGETPLATFORM and its like. */
-export function platformArguments(target: Platform): Map<string, string> {
+/** TARGETPLATFORM and its like; `stage` is the one that was asked for. */
+export function platformArguments(target: Platform, stage = 'default'): Map<string, string> {
   const parts = (prefix: string, platform: Platform): [string, string][] => [
     [`${prefix}PLATFORM`, platformName(platform)],
     [`${prefix}OS`, platform.os],
     [`${prefix}ARCH`, platform.architecture],
     [`${prefix}VARIANT`, platform.variant ?? ''],
   ];
-  return new Map([...parts('TARGET', target), ...parts('BUILD', hostPlatform())]);
+  return new Map([...parts('TARGET', target), ...parts('BUILD', hostPlatform()), ['TARGETSTAGE', stage]]);
 }
 
 export function environmentOf(config: RunConfig): Map<string, string> {
@@ -39,10 +39,10 @@ export function environmentOf(config: RunConfig): Map<string, string> {
 /** What ARGs of the whole Dockerfile know: what was given, what stands before the first FROM, the platforms. */
 export class GlobalArguments {
   readonly #used = new Set<string>();
+  readonly #defaults = new Map<string, string>();
 
   constructor(
     private readonly given: ReadonlyMap<string, string>,
-    private readonly defaults: Map<string, string>,
     private readonly platforms: ReadonlyMap<string, string>,
   ) {}
 
@@ -56,36 +56,52 @@ export class GlobalArguments {
   }
 
   /** For FROM. */
-  readonly lookup: Lookup = (name) => this.defaults.get(name) ?? this.platforms.get(name);
+  readonly lookup: Lookup = (name) => this.inherited(name);
 
   givenFor(name: string): string | undefined {
     this.#used.add(name);
     return this.given.get(name);
   }
 
-  /** An ARG before the first FROM. */
-  declare(name: string, value: string | undefined): void {
-    const set = this.givenFor(name) ?? value;
-    if (set !== undefined) this.defaults.set(name, set);
+  /** An ARG before the first FROM; its default is not looked at where a value is given. */
+  declare(place: Place, { name, value }: NamedValue, escapeCharacter: string): void {
+    const set =
+      this.givenFor(name) ??
+      (value === undefined
+        ? undefined
+        : atPlace(place, () => expandWord(value, this.lookup, escapeCharacter)));
+    if (set !== undefined) this.#defaults.set(name, set);
   }
 
   /** What an ARG in a stage is, that has no default of its own. */
   inherited(name: string): string | undefined {
-    return this.defaults.get(name) ?? this.platforms.get(name);
+    const platform = this.platforms.get(name);
+    return (
+      this.#defaults.get(name) ?? (platform === undefined ? undefined : (this.givenFor(name) ?? platform))
+    );
   }
 }
 
-/** Those of one stage. */
+/** Those of one stage; a stage that is built on another has what that one declared. */
 export class StageVariables {
-  readonly #args = new Map<string, string>();
+  readonly #args: Map<string, string>;
 
   constructor(
     private readonly globals: GlobalArguments,
     private readonly escapeCharacter: string,
-  ) {}
+    base?: StageVariables,
+  ) {
+    this.#args = new Map(base === undefined ? [] : base.#args);
+  }
 
-  declare({ name }: NamedValue, value: string | undefined): void {
-    const set = this.globals.givenFor(name) ?? value ?? this.globals.inherited(name);
+  /**
+   * An ARG. Its default is not looked at where a value is given; without either it is what stands
+   * before the first FROM, and then stays what it was.
+   */
+  declare(place: Place, { name, value }: NamedValue, config: RunConfig): void {
+    const set =
+      this.globals.givenFor(name) ??
+      (value === undefined ? this.globals.inherited(name) : this.expand(place, value, config));
     if (set !== undefined) this.#args.set(name, set);
   }
 
