@@ -12,8 +12,11 @@ export type PaxRecords = Map<ByteString, Buffer>;
 export function decodePax(bytes: Buffer): PaxRecords | undefined {
   const records: PaxRecords = new Map();
   for (let at = 0; at < bytes.length; ) {
+    // Some fill the last block up with NULs and count them.
+    if (bytes[at] === 0) return bytes.subarray(at).every((byte) => byte === 0) ? records : undefined;
     const space = bytes.indexOf(0x20, at);
-    const length = space < 0 || space - at > 10 ? Number.NaN : Number(bytes.latin1Slice(at, space));
+    const digits = space < 0 || space - at > 10 ? '' : bytes.latin1Slice(at, space);
+    const length = /^\d+$/.test(digits) ? Number(digits) : Number.NaN;
     const end = at + length;
     if (!Number.isInteger(length) || end > bytes.length || bytes[end - 1] !== 0x0a) return undefined;
     const equals = bytes.indexOf(0x3d, space);

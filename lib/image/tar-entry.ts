@@ -2,7 +2,7 @@
 /** One entry of a tar archive, put together from its header and what was said of it before. */
 import type { ByteString } from '../base/bytes.js';
 import { type PaxRecords, parseSparseMap, paxNumber, paxTime } from './pax.js';
-import { type RawHeader, type Segment, type TarEntry, TYPES } from './tar-format.js';
+import { type RawHeader, type Segment, type TarEntry, type TarType, TYPES } from './tar-format.js';
 
 const XATTR = 'SCHILY.xattr.';
 /** libarchive's: the name percent-encoded, the value in base64. */
@@ -20,20 +20,24 @@ export interface Extensions {
 /** The entry, or what is wrong with it. */
 export function composeEntry(header: RawHeader, extensions: Extensions): TarEntry | string {
   const { pax } = extensions;
-  const type = Object.hasOwn(TYPES, header.flag) ? TYPES[header.flag] : undefined;
-  if (type === undefined) return `an entry of type ${JSON.stringify(header.flag)} is not known`;
-  const time = pax.has('mtime') ? paxTime(pax.get('mtime')!) : { seconds: header.mtime, nanoseconds: 0 };
-  const uid = numberOf(pax, 'uid', header.uid);
-  const gid = numberOf(pax, 'gid', header.gid);
+  const name = textOf(pax, 'GNU.sparse.name') ?? textOf(pax, 'path') ?? extensions.name ?? header.name;
+  const type = typeOf(header, name);
+  const mtime = recordOf(pax, 'mtime');
+  const time = mtime !== undefined ? paxTime(mtime) : { seconds: header.mtime, nanoseconds: 0 };
+  const uid = asId(numberOf(pax, 'uid', header.uid));
+  const gid = asId(numberOf(pax, 'gid', header.gid));
   const segments = segmentsOf(pax, extensions.sparse);
   const size = numberOf(pax, 'GNU.sparse.realsize', numberOf(pax, 'GNU.sparse.size', header.size));
   if (!isId(uid) || !isId(gid)) return 'an entry has no proper owner';
   if (time === undefined || !Number.isSafeInteger(time.seconds)) return 'an entry has no proper time';
   if (segments === undefined || !isSize(size)) return 'the map of a sparse file is malformed';
+  const { deviceMajor, deviceMinor } = header;
+  const isDevice = type === 'character device' || type === 'block device';
+  if (isDevice && !(deviceMajor >= 0 && deviceMinor >= 0)) return 'a device has no proper number';
   const last = segments?.at(-1);
   if (last !== undefined && last.offset + last.size > size) return 'the map of a sparse file is malformed';
   return {
-    name: textOf(pax, 'GNU.sparse.name') ?? textOf(pax, 'path') ?? extensions.name ?? header.name,
+    name,
     type,
     mode: header.mode,
     uid,
@@ -42,11 +46,22 @@ export function composeEntry(header: RawHeader, extensions: Extensions): TarEntr
     modifySeconds: time.seconds,
     modifyNanoseconds: time.nanoseconds,
     target: textOf(pax, 'linkpath') ?? extensions.target ?? header.target,
-    deviceMajor: header.deviceMajor,
-    deviceMinor: header.deviceMinor,
+    deviceMajor,
+    deviceMinor,
     xattrs: xattrsOf(pax),
     segments,
   };
+}
+
+/** Before POSIX a directory was a file whose name ends in a slash. What has data is a file all the same. */
+function typeOf({ flag, size }: RawHeader, name: ByteString): TarType {
+  const type = Object.hasOwn(TYPES, flag) ? TYPES[flag] : 'file';
+  return type === 'file' && size === 0 && name.endsWith('/') ? 'directory' : type;
+}
+
+/** Some write the ids at the upper end as negative numbers. */
+function asId(value: number): number {
+  return value < 0 && value >= -0x80000000 ? value + 2 ** 32 : value;
 }
 
 function isId(value: number): boolean {
@@ -57,13 +72,19 @@ function isSize(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }
 
-function textOf(pax: PaxRecords, key: string): ByteString | undefined {
+/** An empty value takes back what was said before, and the header counts (pax(1), "pax Extended Header"). */
+function recordOf(pax: PaxRecords, key: string): Buffer | undefined {
   const value = pax.get(key);
-  return value === undefined || value.length === 0 ? undefined : value.latin1Slice(0, value.length);
+  return value === undefined || value.length === 0 ? undefined : value;
 }
 
-function numberOf(pax: PaxRecords, key: string, otherwise: number): number {
-  const value = pax.get(key);
+function textOf(pax: PaxRecords, key: string): ByteString | undefined {
+  const value = recordOf(pax, key);
+  return value?.latin1Slice(0, value.length);
+}
+
+export function numberOf(pax: PaxRecords, key: string, otherwise: number): number {
+  const value = recordOf(pax, key);
   return value === undefined ? otherwise : (paxNumber(value) ?? Number.NaN);
 }
 

@@ -19,6 +19,7 @@ export type TarType =
   | 'directory'
   | 'fifo';
 
+/** Any other is a file, as POSIX has it (pax(1), "typeflag") and GNU tar and Python take it; but see NO_FILE. */
 export const TYPES: Readonly<Record<string, TarType>> = {
   '0': 'file',
   '\0': 'file',
@@ -30,7 +31,14 @@ export const TYPES: Readonly<Record<string, TarType>> = {
   '4': 'block device',
   '5': 'directory',
   '6': 'fifo',
+  // GNU's incremental archives: the data are the names that the directory had.
+  D: 'directory',
 };
+
+/** Types whose data are no file's: GNU's label of a volume and old list of names, Solaris's ACLs and attributes, star's inodes. */
+export const NO_FILE: ReadonlySet<string> = new Set(['V', 'N', 'A', 'E', 'I']);
+/** GNU's: the rest of a file that begins in another volume. */
+export const CONTINUATION = 'M';
 
 export const TYPE_FLAGS = Object.fromEntries(
   Object.entries(TYPES)
@@ -78,15 +86,18 @@ export interface RawHeader {
   isGnu: boolean;
 }
 
+/** Numbers are padded by blanks or NULs. */
+const PADDING = /^[\0 ]+|[\0 ].*$/gs;
+
 function text(block: Buffer, at: number, size: number): ByteString {
   const end = block.indexOf(0, at);
   return block.latin1Slice(at, end < 0 || end > at + size ? at + size : end);
 }
 
-/** Octal digits, or GNU's base 256; NaN for anything else. */
+/** Octal digits between blanks or NULs, or GNU's base 256; NaN for anything else. */
 export function readNumber(block: Buffer, at: number, size: number): number {
   if ((block[at] & 0x80) !== 0) return readBinary(block, at, size);
-  const digits = text(block, at, size).trim();
+  const digits = block.latin1Slice(at, at + size).replace(PADDING, '');
   if (digits === '') return 0;
   return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
 }
@@ -113,19 +124,34 @@ function checksum(block: Buffer): number {
   return sum;
 }
 
+/** Sun's tar took bytes for signed ones (GNU tar's manual, "Basic Tar Format"). */
+function isChecksum(block: Buffer, claimed: number): boolean {
+  const sum = checksum(block);
+  if (claimed === sum) return true;
+  let high = 0;
+  for (let at = 0; at < BLOCK; at++) if ((at < 148 || at >= 156) && block[at] >= 0x80) high++;
+  return claimed === sum - 256 * high;
+}
+
+/** star has times where others have the end of the prefix, and its own mark at the end of the block. */
+const STAR_PREFIX_SIZE = 131;
+const PREFIX_SIZE = 155;
+
+function prefixOf(block: Buffer): ByteString {
+  return text(block, 345, block.latin1Slice(508, 512) === 'tar\0' ? STAR_PREFIX_SIZE : PREFIX_SIZE);
+}
+
 /** Undefined where the block is no header. */
 export function decodeHeader(block: Buffer): RawHeader | undefined {
-  if (readNumber(block, 148, 8) !== checksum(block)) return undefined;
+  if (!isChecksum(block, readNumber(block, 148, 8))) return undefined;
   const magic = block.latin1Slice(257, 263);
   const isGnu = magic === 'ustar ';
-  const prefix = magic === 'ustar\0' ? text(block, 345, 155) : '';
+  const prefix = magic === 'ustar\0' ? prefixOf(block) : '';
   const name = text(block, 0, 100);
   const isOld = magic !== 'ustar\0' && !isGnu;
-  const flag = String.fromCharCode(block[156]);
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
-    // Before POSIX a directory was a file whose name ends in a slash.
-    flag: (flag === '0' || flag === '\0') && isOld && name.endsWith('/') ? '5' : flag,
+    flag: String.fromCharCode(block[156]),
     mode: readNumber(block, 100, 8) & 0o7777,
     uid: readNumber(block, 108, 8),
     gid: readNumber(block, 116, 8),

@@ -4,6 +4,11 @@
  * sink for each entry and its data. Nothing is kept but the header at hand, so an
  * archive of any size takes the same memory.
  *
+ * It is as lenient as the tools that people have (GNU tar, Go's archive/tar, Python's
+ * tarfile): the archive ends at the first block of zeros, whatever comes after it, or
+ * where no more entry begins, and what is no file of its own is passed over. Only
+ * what would lose or invent content is refused.
+ *
  * tar-stream is not used for layers: it decodes names and attributes as UTF-8
  * text, which breaks file capabilities and names that are not, and it knows no
  * sparse files.
@@ -11,11 +16,13 @@
 import type { ByteString } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import { decodePax, type PaxRecords } from './pax.js';
-import { composeEntry } from './tar-entry.js';
+import { composeEntry, numberOf } from './tar-entry.js';
 import {
   BLOCK,
+  CONTINUATION,
   decodeHeader,
   isZero,
+  NO_FILE,
   type RawHeader,
   readNumber,
   type Segment,
@@ -37,17 +44,17 @@ const LARGEST_SPARSE_MAP = 1 << 20;
 const META_FLAGS = new Set(['x', 'X', 'g', 'L', 'K']);
 
 /** What the bytes that come next are. */
-type State = 'header' | 'meta' | 'sparse header' | 'sparse map' | 'data' | 'padding' | 'done';
+type State = 'header' | 'meta' | 'sparse header' | 'sparse map' | 'data' | 'padding' | 'skipped' | 'done';
+const PASSING: ReadonlySet<State> = new Set(['data', 'padding', 'skipped']);
 
 export class TarReader {
   #state: State = 'header';
-  /** What is awaited of the state, in bytes; for `data` and `padding` what is left. */
+  /** What is awaited of the state, in bytes; for those that pass what is left. */
   #wanted = BLOCK;
   #held: Buffer[] = [];
   #heldSize = 0;
   #padding = 0;
   #header!: RawHeader;
-  #entry!: TarEntry;
   #global: PaxRecords = new Map();
   #pax: PaxRecords = new Map();
   #longName: ByteString | undefined;
@@ -68,7 +75,7 @@ export class TarReader {
       const taken = chunk.subarray(at, at + this.#wanted - this.#heldSize);
       at += taken.length;
       this.#position += taken.length;
-      if (this.#state === 'data' || this.#state === 'padding') this.#pass(taken);
+      if (PASSING.has(this.#state)) this.#pass(taken);
       else this.#hold(taken);
     }
   }
@@ -80,16 +87,18 @@ export class TarReader {
 
   /** To be called when nothing more comes. Throws for an archive that was cut off. */
   finish(): void {
-    const isBetween = this.#state === 'header' && this.#heldSize === 0;
-    if (!isBetween && this.#state !== 'done') this.#fail('it is cut off');
+    // Some leave out the end, or the padding before it, or have no whole block of it.
+    const isBetween =
+      this.#state === 'header' && this.#held.every((part) => part.every((byte) => byte === 0));
+    if (!isBetween && this.#state !== 'padding' && this.#state !== 'done') this.#fail('it is cut off');
   }
 
-  #fail(reason: string): never {
+  #fail(reason: string, remedy = 'the archive is damaged or made by a faulty tool; get it again'): never {
     throw new OverlayError({
       operation: 'unpack',
       path: this.what,
       reason: `${reason} (at byte ${this.#position})`,
-      remedy: 'the archive is damaged or made by a faulty tool; get it again',
+      remedy,
     });
   }
 
@@ -97,17 +106,16 @@ export class TarReader {
     if (this.#state === 'data') this.sink.data(taken);
     this.#wanted -= taken.length;
     if (this.#wanted > 0) return;
-    if (this.#state === 'data' && this.#padding > 0) {
-      this.#state = 'padding';
-      this.#wanted = this.#padding;
-      return;
-    }
-    this.#finishEntry();
+    const isEnd = this.#state === 'data';
+    if (isEnd) this.sink.end();
+    if (isEnd && this.#padding > 0) this.#expect('padding', this.#padding);
+    else this.#expect('header', BLOCK);
   }
 
-  #finishEntry(): void {
-    this.sink.end();
-    this.#expect('header', BLOCK);
+  /** Passes over what an entry has and nobody wants. */
+  #skip(size: number): void {
+    if (size > 0) this.#expect('skipped', padded(size));
+    else this.#expect('header', BLOCK);
   }
 
   #expect(state: State, size: number): void {
@@ -158,8 +166,7 @@ export class TarReader {
     else {
       const records = decodePax(bytes);
       if (records === undefined) this.#fail('an extended header is malformed');
-      if (flag === 'g') for (const [key, value] of records) this.#global.set(key, value);
-      else this.#pax = records;
+      for (const [key, value] of records) (flag === 'g' ? this.#global : this.#pax).set(key, value);
     }
     this.#expect('header', BLOCK);
   }
@@ -198,12 +205,28 @@ export class TarReader {
   }
 
   #begin(): void {
-    const size = this.#pax.get('size') ?? this.#global.get('size');
-    if (size !== undefined) this.#header.size = Number(size.toString('latin1'));
+    this.#header.size = numberOf(this.#pax.has('size') ? this.#pax : this.#global, 'size', this.#header.size);
     if (!Number.isSafeInteger(this.#header.size) || this.#header.size < 0)
       this.#fail('an entry has no proper size');
-    if (this.#pax.get('GNU.sparse.major')?.toString() === '1') this.#expect('sparse map', BLOCK);
+    if (this.#header.flag === CONTINUATION) {
+      this.#fail(
+        'it begins in the middle of a file',
+        'it is a later one of several volumes; unpack all of them together by `tar -M`',
+      );
+    }
+    if (NO_FILE.has(this.#header.flag)) {
+      this.#forget();
+      this.#skip(this.#header.size);
+    } else if (this.#pax.get('GNU.sparse.major')?.toString() === '1') this.#expect('sparse map', BLOCK);
     else this.#open(this.#header.size);
+  }
+
+  /** What was said of one entry does not count for the next. */
+  #forget(): void {
+    this.#pax = new Map();
+    this.#longName = undefined;
+    this.#longTarget = undefined;
+    this.#sparse = [];
   }
 
   /** `stored` bytes of data follow. */
@@ -218,17 +241,16 @@ export class TarReader {
     if (entry.segments !== null && total(entry.segments) !== stored) {
       this.#fail('the map of a sparse file does not fit its data');
     }
-    this.#entry = entry;
-    this.#pax = new Map();
-    this.#longName = undefined;
-    this.#longTarget = undefined;
-    this.#sparse = [];
-    this.sink.entry(this.#entry);
-    // Links and directories may claim a size, but only files have data (pax(1), "size").
-    const size = entry.type === 'file' ? stored : 0;
-    this.#padding = (BLOCK - (size % BLOCK)) % BLOCK;
-    if (size === 0) this.#finishEntry();
-    else this.#expect('data', size);
+    this.#forget();
+    this.sink.entry(entry);
+    this.#padding = padded(stored) - stored;
+    if (entry.type === 'file' && stored > 0) {
+      this.#expect('data', stored);
+      return;
+    }
+    this.sink.end();
+    // Links and directories may claim a size, but have no data (pax(1), "size"); but for GNU's lists of names.
+    this.#skip(this.#header.flag === 'D' ? stored : 0);
   }
 }
 

@@ -249,6 +249,142 @@ t.test('other tools read what is written', async (t) => {
   t.equal(python.stdout.toString(), '3\n');
 });
 
+/** An entry of any type, with its data, whatever the type says of data. */
+function rawEntry(
+  flag: string,
+  name: string,
+  content = '',
+  change = (_: Buffer): unknown => undefined,
+): Buffer {
+  const bytes = Buffer.from(content, 'latin1');
+  const block = headerOf(plainEntry(name, bytes.length));
+  block.write(flag, 156, 'latin1');
+  change(block);
+  block.write(checksumOf(block), 148, 'latin1');
+  return Buffer.concat([block, bytes, paddingAfter(bytes.length)]);
+}
+
+function namesAndData(archive: Buffer): string[] {
+  const read = [archive.length, 77].map((chunk) =>
+    readAll(archive, chunk).map(({ entry, data }) => `${entry.type} ${entry.name} ${data}`),
+  );
+  t.strictSame(read[0], read[1], 'the size of chunks changes nothing');
+  return read[0];
+}
+
+/** Records of pax, `KEY=VALUE` each. */
+const records = (...texts: string[]): string =>
+  encodePax(
+    new Map(texts.map((text) => [text.split('=')[0], Buffer.from(text.slice(text.indexOf('=') + 1))])),
+  ).toString('latin1');
+
+t.test('what is no file of its own is passed over with its data, and what is next is read', async (t) => {
+  for (const flag of ['V', 'N', 'A', 'E', 'I']) {
+    const odd = [rawEntry('L', '././@LongLink', 'long\0'), rawEntry(flag, 'odd', 'y'.repeat(700))];
+    const archive = Buffer.concat([...odd, rawEntry('0', 'f', 'kept'), END_OF_ARCHIVE]);
+    t.strictSame(namesAndData(archive), ['file f kept'], flag);
+  }
+  const global = rawEntry('g', 'pax_global_header', records('comment=6dcf8a'));
+  t.strictSame(namesAndData(Buffer.concat([global, rawEntry('0', 'f', 'x'), global])), ['file f x']);
+});
+
+t.test(
+  'an entry of a type that nobody knows is a file, and an old one with a slash a directory',
+  async (t) => {
+    const archive = [
+      rawEntry('Q', 'vendor', 'x'),
+      rawEntry('7', 'contiguous', 'y'),
+      rawEntry('0', 'd/'),
+      rawEntry('\0', 'e/'),
+    ];
+    t.strictSame(namesAndData(Buffer.concat([...archive, END_OF_ARCHIVE])), [
+      'file vendor x',
+      'file contiguous y',
+      'directory d/ ',
+      'directory e/ ',
+    ]);
+  },
+);
+
+t.test('archives of GNU tar with a label and lists of directories are read', async (t) => {
+  const base = scratch(t);
+  shell('mkdir -p tree/d; echo x > tree/d/f; touch tree/d/g', base);
+  for (const format of ['gnu', 'oldgnu', 'pax']) {
+    const archive = execFileSync('tar', [
+      '-C',
+      join(base, 'tree'),
+      `--format=${format}`,
+      '-V',
+      'label',
+      '-g',
+      join(base, `list.${format}`),
+      '-cf',
+      '-',
+      'd',
+    ]);
+    t.strictSame(namesAndData(archive), ['directory d/ ', 'file d/f x\n', 'file d/g '], format);
+  }
+});
+
+t.test(
+  'the rest of a file that begins in another volume is refused by name, not called damage',
+  async (t) => {
+    const base = scratch(t);
+    shell(
+      `head -c 20000 /dev/zero > a; echo b > b; echo 'n second' | tar --format=gnu -M -L 15 -cf first a b > /dev/null 2>&1`,
+      base,
+    );
+    t.throws(() => readAll(fs.readFileSync(join(base, 'second'))), {
+      message: /begins in the middle of a file .*several volumes.*tar -M/,
+    });
+  },
+);
+
+t.test('headers are read as leniently as other tools read them', async (t) => {
+  const put = (at: number, text: string) => (block: Buffer) => block.write(text, at, 'latin1');
+  const read = (...parts: Buffer[]): TarEntry => readAll(Buffer.concat([...parts, END_OF_ARCHIVE]))[0].entry;
+  t.equal(read(rawEntry('0', 'f', '', put(108, '   17 \0\0'))).uid, 15, 'blanks before a number');
+  t.equal(read(rawEntry('0', 'f', '', put(108, '17\0junk!'))).uid, 15, 'what follows the end of a number');
+  t.equal(read(rawEntry('0', 'f', '', put(108, '\xff\xff\xff\xff\xff\xff\xff\xfe'))).uid, 2 ** 32 - 2);
+  t.equal(read(rawEntry('0', 'f', '', put(329, 'no digit'))).type, 'file', 'only devices need a number');
+  t.throws(() => read(rawEntry('3', 'f', '', put(329, 'no digit'))), {
+    message: /device has no proper number/,
+  });
+  const star = (block: Buffer): void => {
+    block.write('dir', 345);
+    block.write('00000000000 00000000000 ', 476);
+    block.write('tar\0', 508);
+  };
+  t.equal(read(rawEntry('0', 'f', '', star)).name, 'dir/f', "star's times are no part of the name");
+  const f = rawEntry('0', 'f');
+  t.match(read(rawEntry('x', 'x', records('path=', 'mtime=', 'uid=', 'size=')), f), { name: 'f', uid: 0 });
+  t.equal(read(rawEntry('x', 'x', records('uid=5')), rawEntry('X', 'x', records('gid=6')), f).uid, 5);
+  t.equal(read(rawEntry('x', 'x', `${records('path=p')}\0\0\0`), f).name, 'p', 'records may be padded');
+  t.throws(() => read(rawEntry('x', 'x', `${records('path=p')}\0a`), f), {
+    message: /extended header is malformed/,
+  });
+  const signed = rawEntry('0', 'f', '', put(0, 'f\xe9\xff'));
+  const sum = [...signed.subarray(0, 512)].reduce(
+    (all, byte, at) => all + (at >= 148 && at < 156 ? 32 : (byte << 24) >> 24),
+    0,
+  );
+  signed.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  t.equal(read(signed).name, 'f\xe9\xff', "the sum of signed bytes, as Sun's tar has it");
+});
+
+t.test('an archive ends at its first zeros, or where no more entry begins', async (t) => {
+  const entry = rawEntry('0', 'f', 'x');
+  const ends: [what: string, bytes: Buffer][] = [
+    ['no end', entry],
+    ['no padding of the last file', entry.subarray(0, 513)],
+    ['one block of zeros', Buffer.concat([entry, Buffer.alloc(512)])],
+    ['half a block of zeros', Buffer.concat([entry, Buffer.alloc(300)])],
+    ['junk behind', Buffer.concat([entry, END_OF_ARCHIVE, Buffer.from('junk'.repeat(400))])],
+  ];
+  for (const [what, bytes] of ends) t.strictSame(namesAndData(bytes), ['file f x'], what);
+  t.throws(() => readAll(Buffer.concat([entry, Buffer.from('junk')])), { message: /cut off/ });
+});
+
 t.test('a damaged archive is refused, and never read past its end', async (t) => {
   const good = Buffer.concat([headerOf(plainEntry('f', 1000)), Buffer.alloc(1024, 1), END_OF_ARCHIVE]);
   t.throws(() => readAll(Buffer.from('not an archive'.repeat(100))), { message: /no tar archive/ });
