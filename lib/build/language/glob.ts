@@ -26,7 +26,7 @@ export function escapeGlob(name: string): string {
 
 const SPECIAL = /[.*+?^${}()|[\]\\/]/g;
 
-/** Throws a SyntaxError for a class without an end. */
+/** Throws a SyntaxError for a class without an end, and for a range that runs backwards. */
 export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp {
   const { doubleStar = false } = options;
   let source = '';
@@ -48,7 +48,11 @@ export function globToRegExp(pattern: string, options: GlobOptions = {}): RegExp
     } else if (char === '\\' && at + 1 < pattern.length) source += pattern[++at].replace(SPECIAL, '\\$&');
     else source += char.replace(SPECIAL, '\\$&');
   }
-  return new RegExp(`^(?:${source})$`);
+  try {
+    return new RegExp(`^(?:${source})$`);
+  } catch {
+    throw new SyntaxError(`the pattern ${pattern} has a range that runs backwards`);
+  }
 }
 
 function classEnd(pattern: string, at: number): number {

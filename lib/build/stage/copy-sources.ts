@@ -13,6 +13,7 @@ import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
 import { isRepository, isUrl } from '../source/urls.js';
 import type { StepSetting } from './stage-builder.js';
+import { atPlace } from './variables.js';
 
 /** Words of an instruction with their variables replaced. */
 export interface ExpandedCopy {
@@ -136,7 +137,8 @@ async function findPiece(
     return { found: await fetched(setting, copy, source, scope), text: source, unpacks: unpack === true };
   const tree =
     copy.from === undefined ? await build.context() : scope.own(await openStage(setting, copy.from, place));
-  return { found: tree.find(source), text: source, unpacks: kind === 'ADD' && unpack !== false };
+  const found = atPlace(place, () => tree.find(source));
+  return { found, text: source, unpacks: kind === 'ADD' && unpack !== false };
 }
 
 async function openStage(
