@@ -2,7 +2,8 @@
 /** The library's public face. */
 export { OverlayError, UsageError } from './base/errors.js';
 export { Overlay, type Path } from './library/overlay.js';
-export { OverlayStats } from './library/stats.js';
+export type { FilePromises, OverlayGlobOptions } from './library/shape.js';
+export { OverlayBigIntStats, OverlayDirent, OverlayStats } from './library/stats.js';
 export type { DriverName, MountFigures } from './mount/config.js';
 export { Mount, type MountOptions, mount } from './mount/mount.js';
 export type { Change, ChangeKind } from './overlay/diff.js';

@@ -63,8 +63,29 @@ const typeNames = new Map([
 /** Explains a path of the merged view. Answers a negated errno where its parent cannot be reached. */
 export function explainPath(union: Union, path: ByteString): Explanation | Errno {
   const named = walkToParent(union, path);
-  if (typeof named === 'number') return path === '/' || path === '' ? explainRoot(union) : named;
+  if (typeof named === 'number') return named;
   const { parent, name } = named;
+  if (name === '' || name === '.' || name === '..') {
+    const at = name === '..' ? (parent.parent ?? union.root) : parent;
+    const explanation =
+      at.parent === null
+        ? explainRoot(union)
+        : explainName(union, { path, parent: at.parent, name: at.name });
+    release(union, parent);
+    return explanation;
+  }
+  const explanation = explainName(union, { path, parent, name });
+  release(union, parent);
+  return explanation;
+}
+
+interface Explained {
+  path: ByteString;
+  parent: DirectoryNode;
+  name: ByteString;
+}
+
+function explainName(union: Union, { path, parent, name }: Explained): Explanation {
   const node = findNode(union, parent, name);
   const explanation: Explanation = {
     path: toText(path),
@@ -76,7 +97,6 @@ export function explainPath(union: Union, path: ByteString): Explanation | Errno
     explanation.from = explanation.layers.find(({ role }) => role === 'supplies')!.layer;
     settle(union, node);
   }
-  release(union, parent);
   return explanation;
 }
 

@@ -9,34 +9,38 @@ t.test('an inode number survives copy-up, rename and opening again', async (t) =
   const paths = ['/d', '/d/f', '/d/l', '/d/p', '/d/e'];
   let overlay = await open(t, layers);
   const before = new Map<string, bigint>();
-  for (const path of paths) before.set(path, (await overlay.lstat(path)).ino);
+  for (const path of paths) before.set(path, (await overlay.lstat(path, { bigint: true })).ino);
   for (const path of paths) await overlay.lchown(path, 3, 3);
   for (const path of paths)
-    t.equal((await overlay.lstat(path)).ino, before.get(path), `${path} after copy-up`);
+    t.equal((await overlay.lstat(path, { bigint: true })).ino, before.get(path), `${path} after copy-up`);
   await overlay.rename('/d/f', '/moved');
   await overlay.close();
   overlay = await open(t, layers);
-  t.equal((await overlay.lstat('/moved')).ino, before.get('/d/f'), 'moved and opened again');
+  t.equal(
+    (await overlay.lstat('/moved', { bigint: true })).ino,
+    before.get('/d/f'),
+    'moved and opened again',
+  );
   for (const path of ['/d', '/d/l', '/d/p', '/d/e']) {
-    t.equal((await overlay.lstat(path)).ino, before.get(path), `${path} opened again`);
+    t.equal((await overlay.lstat(path, { bigint: true })).ino, before.get(path), `${path} opened again`);
   }
 });
 
 t.test('a copied-up file keeps its number when it gets further names, by all of them', async (t) => {
   const layers = prepare(t, ['mkdir d; echo x > d/f']);
   let overlay = await open(t, layers);
-  const before = (await overlay.stat('/d/f')).ino;
+  const before = (await overlay.stat('/d/f', { bigint: true })).ino;
   await overlay.mkdir('/new');
   await overlay.link('/d/f', '/new/g');
-  t.equal((await overlay.stat('/new/g')).ino, before);
+  t.equal((await overlay.stat('/new/g', { bigint: true })).ino, before);
   await overlay.close();
   overlay = await open(t, layers);
-  t.equal((await overlay.stat('/new/g')).ino, before, 'opened again');
-  t.equal((await overlay.stat('/d/f')).ino, before);
+  t.equal((await overlay.stat('/new/g', { bigint: true })).ino, before, 'opened again');
+  t.equal((await overlay.stat('/d/f', { bigint: true })).ino, before);
   await overlay.unlink('/d/f');
   await overlay.close();
   overlay = await open(t, layers);
-  t.equal((await overlay.stat('/new/g')).ino, before, 'with one name left');
+  t.equal((await overlay.stat('/new/g', { bigint: true })).ino, before, 'with one name left');
 });
 
 t.test('two layers on different devices never share an inode number', async (t) => {
@@ -50,7 +54,7 @@ t.test('two layers on different devices never share an inode number', async (t) 
   await overlay.writeFile('/upper', '');
   const numbers = new Set<bigint>();
   const names = await overlay.readdir('/');
-  for (const name of names) numbers.add((await overlay.stat(`/${name}`)).ino);
+  for (const name of names) numbers.add((await overlay.stat(`/${name}`, { bigint: true })).ino);
   t.equal(names.length, 11);
   t.equal(numbers.size, 11);
 });
@@ -60,7 +64,7 @@ t.test(
   async (t) => {
     const overlay = await open(t, prepare(t, ['echo 1 > f; ln f g']));
     await overlay.appendFile('/f', '2\n');
-    t.not((await overlay.stat('/f')).ino, (await overlay.stat('/g')).ino);
+    t.not((await overlay.stat('/f', { bigint: true })).ino, (await overlay.stat('/g', { bigint: true })).ino);
     t.equal(await overlay.readFile('/g', 'utf8'), '1\n');
   },
 );

@@ -56,7 +56,9 @@ t.test('btrfs subvolumes and snapshots are layers', async (t) => {
   };
   const numbers = async (names: string[]): Promise<unknown[]> => {
     const overlay = await open(t, layers);
-    const found = await Promise.all(names.map(async (name) => (await overlay.stat(name)).ino));
+    const found = await Promise.all(
+      names.map(async (name) => (await overlay.stat(name, { bigint: true })).ino),
+    );
     await overlay.close();
     return found;
   };

@@ -11,11 +11,11 @@ const LINKED = 'mkdir d; echo one > a; ln a b; ln a d/c';
 t.test('a change by one name is seen by all, and the number of names is right', async (t) => {
   const layers = prepare(t, [LINKED]);
   const overlay = await open(t, layers, { index: true });
-  const before = await overlay.stat('/a');
+  const before = await overlay.stat('/a', { bigint: true });
   await overlay.appendFile('/a', 'two');
   for (const name of ['/a', '/b', '/d/c']) {
     t.equal(await overlay.readFile(name, 'utf8'), 'one\ntwo', name);
-    const { nlink, ino } = await overlay.stat(name);
+    const { nlink, ino } = await overlay.stat(name, { bigint: true });
     t.strictSame([Number(nlink), ino], [3, before.ino], name);
   }
   await overlay.link('/b', '/new');
@@ -30,11 +30,14 @@ t.test('it stays so over a remount, and the kernel sees the same', async (t) => 
   const first = await open(t, layers, { index: true });
   await first.writeFile('/b', 'changed');
   await first.unlink('/a');
-  const { ino } = await first.stat('/b');
+  const { ino } = await first.stat('/b', { bigint: true });
   await first.close();
   const second = await open(t, layers, { index: true });
   t.equal(await second.readFile('/d/c', 'utf8'), 'changed');
-  t.strictSame([Number((await second.stat('/d/c')).nlink), (await second.stat('/d/c')).ino], [2, ino]);
+  t.strictSame(
+    [Number((await second.stat('/d/c')).nlink), (await second.stat('/d/c', { bigint: true })).ino],
+    [2, ino],
+  );
   await second.close();
   mountKernelOverlay(t, layers, 'index=on');
   t.equal(shell('cat d/c; stat -c %h d/c b; test ! -e a', layers.target), 'changed2\n2\n');
