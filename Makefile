@@ -4,7 +4,7 @@ TESTS ?= dist/test
 T ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install build check format test test-one setup demo kills fault-points power-cuts soak bench bench-quick clean
+.PHONY: help install build check format test test-one test-busy setup demo kills fault-points power-cuts soak bench bench-quick clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -35,6 +35,9 @@ test: setup build ## Everything: what check does, real mounts, the Debian scenar
 
 test-one: build ## One part of the tests: make test-one T=mount/lifecycle
 	node dist/test/run.js $(T)
+
+test-busy: setup build ## The tests twice at once, beside mounts, containers and an installed tsoverlay (as root): T=PARTS
+	sh test/support/isolated.sh --internet sh test/support/busy.sh $(T)
 
 demo: build ## Build, mount a small layered root file system, change it, show what happened (as root)
 	node dist/test/demo.js
