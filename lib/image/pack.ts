@@ -46,6 +46,7 @@ class Packer {
   constructor(
     private readonly union: Union,
     private readonly rewrite?: Rewrite,
+    private readonly isLayer = false,
   ) {
     this.#nodes = new NodePacker(union);
   }
@@ -72,6 +73,7 @@ class Packer {
         continue;
       }
       if (typeof node === 'number') throw this.#failed('look up', path, node);
+      if (this.isLayer) refuseWhiteoutName(name, path);
       yield* this.#nodes.pack(node, path, this.rewrite);
       if (node.isDirectory()) levels.push(yield* this.#enter(level, node, name, path));
       else settle(union, node);
@@ -99,6 +101,7 @@ class Packer {
       }
       const node = walk(this.union, path, false);
       if (typeof node === 'number') throw this.#failed('look up', path, node);
+      refuseWhiteoutName(path.slice(path.lastIndexOf('/') + 1), path);
       yield* this.#nodes.pack(node, whole, this.rewrite);
       release(this.union, node);
     }
@@ -124,10 +127,11 @@ class Packer {
   /** Sorted; a whiteout that is a file gives the name that it hides. */
   #upperNames(directory: DirectoryNode, path: ByteString): ByteString[] {
     const story = { operation: 'list', path: toText(path) };
-    const fd = check(openReadable(check(this.union.directories.of(this.#top(directory)), story)), story);
+    const top = this.#top(directory);
+    const fd = check(openReadable(check(this.union.directories.of(top), story)), story);
     const names = new Set<ByteString>();
     const status = listDirectory(fd, (name) => {
-      const shown = isFileOfFormat(name) ? hiddenBy(name) : name;
+      const shown = top.layer.readsFiles && isFileOfFormat(name) ? hiddenBy(name) : name;
       if (shown !== '') names.add(shown);
       return true;
     });
@@ -139,6 +143,17 @@ class Packer {
   #failed(operation: string, path: ByteString, status: number): OverlayError {
     return new OverlayError({ operation, path: toText(path), errno: status });
   }
+}
+
+/** In a layer's archive such a name hides another one, whatever it is (image-spec layer.md, "Whiteouts"). */
+function refuseWhiteoutName(name: ByteString, path: ByteString): void {
+  if (!isFileOfFormat(name)) return;
+  throw new OverlayError({
+    operation: 'put into a layer',
+    path: toText(path),
+    reason: 'in an image layer a name that begins with .wh. stands for something removed',
+    remedy: 'rename or remove it first',
+  });
 }
 
 /** Puts small pieces together: each one is a turn of the event loop and of a thread for who compresses it. */
@@ -172,7 +187,7 @@ export function packDirectory(union: Union, directory: DirectoryNode): Generator
  * its topmost layer.
  */
 export function packUpper(union: Union, rewrite?: Rewrite): Generator<Buffer> {
-  return gathered(new Packer(union, rewrite).below(union.root, true));
+  return gathered(new Packer(union, rewrite, true).below(union.root, true));
 }
 
 /** The changes of a view that has no upper, as a layer; sorted by path. */

@@ -18,6 +18,7 @@ import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
 import { resolveData } from './file-lookup.js';
 import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { type Layer, openForRepair } from './layer.js';
+import { mayHoldFileWhiteouts } from './layer-format.js';
 import { LayerWatch } from './layer-watch.js';
 import { findNode } from './lookup.js';
 import { type Marks, YES } from './marks.js';
@@ -63,6 +64,7 @@ interface Step {
  */
 export function checkLayer(path: string, below: Union | null, marks: Marks, repair: boolean): Finding[] {
   const layer = openForRepair(path);
+  layer.readsFiles = mayHoldFileWhiteouts('both', marks, layer);
   const walker = new Walker(layer, below, marks, repair);
   try {
     walker.run();
@@ -148,7 +150,7 @@ class Walker {
       this.#report('unreadable', path, `it cannot be looked at: ${errnoName(found)}`);
       return false;
     }
-    if (isFileOfFormat(name)) {
+    if (parent.layer.readsFiles && isFileOfFormat(name)) {
       if (hiddenBy(name) !== '') this.#checkWhiteout(dir, path, name, hiddenBy(name), below);
       return false;
     }

@@ -103,29 +103,41 @@ export function diffUpper(union: Union): Change[] {
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const { dir, path } = next;
     check(dir, { operation: 'list', path });
-    const names: ByteString[] = [];
-    check(
-      listDirectory(dir, (name) => names.push(name) > 0),
-      { operation: 'list', path },
-    );
-    const stat = new Stat();
-    const kinds = { marks: union.marks, holdsMarked: holdsMarkedWhiteouts(union.marks, dir, '.') };
-    for (const name of names) {
-      if (isFileOfFormat(name)) {
-        if (hiddenBy(name) !== '') changes.push({ kind: 'D', path: joinPath(path, hiddenBy(name)) });
-        continue;
-      }
-      check(statAt(dir, name, stat), { operation: 'stat', path: joinPath(path, name) });
-      const kept = typeof getXattr(dir, name, union.marks.origin) !== 'number';
-      const hides = isWhiteoutIn(kinds, dir, name, stat);
-      changes.push({ kind: hides ? 'D' : kept ? 'C' : 'A', path: joinPath(path, name) });
-      if (stat.isDirectory) {
-        pending.push({ dir: openAt(dir, name, O_RDONLY | O_DIRECTORY), path: joinPath(path, name) });
-      }
+    for (const change of changesIn(union, dir, path)) {
+      changes.push(change);
+      if (!change.isDirectory) continue;
+      const name = change.path.slice(change.path.lastIndexOf('/') + 1);
+      pending.push({ dir: openAt(dir, name, O_RDONLY | O_DIRECTORY), path: change.path });
     }
     close(dir);
   }
-  return sorted(changes);
+  return sorted(changes.map(({ kind, path }) => ({ kind, path })));
+}
+
+/** What one directory of the upper says. */
+function* changesIn(
+  { marks, lowers }: Union,
+  dir: number,
+  path: ByteString,
+): Generator<Change & { isDirectory: boolean }> {
+  const names: ByteString[] = [];
+  check(
+    listDirectory(dir, (name) => names.push(name) > 0),
+    { operation: 'list', path },
+  );
+  const stat = new Stat();
+  const kinds = { marks, holdsMarked: holdsMarkedWhiteouts(marks, dir, '.') };
+  for (const name of names) {
+    if (lowers[0].readsFiles && isFileOfFormat(name)) {
+      if (hiddenBy(name) === '') continue;
+      yield { kind: 'D', path: joinPath(path, hiddenBy(name)), isDirectory: false };
+      continue;
+    }
+    check(statAt(dir, name, stat), { operation: 'stat', path: joinPath(path, name) });
+    const kept = typeof getXattr(dir, name, marks.origin) !== 'number';
+    const kind = isWhiteoutIn(kinds, dir, name, stat) ? 'D' : kept ? 'C' : 'A';
+    yield { kind, path: joinPath(path, name), isDirectory: stat.isDirectory };
+  }
 }
 
 /** As an upper would have it: what leads to a change was changed too. */

@@ -4,10 +4,10 @@
  * `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` in a directory hides
  * all of theirs, and every other `.wh..wh.*` is bookkeeping (image-spec layer.md,
  * "Whiteouts"). They say nothing about their own layer, so NAME and `.wh.NAME`
- * may lie side by side. No name with that prefix is shown or can be made.
+ * may lie side by side. No name with that prefix is shown where they count.
  *
- * They are read in every layer, unless the union was opened to know the kernel's
- * forms only, and written where device files cannot be made. Written beside the
+ * They are read in every layer that may hold them (layer-format.ts), and written where
+ * neither devices nor attributes can be had. Written beside the
  * object that is about to go, such a whiteout is never a step of its own: while
  * the object is there it shows, and once it is gone the whiteout hides.
  */
@@ -18,6 +18,7 @@ import { close, O_DIRECTORY, O_PATH, openAt, openBeneath } from '../sys/files.js
 import { openReadable } from '../sys/handles.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr } from '../sys/xattrs.js';
+import type { Layer } from './layer.js';
 import { YES } from './marks.js';
 import type { DirectoryNode } from './node.js';
 import type { RealDirectory } from './real.js';
@@ -28,9 +29,14 @@ const BOOKKEEPING = '.wh..wh.';
 const OPAQUE = '.wh..wh..opq';
 const FILE_MODE = S_IFREG | 0o444;
 
-/** Whether a name belongs to this format, so that no user can have it. */
-export function isReserved(union: Union, name: ByteString): boolean {
-  return union.features.whiteouts !== 'overlay' && isFileOfFormat(name);
+/** Whether no user can have a name: the upper would take it for a whiteout. */
+export function isReserved({ upper }: Union, name: ByteString): boolean {
+  return upper?.readsFiles === true && isFileOfFormat(name);
+}
+
+/** Whether an entry of a layer is not shown under its name. */
+export function isReservedIn(union: Union, { layer }: RealDirectory, entry: ByteString): boolean {
+  return isFileOfFormat(entry) && (layer.readsFiles || union.upper?.readsFiles === true);
 }
 
 /** Whether an entry of a real directory is of this format. */
@@ -45,7 +51,7 @@ export function hiddenBy(entry: ByteString): ByteString {
 
 /** Whether `.wh.NAME` lies in the directory. Answers 1, 0 or a negated errno. */
 export function hasFileWhiteout(union: Union, real: RealDirectory, name: ByteString): number {
-  if (union.features.whiteouts === 'overlay') return 0;
+  if (!real.layer.readsFiles) return 0;
   const hidden = real.hiddenNames ?? readHiddenNames(union, real);
   if (typeof hidden === 'number') return hidden;
   return hidden.has(name) ? 1 : 0;
@@ -68,8 +74,8 @@ function readHiddenNames(union: Union, real: RealDirectory): ReadonlySet<ByteStr
 }
 
 /** Whether a directory that lies at `name` in `dir` holds the file that makes it opaque. */
-export function hasOpaqueFile(union: Union, dir: number, name: ByteString): boolean {
-  if (union.features.whiteouts === 'overlay') return false;
+export function hasOpaqueFile(layer: Layer, dir: number, name: ByteString): boolean {
+  if (!layer.readsFiles) return false;
   const fd = openBeneath(dir, `${name}/${OPAQUE}`, O_PATH);
   if (fd >= 0) close(fd);
   return fd >= 0;

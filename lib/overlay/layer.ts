@@ -33,6 +33,8 @@ export interface Layer {
   readonly uuid: Buffer;
   /** The attribute that says owner, mode and type of its files, where they are not what they are (override-stat.ts). */
   readonly override: ByteString | null;
+  /** `.wh.` files are whiteouts in it, and no names (layer-format.ts). Settled when the union is opened. */
+  readsFiles: boolean;
   readonly root: RealDirectory;
 }
 
@@ -144,6 +146,7 @@ function finish(
     inode: stat.inode,
     // A layer that is kept so already stays with its own spelling.
     override: overrideOf(fd) ?? override,
+    readsFiles: true,
     uuid: uuid === undefined ? Buffer.alloc(16) : Buffer.from(uuid),
   };
   const root = new RealDirectory(layer as Layer, null, '');

@@ -17,7 +17,7 @@ import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
 import { FIRST_COOKIE, firstAfter, hashedCookie, isHashed, putInOrder } from './cookies.js';
-import { hiddenBy, isReserved } from './file-whiteouts.js';
+import { hiddenBy, isReservedIn } from './file-whiteouts.js';
 import { isImpure } from './lookup.js';
 import { type DirectoryNode, Entry } from './node.js';
 import { applyOverride } from './override-stat.js';
@@ -80,8 +80,8 @@ class Merge {
     const ownNumbers = place > 0 || !isImpure(this.union, this.directory);
     const hidden = new Set<ByteString>();
     const status = listDirectory(readable, (name, kind, low, high) => {
-      if (isReserved(this.union, name)) {
-        if (hiddenBy(name) !== '') hidden.add(hiddenBy(name));
+      if (isReservedIn(this.union, real, name)) {
+        if (real.layer.readsFiles && hiddenBy(name) !== '') hidden.add(hiddenBy(name));
         return true;
       }
       if (place > 0 && !this.#positions.has(name)) this.#positions.set(name, this.#position++);

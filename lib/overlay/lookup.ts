@@ -13,7 +13,7 @@ import { NAME_MAX } from '../sys/names.js';
 import { statAt } from '../sys/stat.js';
 import { xattrIs } from '../sys/xattrs.js';
 import { foundFile } from './file-lookup.js';
-import { hasFileWhiteout, isReserved } from './file-whiteouts.js';
+import { hasFileWhiteout, isReserved, isReservedIn } from './file-whiteouts.js';
 import { gatherDirectory } from './gather.js';
 import { restoreChild } from './journal/restore.js';
 import { completeListing } from './listing.js';
@@ -101,6 +101,7 @@ export type Answer = 'there' | 'hidden' | 'absent' | Errno;
 
 /** `mayHide`: whether there is anything below that a `.wh.` file could hide, so that it is worth looking for one. */
 export function askDirectory(union: Union, real: RealDirectory, name: ByteString, mayHide: boolean): Answer {
+  if (isReservedIn(union, real, name)) return 'absent';
   const fd = union.directories.of(real);
   if (fd < 0) return gone(fd);
   const status = statAt(fd, name, union.stat);

@@ -27,6 +27,8 @@ export class Marks {
   readonly opaque: ByteString;
   /** On an empty file: it is a whiteout, where its directory says so. */
   readonly whiteout: ByteString;
+  /** On an upper's root: its whiteouts are the kernel's alone (layer-format.ts). overlayfs does not know it. */
+  readonly whiteouts: ByteString;
   /** On a directory that was moved: where lower layers have it. */
   readonly redirect: ByteString;
   /** On a regular file: it has metadata only, its data is in a layer below. */
@@ -46,6 +48,7 @@ export class Marks {
     this.prefix = userNamespace ? 'user.overlay.' : 'trusted.overlay.';
     this.opaque = `${this.prefix}opaque`;
     this.whiteout = `${this.prefix}whiteout`;
+    this.whiteouts = `${this.prefix}whiteouts`;
     this.redirect = `${this.prefix}redirect`;
     this.metacopy = `${this.prefix}metacopy`;
     this.origin = `${this.prefix}origin`;

@@ -14,6 +14,7 @@ import { type IdOptions, idMapping } from './id-mapping.js';
 import { IndexDirectory } from './index-directory.js';
 import { type Layer, openLower, openUpper } from './layer.js';
 import { checkPlacement, checkSameFileSystem, checkSet } from './layer-checks.js';
+import { mayHoldFileWhiteouts, settleUpper } from './layer-format.js';
 import { finishEarlierCopies } from './lazy-recovery.js';
 import { Marks } from './marks.js';
 import { applyOverride, encodeOverride, overrideFor } from './override-stat.js';
@@ -72,6 +73,8 @@ export function openUnion(set: LayerSet): Union {
   const lowers = openLowers(lowerPaths(set), 1, undo);
   const dataLayers = openLowers(set.dataLowers ?? [], lowers.length + 1, undo);
   const union = joinUnion(set, (marks) => {
+    for (const layer of [...lowers, ...dataLayers])
+      layer.readsFiles = mayHoldFileWhiteouts(set.whiteout ?? 'both', marks, layer);
     const writable = isWritten(set) ? openWritable(set, set.upper, set.work, marks, lowers, undo) : null;
     return { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
   });
@@ -148,6 +151,7 @@ function openWritable(
   checkSameFileSystem(writable, upperPath, workPath);
   const work = WorkDirectory.open(workRoot.number, workPath, upper, marks, (fd) => findWays(set, fd, marks));
   undo.push(() => work.close());
+  upper.readsFiles = settleUpper(set.whiteout ?? 'both', work.ways.form, marks, upper);
   if (upper.override !== null)
     check(keepOwnership(upper, lowers), { operation: 'mark upper directory', path: upperPath });
   if (set.volatile === true) work.markVolatile(workPath);
@@ -200,8 +204,8 @@ function makeRoot(union: Union, roots: readonly RootInSight[]): void {
 
 /** A layer's root ends the merge only by a file: the kernel does not look for a mark there. */
 function rootsInSight(union: Union): RootInSight[] {
-  if (union.upper !== null && hasOpaqueFile(union, union.upper.fd, '.')) return [];
-  const last = union.lowers.findIndex(({ fd }) => hasOpaqueFile(union, fd, '.'));
+  if (union.upper !== null && hasOpaqueFile(union.upper, union.upper.fd, '.')) return [];
+  const last = union.lowers.findIndex((layer) => hasOpaqueFile(layer, layer.fd, '.'));
   return union.lowers.slice(0, last < 0 ? undefined : last + 1).map(({ fd }, lower) => ({
     lower,
     xattrWhiteouts: holdsMarkedWhiteouts(union.marks, fd, '.'),

@@ -187,7 +187,7 @@ function removeUpperDirectory(union: Union, node: DirectoryNode, dir: number, na
   if (node.whiteouts.size === 0) {
     const removed = removeDirectory(dir, name);
     // Nothing is in it for the user, so what is left are whiteouts that are files.
-    if (removed !== -ENOTEMPTY || union.features.whiteouts === 'overlay') return removed;
+    if (removed !== -ENOTEMPTY || !union.upper!.readsFiles) return removed;
   }
   const work = union.work!;
   const staged = work.temporaryName();

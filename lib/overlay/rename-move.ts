@@ -181,7 +181,7 @@ function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString 
     const pinned = keepReachable(union, target);
     if (pinned < 0) return pinned;
     // In the upper it is not empty where whiteouts are left in it, and those that are files are not counted.
-    const mayHoldWhiteouts = target.whiteouts.size > 0 || union.features.whiteouts !== 'overlay';
+    const mayHoldWhiteouts = target.whiteouts.size > 0 || union.upper!.readsFiles;
     const status = target.upper !== null && mayHoldWhiteouts ? clearTarget(union, to, toName) : 0;
     return status < 0 ? status : '';
   }

@@ -53,7 +53,7 @@ export function isOpaque(
   const replaced = hasFileWhiteout(union, parent, name);
   if (replaced !== 0) return replaced;
   const isMarked = names.some((other) => OTHER_OPAQUE.has(other) && xattrIs(dir, name, other, 'y'));
-  return isMarked || hasOpaqueFile(union, dir, name) ? 1 : 0;
+  return isMarked || hasOpaqueFile(parent.layer, dir, name) ? 1 : 0;
 }
 
 /** Reads the marks of a directory that decide how the search goes on below it. */

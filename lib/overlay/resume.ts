@@ -37,6 +37,7 @@ interface LayerFacts {
   inode: string;
   uuid: string;
   override: ByteString | null;
+  readsFiles?: boolean;
   descriptor: number;
 }
 
@@ -62,6 +63,7 @@ export function handOn(union: Union): { facts: UnionFacts; descriptors: number[]
     inode: from.inode.toString(),
     uuid: from.uuid.toString('hex'),
     override: from.override,
+    readsFiles: from.readsFiles,
     descriptor: position(from.fd),
   });
   const work = union.work?.descriptors;
@@ -82,7 +84,7 @@ export function handOn(union: Union): { facts: UnionFacts; descriptors: number[]
   return { facts, descriptors };
 }
 
-function layerFrom(facts: LayerFacts, descriptors: readonly number[]): Layer {
+function layerFrom(facts: LayerFacts, descriptors: readonly number[], set: LayerSet): Layer {
   const { path, index, isUpper, fileSystem, override } = facts;
   const layer = {
     path,
@@ -93,6 +95,8 @@ function layerFrom(facts: LayerFacts, descriptors: readonly number[]): Layer {
     inode: BigInt(facts.inode),
     uuid: Buffer.from(facts.uuid, 'hex'),
     override,
+    // Versions that did not tell layers apart read the files in all of them.
+    readsFiles: facts.readsFiles ?? set.whiteout !== 'overlay',
   };
   const root = new RealDirectory(layer as Layer, null, '');
   return Object.assign(layer, { root });
@@ -119,7 +123,7 @@ export function resumeUnion(
   journal: Journal,
   watch: LayerWatch,
 ): Resumption {
-  const layer = (one: LayerFacts): Layer => layerFrom(one, descriptors);
+  const layer = (one: LayerFacts): Layer => layerFrom(one, descriptors, set);
   const work = (marks: Marks): WorkDirectory | null => {
     if (facts.work === null) return null;
     const { fd, locks, ways } = facts.work;

@@ -11,6 +11,7 @@ export const RENAME_WHITEOUT = 4;
 
 export const DT_UNKNOWN = 0;
 export const DT_CHR = 2;
+export const DT_DIR = 4;
 
 const AT_REMOVEDIR = 0x200;
 const AT_SYMLINK_NOFOLLOW = 0x100;

@@ -3,6 +3,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { packUpper } from '../../lib/image/pack.js';
+import { Overlay } from '../../lib/index.js';
+import { checkLayer } from '../../lib/overlay/check.js';
+import { Marks } from '../../lib/overlay/marks.js';
+import { openUnion } from '../../lib/overlay/open.js';
 import { makeLayers, run, scratch, shell } from '../support/ground.js';
 import { open, prepare } from '../support/overlay.js';
 
@@ -63,20 +68,74 @@ t.test('.wh..wh..opq makes a directory opaque, the root of a layer too', async (
 });
 
 t.test(
-  'names of the format are not seen and cannot be made; whiteout=overlay takes them for files',
+  'names that begin with .wh. are names like others in an upper, and hide in the layers below it',
   async (t) => {
-    const layers = prepare(t, ['mkdir .wh..wh.plnk; touch .wh..wh.aufs f .wh.g', 'touch g']);
+    const layers = prepare(t, [
+      'mkdir .wh..wh.plnk; touch .wh..wh.aufs .wh.f',
+      'touch f g; mkdir d; touch d/old',
+    ]);
     const overlay = await open(t, layers);
-    t.strictSame(await overlay.readdir('/'), ['f']);
-    await t.rejects(overlay.lstat('/.wh..wh.plnk'), { code: 'ENOENT' });
-    await t.rejects(overlay.writeFile('/.wh.new', ''), { code: 'EINVAL' });
-    await t.rejects(overlay.mkdir('/.wh.dir'), { code: 'EINVAL' });
-    await t.rejects(overlay.rename('/f', '/.wh.f'), { code: 'EINVAL' });
-    await overlay.close();
-    const plain = await open(t, layers, { whiteout: 'overlay' });
-    t.strictSame((await plain.readdir('/')).sort(), ['.wh..wh.aufs', '.wh..wh.plnk', '.wh.g', 'f', 'g']);
+    t.strictSame(
+      (await overlay.readdir('/')).sort(),
+      ['d', 'g'],
+      'of the lower layer none is seen, and f is hidden',
+    );
+    await overlay.writeFile('/.wh.g', 'mine');
+    await overlay.writeFile('/.wh..wh..opq', '');
+    await overlay.writeFile('/d/.wh..wh..opq', '');
+    await overlay.mkdir('/.wh.dir');
+    await overlay.writeFile('/.wh.dir/x', '');
+    await overlay.rename('/.wh.dir', '/.wh.d');
+    await overlay.link('/.wh.g', '/.wh.f');
+    await overlay.writeFile('/.wh.gone', '');
+    await overlay.unlink('/.wh.gone');
+    const shown = ['.wh..wh..opq', '.wh.d', '.wh.f', '.wh.g', 'd', 'g'];
+    const look = async (view: Overlay, when: string): Promise<void> => {
+      t.strictSame((await view.readdir('/')).sort(), shown, when);
+      t.strictSame((await view.readdir('/d')).sort(), ['.wh..wh..opq', 'old'], when);
+      t.strictSame(await view.readdir('/.wh.d'), ['x'], when);
+      t.equal(await view.readFile('/.wh.g', 'utf8'), 'mine', when);
+      t.equal(await view.exists('/f'), false, when);
+      await view.close();
+    };
+    await look(overlay, 'at once');
+    await look(await open(t, layers), 'when it is opened again');
+    const lowers = [layers.upper, ...layers.lowers];
+    await look(await Overlay.open({ lowers }), 'when it is a lower layer');
+    t.strictSame(checkLayer(layers.upper, null, new Marks(false), false), [], 'fsck finds nothing');
+    const union = openUnion({ lowers: layers.lowers, upper: layers.upper, readOnly: true });
+    t.throws(
+      () => [...packUpper(union)],
+      /in an image layer a name that begins with \.wh\./,
+      'no layer can hold them',
+    );
+    union.close();
+    await t.rejects(open(t, layers, { whiteout: 'aufs' }), /would become whiteouts; leave out whiteout=aufs/);
   },
 );
+
+t.test(
+  'an upper with .wh. files of another program goes on to hide by them, and takes no such names',
+  async (t) => {
+    const layers = prepare(t, ['touch f g; mkdir -p d/e; touch d/e/f']);
+    shell('mkdir -p d/e; touch d/e/.wh.f', layers.upper);
+    for (let time = 0; time < 2; time++) {
+      const overlay = await open(t, layers);
+      t.strictSame(await overlay.readdir('/d/e'), []);
+      await t.rejects(overlay.writeFile('/.wh.new', ''), { code: 'EINVAL' });
+      await t.rejects(overlay.mkdir('/.wh.dir'), { code: 'EINVAL' });
+      await t.rejects(overlay.rename('/g', '/.wh.f'), { code: 'EINVAL' });
+      await t.rejects(overlay.lstat('/d/e/.wh.f'), { code: 'ENOENT' });
+      await overlay.close();
+    }
+  },
+);
+
+t.test('whiteout=overlay takes names of the format for files in every layer', async (t) => {
+  const layers = prepare(t, ['mkdir .wh..wh.plnk; touch .wh..wh.aufs f .wh.g', 'touch g']);
+  const plain = await open(t, layers, { whiteout: 'overlay' });
+  t.strictSame((await plain.readdir('/')).sort(), ['.wh..wh.aufs', '.wh..wh.plnk', '.wh.g', 'f', 'g']);
+});
 
 t.test('the other spellings of opaque count', async (t) => {
   const mark = (name: string): string =>

@@ -3,7 +3,10 @@
 import { join, relative } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { EINVAL, ENODEV, EPERM } from '../../base/errno.js';
-import { OverlayError } from '../../base/errors.js';
+import { check, OverlayError } from '../../base/errors.js';
+import { markKernelFormat } from '../../overlay/layer-format.js';
+import { Marks } from '../../overlay/marks.js';
+import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { mountFileSystem } from '../../sys/mounts.js';
 import type { ContainerPlace, StorageDriver } from './storage-driver.js';
 import { shownByKernel } from './take-away.js';
@@ -43,8 +46,17 @@ function refusal(place: ContainerPlace, errno: number): OverlayError {
   });
 }
 
+/** Who reads the upper later is told that names which begin with `.wh.` are names. */
+function markUpper(place: ContainerPlace): void {
+  const { upper, userxattr } = writableLayers(place);
+  const story = { operation: 'open upper directory', path: upper };
+  using fd = new Fd(check(openPath(fromText(upper), O_RDONLY | O_DIRECTORY), story));
+  markKernelFormat(fd.number, new Marks(userxattr === true), upper);
+}
+
 export const kernelStorage: StorageDriver = {
   async create(place) {
+    markUpper(place);
     if (mountOptions(place).length <= LONGEST_OPTIONS) return;
     throw new OverlayError({
       operation: 'use storage driver',
