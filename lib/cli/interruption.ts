@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** SIGINT and SIGTERM end a command in order: what it was making is taken away before it ends. */
+/** SIGINT, SIGTERM and an output that cannot be written end a command in order: what it was making is taken away before it ends. */
 import { OverlayError } from '../base/errors.js';
+import { inOrder } from './outputs.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -13,7 +14,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     );
   for (const signal of SIGNALS) process.once(signal, stop);
   try {
-    return await work(interrupted.signal);
+    return await inOrder((failed) => {
+      failed.addEventListener('abort', () => interrupted.abort(failed.reason), { once: true });
+      return work(interrupted.signal);
+    });
   } catch (failure) {
     throw interrupted.signal.aborted ? interrupted.signal.reason : failure;
   } finally {

@@ -7,6 +7,7 @@
  * before it, and the two load side by side.
  */
 import { reportFailure } from './failure.js';
+import { concludeOutputs, outputFailure, watchOutputs } from './outputs.js';
 
 /** Every command: their options may look like those of the forms without one. */
 const COMMANDS = new Set(
@@ -78,13 +79,15 @@ async function main(argv: readonly string[]): Promise<void> {
 
 async function run(argv: readonly string[]): Promise<void> {
   try {
-    await main(argv);
+    await watchOutputs(() => main(argv));
   } catch (failure) {
     const words = argv[0] === 'container' ? argv.slice(1) : argv;
-    process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
+    if (outputFailure() === undefined)
+      process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
   } finally {
     await background?.discardPreparedServer();
     await client?.discardPreparedContainerServer();
+    concludeOutputs();
   }
 }
 

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { mountInBackground } from '../mount/background.js';
 import type { MountOptions } from '../mount/mount.js';
 import type { ParsedOptions } from '../mount/option-string.js';
+import { serveUnheard } from './outputs.js';
 
 export interface MountWish {
   target: string;
@@ -32,6 +33,7 @@ export async function carryOut({ target, options, foreground, announce }: MountW
     announce(await mountInBackground({ target, options }));
     return;
   }
+  serveUnheard();
   // Loaded only here: the command that starts a server in the background need not wait for the engine.
   const { serveMount } = await import('../mount/server.js');
   const reason = await serveMount(

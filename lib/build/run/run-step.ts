@@ -143,7 +143,8 @@ async function execute(
     container,
     'build',
     (_stream, bytes) => {
-      take(bytes);
+      // What is still under way when the build is interrupted would only delay its end.
+      if (!signal.aborted) take(bytes);
       return true;
     },
     { bound: true },

@@ -2,8 +2,6 @@
 /** `tsoverlay cp` */
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { fromText, toText } from '../../base/bytes.js';
 import { UsageError } from '../../base/errors.js';
 import { openDestination, openSource, Root, unpackInto } from '../../container/copy-files.js';
@@ -11,11 +9,9 @@ import { findContainer } from '../../container/state/containers.js';
 import type { NewOwner } from '../../image/pack-tree.js';
 import { Store } from '../../image/store.js';
 import { decimalSize } from '../format.js';
+import { isStandard, writeOut } from '../image/write-out.js';
 import type { CopyArguments } from './arguments.js';
 import { withRoot } from './live.js';
-
-/** Whether `-` was given, which yargs hands over as an empty text. */
-const isStandard = (path: string): boolean => path === '-' || path === '';
 
 /** `CONTAINER:PATH`; a path of this machine begins with / or . or has no colon. */
 function containerPath(text: string): { name: string; path: string } | undefined {
@@ -68,13 +64,11 @@ async function copyOut(args: CopyArguments, root: Root, path: string): Promise<v
     await copyBetween({ root, path }, { root: here, path: localPath(args.destination) }, args, false);
     return;
   }
-  if (process.stdout.isTTY)
-    throw new UsageError('an archive is nothing for a terminal', 'redirect it, or give a destination');
   const source = openSource(root, fromText(path), ({ name }) => (name === '' ? '.' : name), {
     follow: args['follow-link'],
     owner: undefined,
   });
-  await pipeline(Readable.from(source.archive, { objectMode: false }), process.stdout);
+  await writeOut(source.archive, '-');
 }
 
 async function copyIn(args: CopyArguments, root: Root, path: string): Promise<void> {

@@ -6,6 +6,7 @@ import type { StreamName } from '../../container/server/frames.js';
 import { findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
+import { inOrder } from '../outputs.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';
 import { environmentFrom } from './container-options.js';
 import { join, parseKeys, terminalSize, writeOutput } from './terminal.js';
@@ -38,15 +39,17 @@ export async function exec(args: ExecArguments): Promise<void> {
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
     writeOutput(stream, bytes, () => client?.goOn());
-  client = await ContainerClient.connect(container, name, take);
-  try {
-    await client.execute(request, args.detach);
-    if (args.detach) return;
-    const end = await join(client, joining);
-    if (end.kind === 'exited') process.exitCode = end.code;
-  } finally {
-    client.close();
-  }
+  await inOrder(async (failed) => {
+    client = await ContainerClient.connect(container, name, take);
+    try {
+      await client.execute(request, args.detach);
+      if (args.detach) return;
+      const end = await join(client, joining, failed);
+      if (end.kind === 'exited') process.exitCode = end.code;
+    } finally {
+      client.close();
+    }
+  });
 }
 
 export async function attach(args: AttachArguments): Promise<void> {
@@ -64,17 +67,20 @@ export async function attach(args: AttachArguments): Promise<void> {
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
     writeOutput(stream, bytes, () => client?.goOn());
-  client = await ContainerClient.connect(container, args.name, take);
-  try {
-    await client.attach(options.terminal ? terminalSize() : undefined);
-    const end = await join(client, {
-      terminal: options.terminal,
-      input: options.interactive && !args['no-stdin'],
-      detachKeys: parseKeys(args['detach-keys']),
-      signals: args['sig-proxy'] && !options.terminal,
-    });
-    if (end.kind === 'exited') process.exitCode = end.code;
-  } finally {
-    client.close();
-  }
+  const joining = {
+    terminal: options.terminal,
+    input: options.interactive && !args['no-stdin'],
+    detachKeys: parseKeys(args['detach-keys']),
+    signals: args['sig-proxy'] && !options.terminal,
+  };
+  await inOrder(async (failed) => {
+    client = await ContainerClient.connect(container, args.name, take);
+    try {
+      await client.attach(options.terminal ? terminalSize() : undefined);
+      const end = await join(client, joining, failed);
+      if (end.kind === 'exited') process.exitCode = end.code;
+    } finally {
+      client.close();
+    }
+  });
 }

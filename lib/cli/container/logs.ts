@@ -13,9 +13,29 @@ import type { LogsArguments } from './arguments.js';
 /** A follower looks again after so long even where the kernel tells it nothing. */
 const LOOK_AGAIN_MS = 1000;
 
-function print({ log, stream, time }: LogEntry, timestamps: boolean): void {
-  const out = stream === 'stderr' ? process.stderr : process.stdout;
-  out.write(timestamps ? `${time} ${log}` : log);
+/** Characters. */
+const PIECE = 65536;
+
+/** Writes what is printed in large pieces, and no faster than somebody takes it. */
+class LogPrinter {
+  #stream: LogEntry['stream'] = 'stdout';
+  #text = '';
+
+  constructor(private readonly timestamps: boolean) {}
+
+  async print({ log, stream, time }: LogEntry): Promise<void> {
+    if (stream !== this.#stream || this.#text.length >= PIECE) await this.flush();
+    this.#stream = stream;
+    this.#text += this.timestamps ? `${time} ${log}` : log;
+  }
+
+  /** Whether it could be written is seen elsewhere (outputs.ts). */
+  async flush(): Promise<void> {
+    const out = this.#stream === 'stderr' ? process.stderr : process.stdout;
+    const text = this.#text;
+    this.#text = '';
+    if (text !== '') await new Promise<void>((resolve) => out.write(text, () => resolve()));
+  }
 }
 
 function tailOf(text: string): number {
@@ -30,20 +50,21 @@ export async function logs(args: LogsArguments): Promise<void> {
   const until = args.until === undefined ? Number.POSITIVE_INFINITY : parseMoment(args.until);
   const isWanted = ({ time }: LogEntry): boolean => Date.parse(time) >= since && Date.parse(time) <= until;
   const tail = tailOf(args.tail);
+  const printer = new LogPrinter(args.timestamps);
   const reader = new LogReader(container.path('log'));
   try {
     let kept: LogEntry[] = [];
     for (const entry of reader.read()) {
       if (!isWanted(entry)) continue;
-      if (tail === Number.POSITIVE_INFINITY) print(entry, args.timestamps);
+      if (tail === Number.POSITIVE_INFINITY) await printer.print(entry);
       else {
         kept.push(entry);
         if (kept.length > 2 * tail + 1000) kept = kept.slice(-tail);
       }
     }
-    if (tail > 0) for (const entry of kept.slice(-tail)) print(entry, args.timestamps);
-    if (args.follow)
-      await follow(container, reader, (entry) => isWanted(entry) && print(entry, args.timestamps));
+    if (tail > 0) for (const entry of kept.slice(-tail)) await printer.print(entry);
+    await printer.flush();
+    if (args.follow) await follow(container, reader, printer, isWanted);
   } finally {
     reader.close();
   }
@@ -53,7 +74,8 @@ export async function logs(args: LogsArguments): Promise<void> {
 async function follow(
   container: Container,
   reader: LogReader,
-  show: (entry: LogEntry) => void,
+  printer: LogPrinter,
+  isWanted: (entry: LogEntry) => boolean,
 ): Promise<void> {
   let wake = new AbortController();
   const watcher = watch(container.path('log'), () => wake.abort());
@@ -61,7 +83,8 @@ async function follow(
     for (;;) {
       wake = new AbortController();
       const { status } = container.exists ? await readState(container) : { status: 'exited' };
-      for (const entry of reader.read()) show(entry);
+      for (const entry of reader.read()) if (isWanted(entry)) await printer.print(entry);
+      await printer.flush();
       if (status !== 'running' && status !== 'paused') return;
       await delay(LOOK_AGAIN_MS, undefined, { signal: wake.signal }).catch(() => undefined);
     }

@@ -24,8 +24,10 @@ import { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { transferProgress } from '../image/progress.js';
 import { interruptible } from '../interruption.js';
+import { inOrder, OutputFailure } from '../outputs.js';
 import type { CreateArguments, RunArguments, StartArguments } from './arguments.js';
 import { containerOptions } from './container-options.js';
+import { leaveStopping } from './stopping.js';
 import { type Joining, join, parseKeys, terminalSize, writeOutput } from './terminal.js';
 
 function wordsOf(args: { '--'?: string[] }): [first: string, ...rest: string[]] {
@@ -108,16 +110,29 @@ export async function create(args: CreateArguments): Promise<void> {
   process.stdout.write(`${container.id}\n`);
 }
 
-/** Starts a container and joins it, until it has ended or its user has left it. */
+/**
+ * Starts a container and joins it, until it has ended or its user has left it. Where what it writes cannot be
+ * passed on any more it goes on, as with Docker, and `logs` has the rest; one with --rm, which nobody would find
+ * again, is stopped.
+ */
 export async function startJoined(container: Container, name: string, joining: Joining): Promise<void> {
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
     writeOutput(stream, bytes, () => client?.goOn());
-  client = await ContainerClient.start(container, name, take, {
-    size: joining.terminal ? terminalSize() : undefined,
+  const { autoRemove, stopTimeout } = container.readConfig().options;
+  const end = await inOrder(async (failed) => {
+    client = await ContainerClient.start(container, name, take, {
+      size: joining.terminal ? terminalSize() : undefined,
+    });
+    try {
+      return await join(client, joining, failed);
+    } catch (failure) {
+      if (failure instanceof OutputFailure && autoRemove) await leaveStopping(container, name, stopTimeout);
+      throw failure;
+    } finally {
+      client.close();
+    }
   });
-  const end = await join(client, joining);
-  client.close();
   if (end.kind === 'exited') process.exitCode = end.code;
 }
 

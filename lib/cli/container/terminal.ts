@@ -4,6 +4,7 @@ import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerClient } from '../../container/server/client.js';
 import type { StreamName } from '../../container/server/frames.js';
 import { makeRaw, restoreTerminal, type TerminalSize } from '../../sys/terminals.js';
+import { rejection } from '../outputs.js';
 
 /** As Docker has it: ^P ^Q. */
 export const DETACH_KEYS = 'ctrl-p,ctrl-q';
@@ -56,11 +57,14 @@ export type JoinEnd = { kind: 'exited'; code: number } | { kind: 'detached' };
 
 const PASSED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
-/** Joins until the program ends or the keys to detach are typed. Leaves the terminal as it was. */
-export async function join(client: ContainerClient, joining: Joining): Promise<JoinEnd> {
+/**
+ * Joins until the program ends or the keys to detach are typed. Leaves the terminal as it was. Throws when the
+ * signal says that what the program writes cannot be passed on.
+ */
+export async function join(client: ContainerClient, joining: Joining, failed: AbortSignal): Promise<JoinEnd> {
   using scope = new JoinScope(client, joining);
   const ended = client.exited().then((code): JoinEnd => ({ kind: 'exited', code }));
-  return await Promise.race([ended, scope.detached]);
+  return await Promise.race([ended, scope.detached, rejection(failed)]);
 }
 
 class JoinScope implements Disposable {

@@ -4,6 +4,7 @@ import { createWriteStream, renameSync, rmSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError, UsageError } from '../../base/errors.js';
+import { inOrder } from '../outputs.js';
 
 /** Whether `-` was given, which yargs hands over as an empty text. */
 export function isStandard(path: string): boolean {
@@ -18,7 +19,7 @@ export async function writeOut(
   if (path === undefined || isStandard(path)) {
     if (process.stdout.isTTY)
       throw new UsageError('an archive is nothing for a terminal', 'give --output FILE or redirect it');
-    await pipeline(Readable.from(bytes, { objectMode: false }), process.stdout);
+    await inOrder(() => pipeline(Readable.from(bytes, { objectMode: false }), process.stdout));
     return;
   }
   const temporary = `${path}.${process.pid}.tmp`;

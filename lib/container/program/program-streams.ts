@@ -15,8 +15,8 @@ import { watchReady } from './readiness.js';
 const RETRY_MS = 5;
 /** What a program did not read after so much more has come: the sender waits. */
 const INPUT_ROOM = 1 << 20;
-/** Pieces that are taken before others have their turn. */
-const PIECES_AT_ONCE = 16;
+/** So long pieces are taken before others have their turn: a request to stop is not to wait for a program that floods. */
+const TURN_MS = 10;
 
 interface Source {
   stream: LogStream;
@@ -64,7 +64,7 @@ export class ProgramStreams {
     if (this.#target !== undefined && !this.isTerminal)
       this.#unwatchInput = watchReady([this.#target], () => this.#give());
     // What came before anybody watched.
-    this.#next = setImmediate(() => this.#look());
+    this.#lookSoon();
   }
 
   get isClosed(): boolean {
@@ -89,16 +89,22 @@ export class ProgramStreams {
   /** Takes what has come; all of it where that is not much. */
   #drain(): number {
     let taken = 0;
-    for (let piece = 0; piece < PIECES_AT_ONCE; piece++) {
+    const turnEnds = performance.now() + TURN_MS;
+    do {
       if (this.#isPaused || this.#isClosed) return taken;
       const counts = [...this.#sources].map((source) => this.#takePiece(source));
       const count = counts.reduce((sum, one) => sum + one, 0);
       if (count === 0) return taken;
       taken += count;
-    }
+    } while (performance.now() < turnEnds);
+    this.#lookSoon();
+    return taken;
+  }
+
+  /** When timers and other clients have had their turn. */
+  #lookSoon(): void {
     clearImmediate(this.#next);
     this.#next = setImmediate(() => this.#look());
-    return taken;
   }
 
   /** Answers how many bytes were taken. */
@@ -187,9 +193,13 @@ export class ProgramStreams {
     this.resume();
   }
 
+  /**
+   * Not at once: a client that reads as fast as the program writes has its `drain` in the same turn of the event
+   * loop, over and over, and a request to stop would never be heard.
+   */
   resume(): void {
     this.#isPaused = false;
-    this.#look();
+    if (!this.#isClosed) this.#lookSoon();
   }
 
   close(): void {

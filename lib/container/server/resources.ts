@@ -8,6 +8,7 @@ import { watch } from 'node:fs';
 import { OverlayError } from '../../base/errors.js';
 import { AsyncRollback } from '../../base/rollback.js';
 import type { HeldMount } from '../../mount/config.js';
+import { logFault } from '../../mount/fault-log.js';
 import type { Keeper } from '../../mount/keeper.js';
 import type { Mount } from '../../mount/mount.js';
 import type { LayerSet } from '../../overlay/open.js';
@@ -109,7 +110,7 @@ export class ContainerResources {
     await this.#takeRuntime(undefined);
     this.#storage = await storageDriver(this.config.options.storage);
     this.#hold(await this.#storage.resume(this.#place, mounted));
-    this.#network = await resumeNetwork(this.container, this.config, kept.network, reportFault);
+    this.#network = await resumeNetwork(this.container, this.config, kept.network, logFault);
     this.#taken.push(() => this.#network!.release());
     const { attachment } = this.#network;
     if (attachment !== undefined) this.#followNetwork(attachment.address);
@@ -146,7 +147,7 @@ export class ContainerResources {
   async #mount(): Promise<void> {
     const flags = this.config.options.privileged ? 0 : MS_NODEV;
     this.#storage = await storageDriver(this.config.options.storage);
-    this.#hold(await this.#storage.mount(this.#place, { flags, onFault: reportFault }));
+    this.#hold(await this.#storage.mount(this.#place, { flags, onFault: logFault }));
   }
 
   #hold(root: ShownRoot): void {
@@ -165,7 +166,7 @@ export class ContainerResources {
       try {
         writeInPlace(this.container.path('hosts'), composeHosts(this.container, this.config, address));
       } catch (failure) {
-        reportFault(`/etc/hosts: ${(failure as Error).message}`);
+        logFault(`/etc/hosts: ${(failure as Error).message}`);
       }
     };
     const watcher = watch(this.container.store.root, (_, name) => {
@@ -210,11 +211,7 @@ export class ContainerResources {
     try {
       await this.#taken[Symbol.asyncDispose]();
     } catch (failure) {
-      for (const one of (failure as AggregateError).errors ?? [failure]) reportFault((one as Error).message);
+      for (const one of (failure as AggregateError).errors ?? [failure]) logFault((one as Error).message);
     }
   }
-}
-
-export function reportFault(text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
 }

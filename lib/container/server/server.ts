@@ -8,6 +8,7 @@
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
+import { logFault } from '../../mount/fault-log.js';
 import type { Mount } from '../../mount/mount.js';
 import { startOf } from '../../sys/processes.js';
 import type { TerminalSize } from '../../sys/terminals.js';
@@ -29,7 +30,7 @@ import type { Execution } from './execution.js';
 import { Executions } from './executions.js';
 import { type Compose, Keeping } from './keeping.js';
 import type { ExecRequest } from './protocol.js';
-import { ContainerResources, reportFault } from './resources.js';
+import { ContainerResources } from './resources.js';
 import { isRestarted, restartDelay } from './restart.js';
 
 /** What Docker says in a container's state of one that could not be started, where its program is not to blame. */
@@ -90,7 +91,7 @@ export class ContainerServer {
   /** Of a container that is not running. `lock` is the descriptor of its lock. */
   static make(container: Container, config: ContainerConfig, lock: number): ContainerServer {
     const { store, id } = container;
-    const keeping = Keeping.make({ root: store.root, id, name: config.name, lock }, reportFault);
+    const keeping = Keeping.make({ root: store.root, id, name: config.name, lock }, logFault);
     return new ContainerServer(container, config, keeping, ProgramMemory.make(config.options.terminal));
   }
 
@@ -268,7 +269,7 @@ export class ContainerServer {
     try {
       await removeContainer(this.container);
     } catch (failure) {
-      reportFault(`it could not be removed: ${(failure as Error).message}`);
+      logFault(`it could not be removed: ${(failure as Error).message}`);
     }
   }
 
