@@ -26,7 +26,7 @@ import { layersOfContext } from './source/context.js';
 import { DigestMemo } from './source/digest-memo.js';
 import { SourceTree } from './source/source-tree.js';
 import { StageBuilder } from './stage/stage-builder.js';
-import { emptyState, layerSetOf, type StageState, stateOf } from './stage/stage-state.js';
+import { emptyState, type StageState, stateOf, viewOf } from './stage/stage-state.js';
 import { atPlace, GlobalArguments, platformArguments } from './stage/variables.js';
 import { Turns } from './turns.js';
 
@@ -199,8 +199,8 @@ export class Build implements AsyncDisposable {
       : await this.#build(earlier);
   }
 
-  async layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet | undefined> {
-    return layerSetOf(this.store, await this.stateOf(stage, place, from));
+  async layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet> {
+    return viewOf(this.store, await this.stateOf(stage, place, from));
   }
 
   contextLayers(): LayerSet {

@@ -5,7 +5,7 @@ import { packChanges, packView } from '../image/pack.js';
 import type { Store } from '../image/store.js';
 import { withParents } from '../overlay/diff.js';
 import { openUnion } from '../overlay/open.js';
-import { HISTORY_COMMENT, layerSetOf, type StageState } from './stage/stage-state.js';
+import { HISTORY_COMMENT, layerSetOf, type StageState, viewOf } from './stage/stage-state.js';
 import { storeStepLayer } from './store-layer.js';
 
 /** The caller holds the `collection` lock. */
@@ -36,8 +36,8 @@ function ownEntries({ history, layers, inherited }: StageState): number {
 }
 
 function* changesSince(store: Store, state: StageState, below: StageState['layers']): Generator<Buffer> {
-  const after = openUnion(layerSetOf(store, state)!);
-  const layers = layerSetOf(store, { ...state, layers: below });
+  const after = openUnion(viewOf(store, state));
+  const layers = layerSetOf(store, { layers: below });
   const before = layers === undefined ? undefined : openUnion(layers);
   try {
     if (before === undefined) yield* packView(after);

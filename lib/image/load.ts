@@ -146,23 +146,24 @@ class Loader {
     }
     const isItem = (item: DockerItem | null): boolean =>
       typeof item?.Config === 'string' &&
-      Array.isArray(item.Layers) &&
-      item.Layers.every((layer) => typeof layer === 'string') &&
+      Array.isArray(item.Layers ?? []) &&
+      (item.Layers ?? []).every((layer) => typeof layer === 'string') &&
       (item.RepoTags === null || item.RepoTags === undefined || Array.isArray(item.RepoTags));
     if (!Array.isArray(list) || !list.every(isItem)) throw this.#failed('manifest.json is no list of images');
     return list as DockerItem[];
   }
 
   async #loadDockerImage({ Config, RepoTags, Layers }: DockerItem): Promise<LoadedImage[]> {
+    const layerNames = Layers ?? [];
     const config = this.archive.document(Config);
     if (config === undefined) throw this.#failed(`${Config} is missing`);
     const { diff_ids: diffIds } = parseConfig(
       config,
       `${Config} of ${this.archive.what}`,
-      Layers.length,
+      layerNames.length,
     ).rootfs;
     const layers: Descriptor[] = [];
-    for (const [index, name] of Layers.entries())
+    for (const [index, name] of layerNames.entries())
       layers.push(await this.#loadDockerLayer(name, index, diffIds));
     const id = this.store.writeDocument(config);
     const manifest: Manifest = {
@@ -218,7 +219,8 @@ class Loader {
 interface DockerItem {
   Config: string;
   RepoTags: string[] | null | undefined;
-  Layers: string[];
+  /** Null for none. */
+  Layers: string[] | null | undefined;
 }
 
 function blobName(digest: Digest): string {

@@ -132,15 +132,20 @@ export function documentType(bytes: Uint8Array, claimed: string | undefined, wha
   return manifests === undefined ? OCI_MANIFEST : OCI_INDEX;
 }
 
+/** An empty list of Go's is null, or left out: an image without layers has such. */
+function listOf(value: unknown): unknown {
+  return value ?? [];
+}
+
 /** Throws an OverlayError for what is no manifest of an image that can be mounted. */
 export function parseManifest(bytes: Uint8Array, what: string): Manifest {
   const manifest = parseObject(bytes, what);
   if (manifest.schemaVersion !== 2) refuse(what, 'it is no manifest of schema 2');
   parseDescriptor(manifest.config, what);
-  const layers = parseDescriptors(manifest.layers, what);
+  const layers = parseDescriptors(listOf(manifest.layers), what);
   if (layers.length > MOST_LAYERS)
     refuse(what, `it has ${layers.length} layers, at most ${MOST_LAYERS} are allowed`);
-  return manifest as unknown as Manifest;
+  return { ...manifest, layers } as unknown as Manifest;
 }
 
 export function parseIndex(bytes: Uint8Array, what: string): Index {
@@ -154,17 +159,19 @@ export function parseIndex(bytes: Uint8Array, what: string): Index {
 export function parseConfig(bytes: Uint8Array, what: string, layers: number): ImageConfig {
   const config = parseObject(bytes, what);
   const rootfs = config.rootfs as Json | undefined;
-  if (typeof rootfs !== 'object' || rootfs === null || !Array.isArray(rootfs.diff_ids)) {
-    refuse(what, 'it is no configuration of an image: rootfs.diff_ids is missing');
+  if (typeof rootfs !== 'object' || rootfs === null) {
+    refuse(what, 'it is no configuration of an image: rootfs is missing');
   }
-  for (const id of rootfs.diff_ids) parseDigest(id, what);
-  if (rootfs.diff_ids.length !== layers) {
-    refuse(what, `it names ${rootfs.diff_ids.length} layers, the manifest ${layers}`);
+  const diffIds = listOf(rootfs.diff_ids);
+  if (!Array.isArray(diffIds)) refuse(what, 'rootfs.diff_ids is no list');
+  for (const id of diffIds) parseDigest(id, what);
+  if (diffIds.length !== layers) {
+    refuse(what, `rootfs.diff_ids names ${diffIds.length} layers, the manifest ${layers}`);
   }
   if (typeof config.architecture !== 'string' || typeof config.os !== 'string') {
     refuse(what, 'architecture or os is missing');
   }
-  return config as unknown as ImageConfig;
+  return { ...config, rootfs: { ...rootfs, diff_ids: diffIds } } as unknown as ImageConfig;
 }
 
 /** The bytes of a document, in one spelling, so that the same content has the same digest. */

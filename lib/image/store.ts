@@ -6,13 +6,14 @@
  *   oci-layout, index.json      the layout; index.json names the images
  *   blobs/sha256/HEX            manifests, configurations, layers as they were distributed
  *   layers/HEX/diff             a layer unpacked, by its diff ID; layer.json says what it is
+ *   empty/                      the view of an image without layers
  *   staging/NAME/               what is being made; each is locked by who makes it
  *   locks/                      see store-lock.ts
  *
  * Everything becomes visible by one rename and only when it is complete and
  * verified, and is never changed then. What nothing names is garbage, not damage.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { OverlayError } from '../base/errors.js';
@@ -64,6 +65,7 @@ export class Store {
       for (const part of ['.', 'blobs', 'blobs/sha256', 'layers', 'staging', 'locks']) {
         makeDirectories(join(store.root, part));
       }
+      store.#makeEmpty();
       if (!existsSync(store.indexPath)) writeFileWhole(store, store.indexPath, EMPTY_INDEX);
       const layout = join(store.root, 'oci-layout');
       if (!existsSync(layout)) writeFileWhole(store, layout, LAYOUT);
@@ -105,6 +107,24 @@ export class Store {
   /** What is mounted as a layer. */
   diffPath(diffId: Digest): string {
     return join(this.layerPath(diffId), 'diff');
+  }
+
+  /** What is mounted for layers together, top first; for none of them a directory that is empty. */
+  lowersOf(diffIds: readonly Digest[]): string[] {
+    return diffIds.length === 0 ? [this.emptyPath] : diffIds.map((diffId) => this.diffPath(diffId)).reverse();
+  }
+
+  /** What an image without layers shows; it is there always. */
+  get emptyPath(): string {
+    return join(this.root, 'empty');
+  }
+
+  /** The same each time: it is the root directory of what is built on it. */
+  #makeEmpty(): void {
+    if (existsSync(this.emptyPath)) return;
+    makeDirectories(this.emptyPath);
+    chmodSync(this.emptyPath, 0o755);
+    utimesSync(this.emptyPath, 0, 0);
   }
 
   /** A manifest or a configuration. Throws an OverlayError where it is missing, damaged, or too large to be one. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Archives between tools: what Buildah, Podman, skopeo and umoci write is loaded, and ours are loaded there. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { digestOf } from '../../lib/image/digest.js';
 import { run, scratch, shell } from '../support/ground.js';
 import { type Cli, describeTree, makeLayout, storeCli } from '../support/images.js';
 
@@ -169,6 +170,113 @@ t.test(
     t.equal(ids[0], ids[1], 'with SOURCE_DATE_EPOCH the same tree gives the same image');
   },
 );
+
+/** A layout with one image that has no layers; Go writes an empty list as null, or leaves it out. */
+function layoutWithoutLayers(directory: string, layers: object, rootfs: object): void {
+  mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
+  const put = (mediaType: string, document: object): object => {
+    const bytes = Buffer.from(JSON.stringify(document));
+    const digest = digestOf(bytes);
+    writeFileSync(join(directory, 'blobs/sha256', digest.slice(7)), bytes);
+    return { mediaType, digest, size: bytes.length };
+  };
+  const config = put('application/vnd.oci.image.config.v1+json', {
+    architecture: 'amd64',
+    os: 'linux',
+    config: { Labels: { a: 'b' } },
+    rootfs: { type: 'layers', ...rootfs },
+  });
+  const type = 'application/vnd.oci.image.manifest.v1+json';
+  const manifest = put(type, { schemaVersion: 2, mediaType: type, config, ...layers });
+  writeFileSync(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  const index = { schemaVersion: 2, manifests: [manifest] };
+  writeFileSync(join(directory, 'index.json'), JSON.stringify(index));
+}
+
+t.test('an image without layers is loaded and saved, however its empty lists are written', async (t) => {
+  const base = scratch(t);
+  const lists: [layers: object, rootfs: object][] = [
+    [{ layers: [] }, { diff_ids: [] }],
+    [{ layers: null }, { diff_ids: null }],
+    [{}, {}],
+  ];
+  for (const [index, [layers, rootfs]] of lists.entries()) {
+    const cli = storeCli(t, base, `store-${index}`);
+    layoutWithoutLayers(join(base, `l${index}`), layers, rootfs);
+    const id = (await cli.ok('load', '-q', '-i', join(base, `l${index}`))).trim();
+    t.equal(await cli.ok('inspect', '-f', '{{.RootFS.Layers}} {{.Config.Labels.a}}', id), '[] b\n');
+    await cli.ok('tag', id, 'empty');
+    await cli.ok('save', '-o', join(base, 'saved.tar'), 'empty');
+    await cli.ok('rmi', '-f', id);
+    t.match(await cli.ok('load', '-i', join(base, 'saved.tar')), /Loaded image: empty:latest/);
+    t.equal((await cli.ok('inspect', '-f', '{{.Id}}', 'empty')).trim(), id);
+    t.match(await cli.ok('system', 'check'), /nothing is wrong/);
+  }
+  const config = '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers"}}';
+  const docker = join(base, 'docker');
+  mkdirSync(docker);
+  writeFileSync(join(docker, 'c.json'), config);
+  writeFileSync(join(docker, 'manifest.json'), '[{"Config":"c.json","RepoTags":["old:1"],"Layers":null}]');
+  t.equal(await storeCli(t, base).ok('load', '-i', docker), 'Loaded image: old:1\n');
+});
+
+t.test('an image without layers has an empty result in each command that reads its files', async (t) => {
+  const cli = storeCli(t);
+  const { base } = cli;
+  const context = join(base, 'context');
+  const write = (...lines: string[]): void => writeFileSync(join(context, 'Dockerfile'), lines.join('\n'));
+  mkdirSync(context);
+  write('FROM scratch', 'LABEL a=b');
+  await cli.ok('build', '-q', '-t', 'empty', context);
+  t.match(await cli.ok('layers', 'empty'), /0B in 0 layers/);
+  t.strictSame(JSON.parse(await cli.ok('layers', '--json', 'empty')).layers, []);
+  t.match(await cli.ok('layers', '--ci', 'empty'), /PASS/);
+  t.equal(await cli.ok('diff', 'empty', 'empty'), '');
+  await cli.ok('export', '-o', join(base, 'exported.tar'), 'empty');
+  await cli.ok('build', '-q', '-o', `type=tar,dest=${join(base, 'built.tar')}`, context);
+  for (const name of ['exported.tar', 'built.tar']) t.equal(run('tar', '-tf', join(base, name)), '', name);
+  await cli.ok('build', '-q', '-o', join(base, 'out'), context);
+  t.strictSame(readdirSync(join(base, 'out')), []);
+  t.match(await cli.run('run', '--rm', 'empty'), { status: 125, stderr: /names no command; give one/ });
+  t.match(await cli.run('run', '--rm', 'empty', '/x'), { status: 127, stderr: /no such program/ });
+
+  const target = join(base, 'm');
+  shell('mkdir m u w', base);
+  await cli.ok('mount', '--image', 'empty', target);
+  t.teardown(() => cli.run('unmount', target));
+  t.strictSame(readdirSync(target), []);
+  t.equal(statSync(target).mode & 0o7777, 0o755);
+  await cli.ok('unmount', target);
+  await cli.ok('mount', '--image', 'empty', '--upper', join(base, 'u'), '--work', join(base, 'w'), target);
+  writeFileSync(join(target, 'f'), 'x');
+  await cli.ok('commit', target, 'filled');
+  await cli.ok('unmount', target);
+  t.equal(await cli.ok('diff', 'empty', 'filled'), 'A /f\n');
+  t.equal(await cli.ok('diff', 'filled', 'empty'), 'D /f\n');
+
+  write('FROM scratch AS none', 'FROM filled', 'COPY --from=none / /x/', 'COPY --from=empty / /');
+  await cli.ok('build', '-q', '-t', 'copied', context);
+  t.equal(await cli.ok('diff', 'filled', 'copied'), 'A /x\n');
+  write('FROM scratch AS none', 'FROM filled', 'COPY --from=none /missing /x/');
+  t.match(await cli.run('build', '-q', context), { status: 1, stderr: /no such file in none/ });
+  t.match(await cli.ok('system', 'check'), /nothing is wrong/);
+});
+
+for (const driver of ['tsoverlay', 'overlay', 'vfs']) {
+  t.test(`a container of an image without layers takes files, on ${driver}`, async (t) => {
+    const cli = storeCli(t);
+    const context = join(cli.base, 'context');
+    mkdirSync(context);
+    writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nLABEL a=b\n');
+    await cli.ok('build', '-q', '-t', 'empty', context);
+    await cli.ok('create', '--storage-driver', driver, '--name', 'c', 'empty', '/x');
+    t.teardown(() => cli.run('rm', '-f', 'c'));
+    await cli.ok('cp', join(context, 'Dockerfile'), 'c:/f');
+    t.equal(await cli.ok('diff', 'c'), 'A /f\n');
+    await cli.ok('export', '-o', join(cli.base, 'e.tar'), 'c');
+    t.equal(run('tar', '-tf', join(cli.base, 'e.tar')), 'f\n');
+  });
+}
 
 t.test('what cannot be loaded is said', async (t) => {
   const { cli, base, layout } = prepare(t);

@@ -33,7 +33,7 @@ export interface MountSetting {
   cwd: string;
   secrets: ReadonlyMap<string, Secret>;
   /** The layers of a stage, an image or, undefined, the context. */
-  layersFrom(from: string | undefined): Promise<LayerSet | undefined>;
+  layersFrom(from: string | undefined): Promise<LayerSet>;
   signal: AbortSignal;
   /** Gives everything back when the step is over. */
   undo: AsyncRollback;
@@ -106,7 +106,6 @@ async function fillFrom(
   directory: string,
 ): Promise<void> {
   const layers = await setting.layersFrom(from);
-  if (layers === undefined) return;
   const union = openUnion({ ...layers, readOnly: true });
   try {
     const node = walk(union, fromText(source), true);
@@ -124,7 +123,7 @@ function nothingThere(place: Place, source: string, from: string | undefined): D
 
 /** A directory or file of the context or of other layers, as a path of this machine. */
 async function bindSource({ from, source, writable }: BindMount, setting: MountSetting): Promise<string> {
-  const layers = (await setting.layersFrom(from)) ?? { lowers: [] };
+  const layers = await setting.layersFrom(from);
   const plain = !writable && layers.lowers.length === 1 && from === undefined;
   const root = plain ? layers.lowers[0] : await mountLayers(layers, setting);
   using fd = new Fd(check(openPath(fromText(root), O_PATH | O_DIRECTORY), { operation: 'open', path: root }));

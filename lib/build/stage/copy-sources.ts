@@ -147,7 +147,6 @@ async function openStage(
   place: CopyInstruction['place'],
 ): Promise<SourceTree> {
   const layers = await build.layersOf(stage, place, from);
-  if (layers === undefined) throw new DockerfileError(place, `${from} has no files`, 'see what --from names');
   return new SourceTree(layers, from, true);
 }
 

@@ -85,8 +85,12 @@ export function chainOf({ layers }: StageState): Digest {
   return digestOf(layers.map(({ diffId }) => diffId).join(' '));
 }
 
-/** The layers to be read; undefined where there are none. */
-export function layerSetOf(store: Store, { layers }: StageState): LayerSet | undefined {
-  if (layers.length === 0) return undefined;
-  return { lowers: layers.map(({ diffId }) => store.diffPath(diffId)).reverse(), readOnly: true };
+/** Its files; where there are no layers, none. */
+export function viewOf(store: Store, { layers }: Pick<StageState, 'layers'>): LayerSet {
+  return { lowers: store.lowersOf(layers.map(({ diffId }) => diffId)), readOnly: true };
+}
+
+/** What a new layer lies on; undefined where it is the first. */
+export function layerSetOf(store: Store, state: Pick<StageState, 'layers'>): LayerSet | undefined {
+  return state.layers.length === 0 ? undefined : viewOf(store, state);
 }

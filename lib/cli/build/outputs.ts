@@ -2,7 +2,7 @@
 /** `--output`: what was built, elsewhere than in the store. */
 import { mkdirSync } from 'node:fs';
 import { fromText } from '../../base/bytes.js';
-import { check, OverlayError } from '../../base/errors.js';
+import { check } from '../../base/errors.js';
 import type { Digest } from '../../image/digest.js';
 import { readImage } from '../../image/images.js';
 import { packView } from '../../image/pack.js';
@@ -29,10 +29,9 @@ export async function writeOutput(
     await writeOut(saveImages(store, names.length > 0 ? names : [manifestDigest]), destination);
     return;
   }
-  const layers = readImage(store, manifestDigest).config.rootfs.diff_ids;
-  if (layers.length === 0)
-    throw new OverlayError({ operation: 'write', path: destination, reason: 'the image has no files' });
-  const union = openUnion({ lowers: layers.map((diffId) => store.diffPath(diffId)).reverse() });
+  const union = openUnion({
+    lowers: store.lowersOf(readImage(store, manifestDigest).config.rootfs.diff_ids),
+  });
   try {
     if (type === 'tar') await writeOut(packView(union), destination);
     else fillDirectory(union, destination);

@@ -134,8 +134,7 @@ export async function exportView({ root, source, output }: ExportArguments): Pro
 
 /** What is mounted for an image, top first. */
 export function imageLayers(store: Store, { config }: Image): LayerSet {
-  const lowers = config.rootfs.diff_ids.map((diffId) => store.diffPath(diffId)).reverse();
-  return { lowers, userxattr: !hasTrustedAttributes() };
+  return { lowers: store.lowersOf(config.rootfs.diff_ids), userxattr: !hasTrustedAttributes() };
 }
 
 export async function commit(args: CommitArguments): Promise<void> {

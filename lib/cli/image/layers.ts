@@ -24,6 +24,7 @@ interface ShownLayer extends ExploredLayer {
 function explore(store: Store, name: string): ShownLayer[] {
   const { image } = findImage(store, name);
   const diffIds = image.config.rootfs.diff_ids;
+  if (diffIds.length === 0) return [];
   const marks = new Marks(readLayer(store, diffIds[0])?.userxattr === true);
   const commands = historyOf(image).filter(({ diffId }) => diffId !== undefined);
   return exploreLayers(

@@ -55,6 +55,9 @@ export async function collectUnused(store: Store): Promise<Collected | undefined
 
 /** The diff IDs of a mount's layers, bottom first; undefined where it has others than the store's. */
 export function layersOfMount(store: Store, { lowers }: MountRecordFile): Digest[] | undefined {
+  const [first, ...others] = lowers;
+  if (others.length === 0 && existsSync(first) && realpathSync(first) === realpathSync(store.emptyPath))
+    return [];
   const ids = lowers.map((lower) => diffIdOf(store, lower));
   return ids.every((id) => id !== undefined) ? (ids.reverse() as Digest[]) : undefined;
 }

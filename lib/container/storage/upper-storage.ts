@@ -11,7 +11,7 @@ import type { ContainerPlace } from './storage-driver.js';
 
 /** The image's layers, top first. */
 export function imagePaths({ store, image }: ContainerPlace): string[] {
-  return image.layers.map((layer) => store.diffPath(layer)).reverse();
+  return store.lowersOf(image.layers);
 }
 
 /** What is mounted. */
