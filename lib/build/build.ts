@@ -97,6 +97,8 @@ export class Build implements AsyncDisposable {
     const { unused } = this.globals;
     if (unused.length > 0)
       this.options.progress.note(`--build-arg ${unused.join(', ')}: the Dockerfile has no such ARG`);
+    if (this.dockerfile.hasChecks)
+      this.options.progress.note('# check= has no effect: there are no build checks here');
     return { state, steps: this.#steps, cachedSteps: this.cachedSteps };
   }
 

@@ -2,7 +2,7 @@
 /** A whole Dockerfile: its stages, and the arguments that stand before them. */
 import { DockerfileError } from './failure.js';
 import type { FromInstruction, Instruction, NamedValue } from './instructions.js';
-import { readLines } from './lines.js';
+import { type Directive, readLines } from './lines.js';
 import { parseFromLine, parseInstruction } from './parse.js';
 
 export interface Stage {
@@ -16,6 +16,8 @@ export interface Stage {
 export interface Dockerfile {
   file: string;
   escapeCharacter: string;
+  /** Whether it has a `check` directive, which is about warnings that are not made here. */
+  hasChecks: boolean;
   /** What FROM may use. */
   globals: { args: NamedValue[]; line: number }[];
   stages: Stage[];
@@ -23,8 +25,10 @@ export interface Dockerfile {
 
 /** Reads a Dockerfile; `file` is for messages. Throws a DockerfileError that names the line. */
 export function parseDockerfile(text: string, file: string): Dockerfile {
-  const { escapeCharacter, lines } = readLines(text, file);
-  const dockerfile: Dockerfile = { file, escapeCharacter, globals: [], stages: [] };
+  const { escapeCharacter, directives, lines } = readLines(text, file);
+  refuseOtherSyntax(directives);
+  const hasChecks = directives.some(({ name }) => name === 'check');
+  const dockerfile: Dockerfile = { file, escapeCharacter, hasChecks, globals: [], stages: [] };
   for (const line of lines) {
     if (line.keyword === 'FROM') {
       addStage(dockerfile, parseFromLine(line, escapeCharacter));
@@ -49,6 +53,19 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
       'begin with FROM and the image to build on',
     );
   return dockerfile;
+}
+
+/** `# syntax=` names a program that reads the file; all versions of Docker's read Dockerfiles, others read anything. */
+function refuseOtherSyntax(directives: readonly Directive[]): void {
+  const syntax = directives.find(({ name }) => name === 'syntax');
+  if (syntax === undefined) return;
+  const [reference] = syntax.value.split(' ');
+  if (/(^|\/)dockerfile[^/]*$/i.test(reference)) return;
+  throw new DockerfileError(
+    syntax.place,
+    `syntax=${reference}: only the language of docker/dockerfile is read`,
+    'leave the line out where the file is a Dockerfile',
+  );
 }
 
 function addStage({ stages }: Dockerfile, from: FromInstruction): void {

@@ -23,6 +23,18 @@ export interface Found {
   node: OverlayNode;
   /** From the root of the tree, as it was asked for; empty for the root. */
   path: ByteString;
+  /** How many directories of the path `--parents` leaves out. */
+  pivot: number;
+}
+
+export interface FindOptions {
+  /** As `--parents` has it: `/./` is where the directories begin that are kept, and `**` any number of them. */
+  parents?: boolean;
+}
+
+/** From the root, as that of an image is; what leads above it is not cut off. */
+function fromRoot(text: string): string {
+  return posix.normalize(text.replace(/^\/+/, '') || '.').replace(/\/$/, '');
 }
 
 export class SourceTree implements Disposable {
@@ -45,9 +57,11 @@ export class SourceTree implements Disposable {
    * What a source of COPY means: itself, or all that match its pattern, be it nothing. Throws an
    * OverlayError for a name that is not there.
    */
-  find(text: string): Found[] {
-    // From the root, as that of an image is; what leads above it is refused and not cut off.
-    const path = posix.normalize(text.replace(/^\/+/, '') || '.').replace(/\/$/, '');
+  find(text: string, { parents = false }: FindOptions = {}): Found[] {
+    const path = fromRoot(text);
+    const pivotAt = parents ? text.indexOf('/./') : -1;
+    const above = pivotAt < 0 ? '.' : fromRoot(text.slice(0, pivotAt));
+    const pivot = above === '.' ? 0 : above.split('/').length;
     if (path === '..' || path.startsWith('../')) {
       throw new OverlayError({
         operation: 'copy',
@@ -56,20 +70,20 @@ export class SourceTree implements Disposable {
         remedy: 'give a path below it, or build with a directory further up as context',
       });
     }
-    if (!isGlob(path)) return [this.#take(path === '.' ? '' : fromText(path), text)];
-    const found = this.#match(path, text);
+    if (!isGlob(path)) return [this.#take(path === '.' ? '' : fromText(path), text, pivot)];
+    const found = this.#match(path, parents).map((one) => this.#take(one, text, pivot));
     if (found.length > 0 || hasWildcard(path)) return found;
     throw this.#missing(text, `there is no such file in ${this.name}`);
   }
 
-  #take(path: ByteString, asked: string): Found {
+  #take(path: ByteString, asked: string, pivot: number): Found {
     const node = walk(this.union, path, true);
     if (typeof node === 'number') {
       if (node === -ENOENT || node === -ENOTDIR) throw this.#missing(asked, this.#explain(path));
       throw new OverlayError({ operation: 'copy', path: asked, errno: node });
     }
     this.#taken.push(node);
-    return { tree: this, node, path };
+    return { tree: this, node, path, pivot };
   }
 
   #missing(asked: string, reason: string): OverlayError {
@@ -97,12 +111,29 @@ export class SourceTree implements Disposable {
   }
 
   /** Directories that a pattern only passes through may be symlinks. */
-  #match(pattern: string, asked: string): Found[] {
+  #match(pattern: string, doubleStar: boolean): ByteString[] {
     let paths: ByteString[] = [''];
     for (const part of pattern.split('/')) {
-      paths = paths.flatMap((path) => this.#children(path, part));
+      const next = paths.flatMap((path) =>
+        doubleStar && part === '**' ? this.#directories(path) : this.#children(path, part),
+      );
+      paths = [...new Set(next)];
     }
-    return paths.map((path) => this.#take(path, asked));
+    return paths;
+  }
+
+  /** A directory and those below it; symlinks lead to none. */
+  #directories(path: ByteString): ByteString[] {
+    const top = walk(this.union, path, true);
+    if (typeof top === 'number') return [];
+    const all: ByteString[] = [];
+    if (top.isDirectory()) {
+      all.push(path);
+      for (const { node, path: below } of walkBelow(this.union, top, () => false))
+        if (node.isDirectory()) all.push(path === '' ? below : `${path}/${below}`);
+    }
+    release(this.union, top);
+    return all;
   }
 
   #children(path: ByteString, part: string): ByteString[] {

@@ -21,6 +21,7 @@ export interface ExpandedCopy {
   sources: string[];
   destination: string;
   from: string | undefined;
+  checksum: string | undefined;
 }
 
 /** One source, found. An archive of ADD is taken apart when the layer is made. */
@@ -124,7 +125,7 @@ async function findPiece(
   source: string,
   scope: Scope,
 ): Promise<Piece> {
-  const { kind, unpack, place } = copy.instruction;
+  const { kind, unpack, parents, place } = copy.instruction;
   const { build } = setting;
   if (kind === 'ADD' && isRepository(source)) {
     throw new DockerfileError(
@@ -137,7 +138,7 @@ async function findPiece(
     return { found: await fetched(setting, copy, source, scope), text: source, unpacks: unpack === true };
   const tree =
     copy.from === undefined ? await build.context() : scope.own(await openStage(setting, copy.from, place));
-  const found = atPlace(place, () => tree.find(source));
+  const found = atPlace(place, () => tree.find(source, { parents }));
   return { found, text: source, unpacks: kind === 'ADD' && unpack !== false };
 }
 
@@ -174,7 +175,8 @@ async function fetched(
   url: string,
   scope: Scope,
 ): Promise<Found[]> {
-  const { checksum, place } = copy.instruction;
+  const { checksum } = copy;
+  const { place } = copy.instruction;
   if (checksum !== undefined && !isDigest(checksum))
     throw new DockerfileError(
       place,

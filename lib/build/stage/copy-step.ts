@@ -14,6 +14,7 @@ import { DockerfileError } from '../language/failure.js';
 import type { CopyInstruction } from '../language/instructions.js';
 import { IgnoreList } from '../source/ignore.js';
 import type { Found } from '../source/source-tree.js';
+import { isRepository, isUrl } from '../source/urls.js';
 import { storeStepLayer } from '../store-layer.js';
 import { resolvePath } from './configure.js';
 import { CopySources, type ExpandedCopy } from './copy-sources.js';
@@ -30,7 +31,7 @@ interface Expanded extends ExpandedCopy {
 }
 
 function expand({ variables, state }: StepSetting, instruction: CopyInstruction): Expanded {
-  const { place, sources, destination, chown, chmod, excludes, from } = instruction;
+  const { place, sources, destination, chown, chmod, checksum, excludes, from } = instruction;
   const word = (text: string): string => variables.expand(place, text, state.config);
   const maybe = (text: string | undefined): string | undefined =>
     text === undefined ? undefined : word(text);
@@ -43,12 +44,14 @@ function expand({ variables, state }: StepSetting, instruction: CopyInstruction)
     mode: mode === undefined ? undefined : parseModeChange(place, mode),
     excludes: excludes.map(word),
     from: maybe(from),
+    checksum: maybe(checksum),
   };
 }
 
 export async function makeCopy(setting: StepSetting, instruction: CopyInstruction): Promise<LayerStep> {
   const expanded = expand(setting, instruction);
   checkDestination(expanded);
+  checkSources(expanded);
   const skips = skipsOf(expanded.excludes);
   const sources = await CopySources.find(setting, expanded);
   const key = keyOf(setting, expanded, sources, skips);
@@ -80,6 +83,20 @@ function checkDestination({ instruction, sources, destination }: Expanded): void
   );
 }
 
+/** What goes together, as BuildKit's dispatchCopy has it. */
+function checkSources({ instruction, sources, checksum }: Expanded): void {
+  const { kind, place } = instruction;
+  const remote = sources.find((source) => isUrl(source) || isRepository(source));
+  if (kind === 'COPY' && remote !== undefined)
+    throw new DockerfileError(place, `COPY ${remote}: only ADD fetches what lies elsewhere`, 'write ADD');
+  if (checksum !== undefined && (sources.length !== 1 || remote === undefined))
+    throw new DockerfileError(
+      place,
+      '--checksum is for one source that is fetched',
+      'leave it out, or add that source alone',
+    );
+}
+
 function skipsOf(patterns: readonly string[]): (path: ByteString) => boolean {
   const list = IgnoreList.of(patterns);
   return list.isEmpty ? () => false : (path) => list.ignores(toText(path));
@@ -94,7 +111,7 @@ function keyOf(
   const { kind, link, parents, chmod, unpack } = instruction;
   const content = digestOfSources(found, skips);
   const shape = pieces.map((piece) =>
-    piece.found.map(({ path, node }) => (node.isDirectory() && !parents ? '/' : path)),
+    piece.found.map((found) => (found.node.isDirectory() && !parents ? '/' : keptPath(found).join('/'))),
   );
   return stepKey(kind, [
     link ? null : chainOf(state),
@@ -131,10 +148,15 @@ async function storeCopy(
   }
 }
 
+/** What `--parents` keeps of a path. */
+function keptPath({ path, pivot }: Found): ByteString[] {
+  return components(path).slice(pivot);
+}
+
 /** Of a file its directory, of a directory itself. */
-function parentOf({ node, path }: Found): string {
-  const parts = components(path);
-  return toText((node.isDirectory() ? parts : parts.slice(0, -1)).join('/'));
+function parentOf(found: Found): string {
+  const parts = keptPath(found);
+  return toText((found.node.isDirectory() ? parts : parts.slice(0, -1)).join('/'));
 }
 
 /** Names are those of the image so far. */
