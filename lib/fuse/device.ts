@@ -32,6 +32,8 @@ const SPINS = 200;
 export type LoopEnd = 'unmounted' | Errno;
 
 export interface LoopObserver {
+  /** Milliseconds that the thread sleeps at most, -1 without end: a worker can be terminated between two calls alone. */
+  longestRest: number;
   /** The kernel has sent INIT and got its answer: the mount can be used. */
   started(): void;
   /** Requests were served and no more are waiting; called before the thread sleeps. */
@@ -81,7 +83,7 @@ function afterFailedRead(
       if (idle < SPINS) return idle + 1;
       observer.rested();
       if (observer.workOn()) return idle;
-      const waited = waitReadable(fd, -1);
+      const waited = waitReadable(fd, observer.longestRest);
       return waited < 0 && waited !== -EINTR ? waited : 0;
     }
     // A request that was interrupted before it was read leaves ENOENT; a signal leaves EINTR.

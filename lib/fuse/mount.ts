@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Mounting and unmounting: mount(2) with a descriptor of /dev/fuse, as privileged programs do. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { fromText, toText } from '../base/bytes.js';
 import { mountDebug } from '../base/debug.js';
 import { EACCES, EINVAL, ENODEV, ENOENT, ENXIO, EPERM, type Errno } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { setStatusFlags } from '../sys/channels.js';
-import { close, O_NONBLOCK, O_RDWR, openPath } from '../sys/files.js';
+import { close, O_NONBLOCK, O_RDWR } from '../sys/files.js';
 import {
   listMounts,
   MNT_DETACH,
@@ -35,9 +35,25 @@ export interface FuseMountOptions {
   device?: number | undefined;
 }
 
+const owned = new Set<number>();
+
+/**
+ * Opened by Node, which closes it where a worker is terminated (trackUnmanagedFds): else the mount's
+ * users would wait for ever for a thread that is no more.
+ */
+function openOwned(path: string, flags: number): number {
+  try {
+    const fd = openSync(path, flags);
+    owned.add(fd);
+    return fd;
+  } catch (failure) {
+    return (failure as NodeJS.ErrnoException).errno!;
+  }
+}
+
 /** Opens /dev/fuse, non-blocking. Throws an OverlayError that says what to do where it cannot be opened. */
 function openFuseDevice(): number {
-  const fd = openPath(DEVICE, O_RDWR | O_NONBLOCK);
+  const fd = openOwned(DEVICE, O_RDWR | O_NONBLOCK);
   if (fd >= 0) return fd;
   const missing = fd === -ENOENT || fd === -ENODEV || fd === -ENXIO;
   throw new OverlayError({
@@ -68,7 +84,7 @@ export function mountFuse(options: FuseMountOptions): number {
     mountDevice(fd, options);
     return fd;
   } catch (failure) {
-    close(fd);
+    closeDevice(fd);
     throw failure;
   }
 }
@@ -167,5 +183,6 @@ export function raiseReadAhead(target: string, kibibytes: number): void {
 }
 
 export function closeDevice(fd: number): void {
-  close(fd);
+  if (owned.delete(fd)) closeSync(fd);
+  else close(fd);
 }

@@ -12,6 +12,7 @@ import type { ThreadInput, ThreadMessage } from './serving-thread.js';
 import { takeServingThread } from './serving-worker.js';
 import { SharedFigures } from './shared-figures.js';
 import { layerPath, suspendedPaths } from './suspended.js';
+import { unmountAtExit } from './unmount-at-exit.js';
 import { watchServing } from './watchdog.js';
 
 const READ_AHEAD_KIB = 1024;
@@ -26,7 +27,9 @@ export function startKernelDriver(
   const fd =
     config.kept === undefined || config.kept === false ? undefined : createState(config, reportFault);
   const memory = SharedFigures.memory();
-  const input: ThreadInput = { kind: 'mount', config, figures: memory, state: fd };
+  const end = new SharedArrayBuffer(4);
+  const input: ThreadInput = { kind: 'mount', config, figures: memory, state: fd, end };
+  const forget = fd === undefined ? unmountAtExit(config, new Int32Array(end)) : undefined;
   const state = fd === undefined ? undefined : { state: ServerState.begin(fd), config };
   return drive(
     input,
@@ -34,6 +37,15 @@ export function startKernelDriver(
     new SharedFigures(state?.state.figures ?? Buffer.from(memory)),
     reportFault,
     state,
+  ).then(
+    (running) => {
+      void running.ended.then(forget);
+      return running;
+    },
+    (failure) => {
+      forget?.();
+      throw failure;
+    },
   );
 }
 

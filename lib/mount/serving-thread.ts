@@ -28,7 +28,14 @@ import { SharedFigures } from './shared-figures.js';
 
 /** A mount that begins, or one that an earlier server has left. */
 export type ThreadInput =
-  | { kind: 'mount'; config: MountConfig; figures: SharedArrayBuffer; state: number | undefined }
+  | {
+      kind: 'mount';
+      config: MountConfig;
+      figures: SharedArrayBuffer;
+      state: number | undefined;
+      /** An Int32 that is 1 when everything is closed. */
+      end: SharedArrayBuffer;
+    }
   | { kind: 'resume'; state: number; device: number; descriptors: readonly number[] };
 
 export type ThreadMessage =
@@ -38,6 +45,9 @@ export type ThreadMessage =
   | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
   | { kind: 'fault'; text: string }
   | { kind: 'ended'; reason: string | undefined };
+
+/** Milliseconds; what a thread that ends with others sleeps at most, as no signal wakes it. */
+const ATTENTION = 1000;
 
 interface Service {
   union: Union;
@@ -64,6 +74,7 @@ function run(input: ThreadInput): void {
   const service = input.kind === 'mount' ? begin(input) : resume(input);
   const { union, device, session, figures, config, state } = service;
   const end = serveDevice(device, session, {
+    longestRest: state === undefined ? ATTENTION : -1,
     started: () => send({ kind: 'ready', ways: union.work?.ways ?? null }),
     rested: () => figures.record(union),
     workOn: () => {
@@ -167,5 +178,10 @@ parentPort!.once('message', (input: ThreadInput) => {
     run(input);
   } catch (failure) {
     refuse(failure);
+  }
+  if (input.kind === 'mount') {
+    const ended = new Int32Array(input.end);
+    Atomics.store(ended, 0, 1);
+    Atomics.notify(ended, 0);
   }
 });
