@@ -12,10 +12,12 @@ import type { FileSystemSize } from '../sys/mounts.js';
 import type { Stat } from '../sys/stat.js';
 import type { DirectoryEntryOut, EntryOut } from './reply.js';
 
-/** Who asks; names in new files' ownership. */
+/** Who asks: owner of new files, and whose rights count. */
 export interface Requester {
   uid: number;
   gid: number;
+  /** Of the thread; 0 for one outside the PID namespace of the mount. */
+  pid: number;
   /** Only for creating requests. */
   umask: number;
 }
@@ -30,6 +32,7 @@ export interface AttributeRequest {
   modify: { seconds: number; nanoseconds: number } | 'now' | undefined;
   /** The writer may not keep setuid and setgid. */
   killPrivileges: boolean;
+  by: Requester;
 }
 
 export interface RenameRequest {
@@ -47,6 +50,7 @@ export interface CopyRequest {
   to: number;
   toOffset: number;
   size: number;
+  by: Requester;
 }
 
 /** Takes directory entries until it is full: then it answers false and that entry is not in. */
@@ -85,8 +89,9 @@ export interface FileSystem {
   removeDirectory(parent: number, name: ByteString): Errno;
   rename(request: RenameRequest): Errno;
   read(node: number, into: Buffer, offset: number): number;
-  write(node: number, data: Buffer, offset: number, killPrivileges: boolean): number;
-  allocate(node: number, mode: number, offset: number, size: number): Errno;
+  /** `unprivileged`: who writes, if he may not keep setuid and setgid. */
+  write(node: number, data: Buffer, offset: number, unprivileged: Requester | null): number;
+  allocate(node: number, mode: number, offset: number, size: number, by: Requester): Errno;
   seek(node: number, offset: number, whence: number): number;
   copy(request: CopyRequest): number;
   sync(node: number, dataOnly: boolean): Errno;
@@ -94,9 +99,9 @@ export interface FileSystem {
   list(node: number, after: number, sink: ListingSink): Errno;
   getXattr(node: number, name: ByteString): Buffer | Errno;
   listXattrs(node: number): ByteString[] | Errno;
-  /** `killSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
-  setXattr(node: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno;
-  removeXattr(node: number, name: ByteString): Errno;
+  /** `dropSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
+  setXattr(node: number, name: ByteString, value: Buffer, flags: number, dropSetgid: boolean): Errno;
+  removeXattr(node: number, name: ByteString, by: Requester): Errno;
   /** An ioctl about inode flags (chattr(1)): `value` is what it sets, or receives what it asks for. */
   control(node: number, command: number, value: Buffer, changes: boolean): Errno;
   fileSystemSize(): FileSystemSize | Errno;

@@ -21,6 +21,7 @@ export class Message {
   uniqueHigh = 0;
   uid = 0;
   gid = 0;
+  pid = 0;
 
   constructor(readonly buffer: Buffer) {
     this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
@@ -35,6 +36,7 @@ export class Message {
     this.nodeId = this.u64(16 - IN_HEADER);
     this.uid = this.view.getUint32(24, true);
     this.gid = this.view.getUint32(28, true);
+    this.pid = this.view.getUint32(32, true);
     // Extensions (7.38) stand at the end, in units of 8 bytes; none is asked for, so none is read.
     this.length = length - this.view.getUint16(36, true) * 8;
     return this.length >= IN_HEADER;

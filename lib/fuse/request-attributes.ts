@@ -21,7 +21,8 @@ export function statx({ fileSystem, entry }: Session, message: Message, reply: R
  * fuse_setattr_in: u32 valid, padding, u64 fh, size, lock_owner, atime, mtime, ctime,
  * u32 atimensec, mtimensec, ctimensec, mode, unused, uid, gid, unused
  */
-export function setAttributes({ fileSystem, entry }: Session, message: Message, reply: Reply): number {
+export function setAttributes(session: Session, message: Message, reply: Reply): number {
+  const { fileSystem, entry } = session;
   const valid = message.u32(0);
   const size = valid & SetAttr.SIZE ? message.u64(16) : undefined;
   if (size !== undefined && !Number.isSafeInteger(size)) return -EFBIG;
@@ -34,6 +35,7 @@ export function setAttributes({ fileSystem, entry }: Session, message: Message, 
     modify: timeOf(message, valid, SetAttr.MTIME, SetAttr.MTIME_NOW, 40, 60),
     // A chown to nobody and no group comes without any flag, and takes setuid away as every chown does (chown_common).
     killPrivileges: valid === 0 || (valid & SetAttr.KILL_SUIDGID) !== 0,
+    by: session.requester,
   };
   const status = fileSystem.setAttributes(message.nodeId, request, entry.stat);
   return status < 0 ? status : reply.attributesOut(entry.stat);
@@ -90,13 +92,14 @@ export function setXattr({ fileSystem, agreement }: Session, message: Message): 
   if (name === undefined || name === '') return -EINVAL;
   const value = message.bytes(at + name.length + 1, message.u32(0));
   if (value === undefined) return -EINVAL;
-  const killSetgid = extended && (message.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
-  return fileSystem.setXattr(message.nodeId, name, value, message.u32(4), killSetgid);
+  const dropSetgid = extended && (message.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
+  return fileSystem.setXattr(message.nodeId, name, value, message.u32(4), dropSetgid);
 }
 
-export function removeXattr({ fileSystem }: Session, message: Message): number {
+export function removeXattr({ fileSystem, requester }: Session, message: Message): number {
   const name = message.text(0);
-  return name === undefined || name === '' ? -EINVAL : fileSystem.removeXattr(message.nodeId, name);
+  if (name === undefined || name === '') return -EINVAL;
+  return fileSystem.removeXattr(message.nodeId, name, requester);
 }
 
 interface FlagsCommand {

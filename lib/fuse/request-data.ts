@@ -23,7 +23,7 @@ export function write(session: Session, message: Message, reply: Reply): number 
   if (data === undefined) return -EINVAL;
   if (!Number.isSafeInteger(offset + data.length)) return -EFBIG;
   const kill = (message.u32(20) & WRITE_KILL_SUIDGID) !== 0;
-  const count = session.fileSystem.write(message.nodeId, data, offset, kill);
+  const count = session.fileSystem.write(message.nodeId, data, offset, kill ? session.requester : null);
   // With HANDLE_KILLPRIV_V2 the kernel leaves clearing setuid to us and keeps the mode it knows.
   if (kill) session.attributesChanged(message.nodeId);
   return count < 0 ? count : writeOut(reply, count);
@@ -37,11 +37,15 @@ function writeOut(reply: Reply, count: number): number {
 }
 
 /** fuse_fallocate_in: u64 fh, u64 offset, u64 length, u32 mode */
-export function allocate({ fileSystem }: Session, message: Message): number {
+export function allocate(session: Session, message: Message): number {
   const offset = message.u64(8);
   const size = message.u64(16);
   if (!Number.isSafeInteger(offset + size)) return -EFBIG;
-  return fileSystem.allocate(message.nodeId, message.u32(24), offset, size);
+  const { fileSystem, requester } = session;
+  const status = fileSystem.allocate(message.nodeId, message.u32(24), offset, size, requester);
+  // It may have cleared setuid, as a write does.
+  if (status === 0) session.attributesChanged(message.nodeId);
+  return status;
 }
 
 /** fuse_lseek_in: u64 fh, u64 offset, u32 whence; out: u64 offset */
@@ -55,7 +59,7 @@ export function seek({ fileSystem }: Session, message: Message, reply: Reply): n
 }
 
 /** fuse_copy_file_range_in: u64 fh_in, off_in, nodeid_out, fh_out, off_out, len, flags */
-function copyRange({ fileSystem }: Session, message: Message): number {
+function copyRange(session: Session, message: Message): number {
   const size = Math.min(message.u64(40), LARGEST_COUNT);
   const request = {
     from: message.nodeId,
@@ -63,11 +67,15 @@ function copyRange({ fileSystem }: Session, message: Message): number {
     to: message.u64(16),
     toOffset: message.u64(32),
     size,
+    by: session.requester,
   };
   if (message.u64(48) !== 0) return -EINVAL;
   const safe =
     Number.isSafeInteger(request.fromOffset + size) && Number.isSafeInteger(request.toOffset + size);
-  return safe ? fileSystem.copy(request) : -EFBIG;
+  if (!safe) return -EFBIG;
+  const count = session.fileSystem.copy(request);
+  if (count >= 0) session.attributesChanged(request.to);
+  return count;
 }
 
 export function copy(session: Session, message: Message, reply: Reply): number {

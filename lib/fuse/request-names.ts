@@ -48,10 +48,8 @@ export function readLink({ fileSystem }: Session, message: Message, reply: Reply
   return typeof target === 'number' ? target : reply.put(0, Buffer.from(target, 'latin1'));
 }
 
-function requester(session: Session, message: Message, umask: number): Requester {
+function requester(session: Session, umask: number): Requester {
   const by = session.requester;
-  by.uid = message.uid;
-  by.gid = message.gid;
   by.umask = umask & PERMISSIONS;
   return by;
 }
@@ -62,7 +60,7 @@ export function makeNode(session: Session, message: Message, reply: Reply): numb
   if (name === undefined) return -EINVAL;
   const { major, minor } = decodeDevice(message.u32(4));
   const device = deviceNumber(major, minor);
-  const by = requester(session, message, message.u32(8));
+  const by = requester(session, message.u32(8));
   const status = session.fileSystem.create(
     message.nodeId,
     name,
@@ -79,7 +77,7 @@ export function makeDirectory(session: Session, message: Message, reply: Reply):
   const name = message.name(8);
   if (name === undefined) return -EINVAL;
   const mode = S_IFDIR | (message.u32(0) & PERMISSIONS);
-  const by = requester(session, message, message.u32(4));
+  const by = requester(session, message.u32(4));
   const status = session.fileSystem.create(message.nodeId, name, mode, 0, by, session.entry);
   return status < 0 ? status : reply.entry(0, session.entry);
 }
@@ -90,14 +88,14 @@ export function symlink(session: Session, message: Message, reply: Reply): numbe
   if (name === undefined) return -EINVAL;
   const target = message.text(name.length + 1);
   if (target === undefined || target === '') return -EINVAL;
-  const by = requester(session, message, 0);
+  const by = requester(session, 0);
   const status = session.fileSystem.symlink(message.nodeId, name, target, by, session.entry);
   return status < 0 ? status : reply.entry(0, session.entry);
 }
 
 /** fuse_create_in: u32 flags, mode, umask, open_flags. Answers the entry and fuse_open_out with handle 0. */
 export function createUnnamed(session: Session, message: Message, reply: Reply): number {
-  const by = requester(session, message, message.u32(8));
+  const by = requester(session, message.u32(8));
   const status = session.fileSystem.createUnnamed(message.nodeId, message.u32(4) & 0xffff, by, session.entry);
   if (status < 0) return status;
   reply.entry(0, session.entry);

@@ -25,7 +25,7 @@ export class Session {
   readonly message: Message;
   readonly reply: Reply;
   readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
-  readonly requester: Requester = { uid: 0, gid: 0, umask: 0 };
+  readonly requester: Requester = { uid: 0, gid: 0, pid: 0, umask: 0 };
   agreement: Agreement | null = null;
   /** Called with what was agreed, before the kernel hears of it. */
   agreed: (agreement: Agreement) => void = () => undefined;
@@ -51,6 +51,9 @@ export class Session {
     const { message } = this;
     if (!message.begin(length)) return 0;
     const { opcode } = message;
+    this.requester.uid = message.uid;
+    this.requester.gid = message.gid;
+    this.requester.pid = message.pid;
     if (opcode < COUNTED_OPCODES) this.counts[opcode]++;
     this.fileSystem.begin?.(message.unique, message.uniqueHigh);
     const result = this.#dispatch(opcode);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
 import type { ByteString } from '../base/bytes.js';
-import { ENOTDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { ENODATA, ENOTDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
 import type {
   AttributeRequest,
   CopyRequest,
@@ -11,7 +11,7 @@ import type {
   Requester,
 } from '../fuse/file-system.js';
 import type { DirectoryEntryOut, EntryOut } from '../fuse/reply.js';
-import { AttributeChange, getAttributes, killPrivileges, setAttributes } from '../overlay/attributes.js';
+import { AttributeChange, getAttributes, setAttributes } from '../overlay/attributes.js';
 import { FIRST_COOKIE } from '../overlay/cookies.js';
 import { createNode } from '../overlay/create.js';
 import { createUnnamed } from '../overlay/create-unnamed.js';
@@ -23,7 +23,8 @@ import { retryResuming } from '../overlay/lazy-recovery.js';
 import { linkNode } from '../overlay/link.js';
 import { completeListing, visitEntries } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
-import type { DirectoryNode, Entry, FileNode, OverlayNode } from '../overlay/node.js';
+import type { DirectoryNode, Entry, OverlayNode } from '../overlay/node.js';
+import { killSetgid, killSetgidOutside } from '../overlay/privileges.js';
 import { forget, remember, settle } from '../overlay/references.js';
 import { removeDirectoryName, unlinkName } from '../overlay/remove.js';
 import { renameName } from '../overlay/rename.js';
@@ -41,6 +42,8 @@ export interface AttributeChoices {
 }
 
 const ACL_PREFIX = 'system.posix_acl_';
+/** The one that the mode goes with. */
+const ACCESS_ACL = 'system.posix_acl_access';
 
 export class OverlayFileSystem implements FileSystem {
   readonly #stat = new Stat();
@@ -135,6 +138,7 @@ export class OverlayFileSystem implements FileSystem {
       change.modifyNanoseconds = request.modify === 'now' ? UTIME_NOW : request.modify.nanoseconds;
     }
     change.killPrivileges = request.killPrivileges;
+    change.by = request.by;
     const status = setAttributes(this.union, node, change);
     return status < 0 ? status : getAttributes(this.union, node, out);
   }
@@ -210,15 +214,15 @@ export class OverlayFileSystem implements FileSystem {
     return typeof node === 'number' ? node : data.readData(this.union, node, into, into.length, offset);
   }
 
-  write(id: number, bytes: Buffer, offset: number, kill: boolean): number {
+  write(id: number, bytes: Buffer, offset: number, unprivileged: Requester | null): number {
     const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
-    return data.writeData(this.union, node, bytes, bytes.length, offset, kill);
+    return data.writeData(this.union, node, bytes, bytes.length, offset, unprivileged);
   }
 
-  allocate(id: number, mode: number, offset: number, size: number): Errno {
+  allocate(id: number, mode: number, offset: number, size: number, by: Requester): Errno {
     const node = nodeOf(this.union, id);
-    return typeof node === 'number' ? node : data.allocateData(this.union, node, mode, offset, size);
+    return typeof node === 'number' ? node : data.allocateData(this.union, node, mode, offset, size, by);
   }
 
   seek(id: number, offset: number, whence: number): number {
@@ -226,12 +230,12 @@ export class OverlayFileSystem implements FileSystem {
     return typeof node === 'number' ? node : data.seekData(this.union, node, offset, whence);
   }
 
-  copy({ from, fromOffset, to, toOffset, size }: CopyRequest): number {
+  copy({ from, fromOffset, to, toOffset, size, by }: CopyRequest): number {
     const source = nodeOf(this.union, from);
     if (typeof source === 'number') return source;
     const target = nodeOf(this.union, to);
     if (typeof target === 'number') return target;
-    return data.copyBetween(this.union, source, fromOffset, target, toOffset, size);
+    return data.copyBetween(this.union, source, fromOffset, target, toOffset, size, by);
   }
 
   sync(id: number, dataOnly: boolean): Errno {
@@ -307,19 +311,22 @@ export class OverlayFileSystem implements FileSystem {
     return typeof names === 'number' ? names : names.filter((name) => !this.#lacks(name));
   }
 
-  setXattr(id: number, name: ByteString, value: Buffer, flags: number, killSetgid: boolean): Errno {
+  setXattr(id: number, name: ByteString, value: Buffer, flags: number, dropSetgid: boolean): Errno {
     if (this.#lacks(name)) return -EOPNOTSUPP;
     const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     const status = xattr.setAttribute(this.union, node, name, value, flags);
-    if (status < 0 || !killSetgid || node.isDirectory()) return status;
-    return killPrivileges(this.union, node as FileNode);
+    return status < 0 || !dropSetgid || name !== ACCESS_ACL ? status : killSetgid(this.union, node);
   }
 
-  removeXattr(id: number, name: ByteString): Errno {
+  removeXattr(id: number, name: ByteString, by: Requester): Errno {
     if (this.#lacks(name)) return -EOPNOTSUPP;
     const node = nodeOf(this.union, id);
-    return typeof node === 'number' ? node : xattr.removeAttribute(this.union, node, name);
+    if (typeof node === 'number') return node;
+    const status = xattr.removeAttribute(this.union, node, name);
+    if (!name.startsWith(ACL_PREFIX) || (status < 0 && status !== -ENODATA)) return status;
+    // An ACL that is not there can be removed (vfs_remove_acl).
+    return name === ACCESS_ACL ? killSetgidOutside(this.union, node, by) : 0;
   }
 
   control(id: number, command: number, value: Buffer, changes: boolean): Errno {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Attributes of nodes: what stat shows, and chmod, chown, utimens, truncate. */
 import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
-import { changeOwner, changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
+import type { Caller } from '../sys/callers.js';
+import { changeTimes, type Times, UTIME_OMIT } from '../sys/entries.js';
 import { truncate } from '../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../sys/stat.js';
 import { copyUp, copyUpMetadata, isInUpper } from './copy-up.js';
@@ -10,10 +11,9 @@ import { resolveData } from './file-lookup.js';
 import { NO_ID } from './id-mapping.js';
 import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
 import { applyOverride } from './override-stat.js';
-import { changeOwnership, statUpper, withoutPrivileges } from './ownership.js';
+import { changeOwnership } from './ownership.js';
+import { chownToNobody, killPrivileges, modeAfterChown } from './privileges.js';
 import { gone, type Union } from './union.js';
-
-export const S_ISGID = 0o2000;
 
 /** What to change; a field at its initial value is left as it is. */
 export class AttributeChange implements Times {
@@ -28,6 +28,8 @@ export class AttributeChange implements Times {
   modifyNanoseconds = UTIME_OMIT;
   /** Clear setuid and setgid as a write by an unprivileged user does. */
   killPrivileges = false;
+  /** Who changes it, where that is not this process. */
+  by: Caller | null = null;
 }
 
 /**
@@ -141,8 +143,8 @@ function applyChange(union: Union, node: OverlayNode, change: AttributeChange): 
     const uid = ids === null ? change.uid : ids.users.store(change.uid);
     const gid = ids === null ? change.gid : ids.groups.store(change.gid);
     status = isBareChown(change)
-      ? chownToNobody(union, node)
-      : changeOwnership(union, place.fd, place.name, { uid, gid, mode: change.mode });
+      ? chownToNobody(union, node, change.by)
+      : changeOwnership(union, place.fd, place.name, { uid, gid, mode: modeOf(union, node, change) });
   }
   const hasTimes = change.accessNanoseconds !== UTIME_OMIT || change.modifyNanoseconds !== UTIME_OMIT;
   if (status === 0 && hasTimes) status = changeTimes(place.fd, place.name, change);
@@ -154,29 +156,14 @@ function isBareChown({ uid, gid, mode, size, killPrivileges: kills }: AttributeC
   return kills && uid === NO_ID && gid === NO_ID && mode < 0 && size < 0;
 }
 
-/** Precondition: `union.place` is the node's. */
-function chownToNobody(union: Union, node: OverlayNode): Errno {
-  const { place } = union;
-  if (union.upper!.override === null) return changeOwner(place.fd, place.name, NO_ID, NO_ID);
-  return node.isDirectory() ? 0 : killPrivileges(union, node);
+/** The new mode, also where a change of owner brings it about; -1 for none. Finds `union.place` anew. */
+function modeOf(union: Union, node: OverlayNode, { mode, uid, gid, by }: AttributeChange): number {
+  return mode < 0 && (uid !== NO_ID || gid !== NO_ID) ? modeAfterChown(union, node, by) : mode;
 }
 
 function resize(union: Union, node: FileNode, change: AttributeChange): Errno {
   const fd = openData(union, node, true);
   if (fd < 0) return fd;
   const status = truncate(fd, change.size);
-  return status < 0 || !change.killPrivileges ? status : killPrivileges(union, node);
-}
-
-/** What a write by somebody without privilege does to the mode. Precondition: the file is in the upper. */
-export function killPrivileges(union: Union, node: FileNode): Errno {
-  const { place, stat } = union;
-  const located = union.locate(node, place);
-  if (located < 0) return located;
-  const found = statUpper(union, place.fd, place.name, stat);
-  if (found < 0) return gone(found);
-  const mode = withoutPrivileges(stat.mode);
-  return mode === stat.mode
-    ? 0
-    : changeOwnership(union, place.fd, place.name, { uid: NO_ID, gid: NO_ID, mode });
+  return status < 0 || !change.killPrivileges ? status : killPrivileges(union, node, change.by);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** File data: read, write, allocate, seek, copy, sync; and how full the file system is. */
 import { EINVAL, EIO, EISDIR, EPERM, EROFS, type Errno } from '../base/errno.js';
+import type { Caller } from '../sys/callers.js';
 import {
   allocate,
   close,
@@ -20,11 +21,11 @@ import {
 import { openReadable } from '../sys/handles.js';
 import { type FileSystemSize, statFileSystem } from '../sys/mounts.js';
 import { S_IFREG, Stat, statFd } from '../sys/stat.js';
-import { killPrivileges } from './attributes.js';
 import { copyUp, copyUpLazily, isInUpper } from './copy-up.js';
 import { resolveData } from './file-lookup.js';
 import { completeCopies, completeCopy, isAwaited, readLazily, writeLazily } from './lazy-copy.js';
 import type { FileNode, OverlayNode } from './node.js';
+import { killPrivileges, killPrivilegesUnlessCapable } from './privileges.js';
 import { gone, type Place, type Union } from './union.js';
 
 /**
@@ -105,18 +106,18 @@ export function readData(
   return fd < 0 ? fd : readFully(fd, buffer, size, offset);
 }
 
-/** Writes `size` bytes at `offset`, copying up first; answers the bytes written. */
+/** Writes `size` bytes at `offset`, copying up first; answers the bytes written. `unprivileged`: who writes, if he may not keep setuid. */
 export function writeData(
   union: Union,
   node: OverlayNode,
   buffer: Uint8Array,
   size: number,
   offset: number,
-  dropPrivileges = false,
+  unprivileged: Caller | null = null,
 ): number {
   const count = putData(union, node, buffer, size, offset);
-  if (count < 0 || !dropPrivileges) return count;
-  const status = killPrivileges(union, node as FileNode);
+  if (count < 0 || unprivileged === null) return count;
+  const status = killPrivileges(union, node as FileNode, unprivileged);
   return status < 0 ? status : count;
 }
 
@@ -148,9 +149,12 @@ export function allocateData(
   mode: number,
   offset: number,
   size: number,
+  by: Caller | null = null,
 ): Errno {
   const fd = openData(union, node, true);
-  return fd < 0 ? fd : allocate(fd, mode, offset, size);
+  if (fd < 0) return fd;
+  const status = allocate(fd, mode, offset, size);
+  return status < 0 ? status : killPrivilegesUnlessCapable(union, node as FileNode, by);
 }
 
 /** lseek(2) with SEEK_DATA or SEEK_HOLE; answers the offset. */
@@ -167,12 +171,16 @@ export function copyBetween(
   to: OverlayNode,
   toAt: number,
   size: number,
+  by: Caller | null = null,
 ): number {
   const target = openData(union, to, true);
   if (target < 0) return target;
   const source = openData(union, from, false);
   if (source < 0) return source;
-  return copyRange(source, fromAt, target, toAt, size);
+  const count = copyRange(source, fromAt, target, toAt, size);
+  if (count < 0) return count;
+  const status = killPrivilegesUnlessCapable(union, to as FileNode, by);
+  return status < 0 ? status : count;
 }
 
 /** Makes a file or directory durable. What is only in a lower layer is. */

@@ -11,8 +11,8 @@ import { changeMode, changeOwner, makeDirectory, removeDirectory } from '../sys/
 import { close, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
 import { Stat, statAt } from '../sys/stat.js';
 import { getXattr, setXattr } from '../sys/xattrs.js';
-import { S_ISGID } from './attributes.js';
 import type { DirectoryNode } from './node.js';
+import { S_ISGID } from './ownership.js';
 import { gone, type Union } from './union.js';
 
 const DEFAULT_ACL = 'system.posix_acl_default';

@@ -15,9 +15,9 @@ import { NO_ID } from './id-mapping.js';
 import { applyOverride, encodeOverride, type Stated } from './override-stat.js';
 import { gone, type Union } from './union.js';
 
-const S_ISUID = 0o4000;
-const S_ISGID = 0o2000;
-const S_IXGRP = 0o010;
+export const S_ISUID = 0o4000;
+export const S_ISGID = 0o2000;
+export const S_IXGRP = 0o010;
 /** What the files of such an upper have on disk (fuse-overlayfs, main.c, create_missing_whiteouts and its kin). */
 const PLAIN_MODE = 0o755;
 
