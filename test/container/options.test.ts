@@ -11,7 +11,8 @@ import { environmentFrom, parsePorts } from '../../lib/cli/container/container-o
 import { parseMount, parseTmpfs, parseVolume } from '../../lib/cli/container/mount-requests.js';
 import { parseSize } from '../../lib/cli/container/sizes.js';
 import { parseKeys } from '../../lib/cli/container/terminal.js';
-import { LogReader, LogWriter } from '../../lib/container/program/log-file.js';
+import { LogWriter } from '../../lib/container/program/log-file.js';
+import { LogReader } from '../../lib/container/program/log-reader.js';
 import { FrameChannel } from '../../lib/container/server/frames.js';
 import { isRestarted, restartDelay } from '../../lib/container/server/restart.js';
 import { signalNumber } from '../../lib/container/signals.js';

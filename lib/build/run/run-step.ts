@@ -81,6 +81,7 @@ export function buildContainerOptions({
     limits: [],
     init: false,
     restart: { name: 'no', retries: 0 },
+    log: 'none',
     stopTimeout: 0,
     autoRemove: false,
     storage: storageName(),

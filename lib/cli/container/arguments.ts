@@ -38,6 +38,8 @@ export interface CreateArguments extends WordsArgument {
   'security-opt': string[];
   init: boolean;
   restart: string;
+  'log-driver': string;
+  'log-opt': string[];
   label: string[];
   'label-file': string[];
   pull: string;

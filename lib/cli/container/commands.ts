@@ -71,6 +71,8 @@ const CREATE = {
   'security-opt': several('no-new-privileges, seccomp=unconfined'),
   init: on('The first process takes in orphans (catatonit or tini)'),
   restart: { ...text('no, on-failure[:COUNT], always, unless-stopped'), default: 'no' },
+  'log-driver': { ...text('json-file, or none'), default: 'json-file' },
+  'log-opt': several('max-size=20m, max-file=5, reserve=SIZE that is left free on the disk'),
   label: several('KEY=VALUE', 'l'),
   'label-file': several('A file of such lines'),
   pull: { ...text('missing, always, never'), default: 'missing' },

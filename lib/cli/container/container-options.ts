@@ -11,6 +11,7 @@ import { parseStorageName } from '../../container/storage/storage-driver.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { LIMITS } from '../../sys/programs.js';
 import type { CreateArguments } from './arguments.js';
+import { logOptions } from './log-options.js';
 import { parseMount, parseTmpfs, parseVolume } from './mount-requests.js';
 import { parseSize } from './sizes.js';
 
@@ -200,6 +201,7 @@ export function containerOptions(
     limits: args.ulimit.map(parseLimit),
     init: args.init,
     restart: parseRestart(args.restart, args.rm),
+    log: logOptions(args['log-driver'], args['log-opt']),
     stopSignal: args['stop-signal'],
     stopTimeout: args['stop-timeout'],
     autoRemove: args.rm,

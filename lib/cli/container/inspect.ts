@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
 
+import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
 import { hostnameOf } from '../../container/server/container-files.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
 import type {
@@ -77,8 +78,19 @@ function describeHost({ options }: ContainerConfig): object {
       Soft: soft,
       Hard: hard,
     })),
+    LogConfig: describeLog(options.log),
     Init: options.init,
     Runtime: options.runtime,
+  };
+}
+
+function describeLog(log: ContainerConfig['options']['log']): object {
+  if (log === 'none') return { Type: 'none', Config: {} };
+  const { maxSize, maxFiles, reserve } = log ?? USUAL_LIMITS;
+  const limits = { 'max-size': maxSize === 0 ? '-1' : String(maxSize), 'max-file': String(maxFiles) };
+  return {
+    Type: 'json-file',
+    Config: reserve === undefined ? limits : { ...limits, reserve: String(reserve) },
   };
 }
 
@@ -109,7 +121,7 @@ export async function describeContainer(container: Container): Promise<Record<st
     ResolvConfPath: container.path('resolv.conf'),
     HostnamePath: container.path('hostname'),
     HostsPath: container.path('hosts'),
-    LogPath: container.path('log'),
+    LogPath: options.log === 'none' ? '' : container.path('log'),
     Name: `/${config.name}`,
     RestartCount: state.restarts,
     Driver: options.storage,

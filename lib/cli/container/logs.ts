@@ -2,8 +2,9 @@
 /** `tsoverlay logs` */
 import { watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { UsageError } from '../../base/errors.js';
-import { type LogEntry, LogReader } from '../../container/program/log-file.js';
+import { OverlayError, UsageError } from '../../base/errors.js';
+import type { LogEntry } from '../../container/program/log-file.js';
+import { LogReader } from '../../container/program/log-reader.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
@@ -44,6 +45,17 @@ function tailOf(text: string): number {
   throw new UsageError(`--tail ${text} is not possible`, 'give a number of lines, or all');
 }
 
+function readerOf(container: Container): LogReader {
+  const { name, options } = container.readConfig();
+  if (options.log !== 'none') return new LogReader(container.path('log'), options.log);
+  throw new OverlayError({
+    operation: 'read the log of',
+    path: name,
+    reason: 'it was made with --log-driver none',
+    remedy: `see what it writes with \`tsoverlay attach ${name}\``,
+  });
+}
+
 export async function logs(args: LogsArguments): Promise<void> {
   const container = findContainer(Store.open(args.root), args.name);
   const since = args.since === undefined ? 0 : parseMoment(args.since);
@@ -51,7 +63,7 @@ export async function logs(args: LogsArguments): Promise<void> {
   const isWanted = ({ time }: LogEntry): boolean => Date.parse(time) >= since && Date.parse(time) <= until;
   const tail = tailOf(args.tail);
   const printer = new LogPrinter(args.timestamps);
-  const reader = new LogReader(container.path('log'));
+  const reader = readerOf(container);
   try {
     let kept: LogEntry[] = [];
     for (const entry of reader.read()) {
@@ -78,7 +90,8 @@ async function follow(
   isWanted: (entry: LogEntry) => boolean,
 ): Promise<void> {
   let wake = new AbortController();
-  const watcher = watch(container.path('log'), () => wake.abort());
+  // The directory: the log is another file after each rotation.
+  const watcher = watch(container.directory, () => wake.abort());
   try {
     for (;;) {
       wake = new AbortController();

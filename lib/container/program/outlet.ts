@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: MIT
 /** Where what a program writes goes beside its log: to every client that is attached. */
 import type { FrameChannel, StreamName } from '../server/frames.js';
+import type { ServerMessage } from '../server/protocol.js';
 
 export class Outlet {
   readonly #clients = new Set<FrameChannel>();
+  #notice: string | undefined;
   /** Called with the number of clients when it changes. */
   changed: (count: number) => void = () => undefined;
 
   add(client: FrameChannel): void {
     this.#clients.add(client);
     this.changed(this.size);
+    this.#tell(client);
+  }
+
+  /** What everybody is to know who is attached or comes later. */
+  set notice(text: string | undefined) {
+    this.#notice = text;
+    for (const client of this.#clients) this.#tell(client);
+  }
+
+  #tell(client: FrameChannel): void {
+    if (this.#notice === undefined) return;
+    client.send({ kind: 'notice', text: this.#notice } satisfies ServerMessage);
   }
 
   remove(client: FrameChannel): void {

@@ -15,6 +15,8 @@ const LOOK_MS = 50;
 /** How long clients of another server may take to come back. */
 const RETURN_MS = 2000;
 const RETURN_LOOK_MS = 5;
+/** How often it is tried whether there is space for its log again. */
+const SPACE_LOOK_MS = 500;
 /** One that nobody knows anything of any more. */
 const CODE_UNKNOWN = 255;
 
@@ -39,6 +41,8 @@ export class Program implements Joinable {
   readonly streams: ProgramStreams;
   /** Settles when the clients are back that another server had. */
   #returned: Promise<void> = Promise.resolve();
+  /** Why nothing is taken from it now. */
+  readonly #holds = new Set<'clients' | 'log'>();
 
   private constructor(
     private readonly running: RunningProgram,
@@ -52,6 +56,26 @@ export class Program implements Joinable {
     this.pid = running.pid;
     this.streams = new ProgramStreams(running.streams, memory, (stream, bytes) => this.#take(stream, bytes));
     this.exited = running.exited;
+    if (log?.isFull) void this.#awaitSpace(log);
+  }
+
+  #hold(reason: 'clients' | 'log'): void {
+    this.#holds.add(reason);
+    this.streams.pause();
+  }
+
+  #letGo(reason: 'clients' | 'log'): void {
+    this.#holds.delete(reason);
+    if (this.#holds.size === 0) this.streams.resume();
+  }
+
+  /** Nothing is taken until there is space for it in the log. */
+  async #awaitSpace(log: LogWriter): Promise<void> {
+    if (this.#holds.has('log')) return;
+    this.#hold('log');
+    do await delay(SPACE_LOOK_MS, undefined, { ref: false });
+    while (!this.streams.isClosed && !log.retry());
+    this.#letGo('log');
   }
 
   /** One that has just been started; the descriptors of `running` become this object's. */
@@ -77,10 +101,10 @@ export class Program implements Joinable {
   /** Until then nothing is taken, so that nothing that they have not received is forgotten. */
   async #awaitClients(count: number): Promise<void> {
     if (count === 0) return;
-    this.streams.pause();
+    this.#hold('clients');
     const deadline = Date.now() + RETURN_MS;
     while (this.outlet.size < count && Date.now() < deadline) await delay(RETURN_LOOK_MS);
-    this.streams.resume();
+    this.#letGo('clients');
   }
 
   /**
@@ -93,18 +117,20 @@ export class Program implements Joinable {
     this.streams.finish();
     // What it left running may hold its streams; what it wrote itself is here by then.
     await Promise.race([this.streams.ended, delay(lastWords, undefined, { ref: false })]);
+    this.log?.finish();
     return code;
   }
 
   #take(stream: LogStream, bytes: Buffer): void {
-    const { log, outlet, streams, memory } = this;
+    const { log, outlet, memory } = this;
     log?.write(stream, bytes);
     const isRoom = outlet.send(stream, bytes);
     const journal = memory.output[stream];
     journal.settle(log === undefined ? journal.end : memory.logged(stream));
+    if (log?.isFull) void this.#awaitSpace(log);
     if (isRoom) return;
-    streams.pause();
-    outlet.drained(() => streams.resume());
+    this.#hold('clients');
+    outlet.drained(() => this.#letGo('clients'));
   }
 
   /** Notes it among what is held; the places are those in the list. */

@@ -123,6 +123,9 @@ export class ContainerClient {
       case 'rejoined':
         this.#rejoined(message.taken);
         break;
+      case 'notice':
+        process.stderr.write(`tsoverlay: ${message.text}\n`);
+        break;
       case 'ending':
         this.#announced = message.code;
         break;

@@ -58,6 +58,8 @@ export type ServerMessage =
   | { kind: 'taken'; count: number }
   /** It has been heard before; what it has not received follows, and what was not taken is to be sent again. */
   | { kind: 'rejoined'; taken: number }
+  /** For the user of who is attached. */
+  | { kind: 'notice'; text: string }
   /** For every client: the container's own program has ended so, and everything is given back; who hears no more knows enough. */
   | { kind: 'ending'; code: number }
   /** The program, or what was executed beside it, has ended. */

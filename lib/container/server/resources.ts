@@ -48,6 +48,8 @@ export class ContainerResources {
   #root: ShownRoot | undefined;
   #runtime: Runtime | undefined;
   #log: LogWriter | undefined;
+  /** Called when there is no space for the log, with the reason, and without one when there is again. */
+  logLacks: (reason: string | undefined) => void = () => undefined;
 
   constructor(
     private readonly container: Container,
@@ -61,8 +63,9 @@ export class ContainerResources {
     return { store, directory, image: this.config.image };
   }
 
-  get log(): LogWriter {
-    return this.#log!;
+  /** Undefined where there is none. */
+  get log(): LogWriter | undefined {
+    return this.#log;
   }
 
   get runtime(): Runtime {
@@ -135,8 +138,12 @@ export class ContainerResources {
   }
 
   #openLog(marks: LogMarks): void {
-    this.#log = new LogWriter(this.container.path('log'), marks);
-    this.#taken.push(() => this.#log!.close());
+    const { log } = this.config.options;
+    if (log === 'none') return;
+    const writer = new LogWriter(this.container.path('log'), log, marks);
+    writer.lacking = (reason) => this.logLacks(reason);
+    this.#log = writer;
+    this.#taken.push(() => writer.close());
   }
 
   async #takeRuntime(prepared: Stage | undefined): Promise<void> {

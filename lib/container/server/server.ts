@@ -84,6 +84,7 @@ export class ContainerServer {
         return streams();
       },
     };
+    this.resources.logLacks = (reason) => this.#noteLack(reason);
     keeping.compose = (list) => this.#compose(list);
     keeping.begun = (keeper) => this.resources.keptBy(keeper);
   }
@@ -116,11 +117,18 @@ export class ContainerServer {
     return server;
   }
 
+  /** Who runs it and who looks at it learn why it waits. */
+  #noteLack(reason: string | undefined): void {
+    const notice = reason && `${this.config.name} has to wait before it prints more: ${reason}; make room`;
+    this.#outlet.notice = notice;
+    this.#change({ error: notice ?? '' });
+  }
+
   /** What has come and is not in the log yet. */
   #logRest(): void {
     for (const stream of STREAMS) {
       const journal = this.#memory.output[stream];
-      this.resources.log.write(stream, journal.read(this.#memory.logged(stream), journal.end));
+      this.resources.log?.write(stream, journal.read(this.#memory.logged(stream), journal.end));
     }
   }
 
@@ -248,7 +256,7 @@ export class ContainerServer {
     await this.#removeIfWanted();
     await this.#keeping.end();
     if (!this.container.exists) return;
-    const { failure } = this.resources.log;
+    const failure = this.resources.log?.failure;
     const error = failure === undefined ? this.#state.error : `its log is not whole: ${failure}`;
     const finishedAt = new Date().toISOString();
     this.#change({

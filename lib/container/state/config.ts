@@ -2,6 +2,7 @@
 /** What a container is: what was asked for when it was made, which does not change, and how it fares, which does. */
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/manifest.js';
+import type { LogLimits } from '../program/log-rotation.js';
 import type { RuntimeName } from '../runtime/runtime.js';
 import type { SpecLimit } from '../spec/runtime-spec.js';
 import type { StorageName } from '../storage/storage-driver.js';
@@ -67,6 +68,8 @@ export interface ContainerOptions {
   /** A process of ours is the first one and takes in orphans. */
   init: boolean;
   restart: RestartPolicy;
+  /** Undefined: the usual ones; `none`: there is no log. */
+  log?: LogLimits | 'none' | undefined;
   stopSignal?: string | undefined;
   /** Seconds that a stop waits. */
   stopTimeout: number;

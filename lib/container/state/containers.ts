@@ -7,7 +7,7 @@
  *   containers/ID/lock             flock'd by its server as long as that lives
  *   containers/ID/upper, work      its writable layer
  *   containers/ID/rootfs           where it is mounted
- *   containers/ID/log              what it wrote (log-file.ts)
+ *   containers/ID/log, log.1, …    what it wrote (log-file.ts, log-rotation.ts)
  *   containers/ID/hosts, hostname, resolv.conf
  *
  * A container is there from the moment in which its directory gets its name. Whether
