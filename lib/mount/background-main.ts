@@ -6,6 +6,8 @@
  */
 import { prepareServingThread } from './serving-worker.js';
 
+// The thread takes it over (leave-starter.ts).
+process.umask(0o022);
 prepareServingThread();
 if (process.argv[2] === 'resume') void import('./resumed-server.js');
 else void import('./background-server.js');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The default driver: a serving thread on /dev/fuse, and a keeper where the mount is to outlive this process. */
-import { errnoName } from '../base/errno.js';
+import { EFBIG, errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
 import { UPPER } from '../overlay/layer-watch.js';
@@ -65,7 +65,10 @@ export function resumeKernelDriver(
 function createState({ kept }: MountConfig, reportFault: (text: string) => void): number | undefined {
   const fd = ServerState.create();
   if (fd >= 0) return fd;
-  if (kept === 'by owner') throw new OverlayError({ operation: 'make memory for the mount', errno: fd });
+  const remedy =
+    fd === -EFBIG ? 'start it with a larger limit on the size of files (`ulimit -f`), or as root' : undefined;
+  if (kept === 'by owner')
+    throw new OverlayError({ operation: 'make memory for the mount', errno: fd, remedy });
   reportFault(`the mount will not outlive its server: no shared memory, ${errnoName(fd)}`);
   return undefined;
 }

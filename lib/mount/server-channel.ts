@@ -6,14 +6,18 @@ import { constants } from 'node:os';
 import { check } from '../base/errors.js';
 import { duplicateTo, setParentDeathSignal } from '../sys/programs.js';
 import { startSession } from '../sys/terminals.js';
+import { leaveStarter } from './leave-starter.js';
 import { prepareRuntimeDirectory, serverFiles } from './registry.js';
 import { startingSocket } from './server-process.js';
 
 const CHANNEL = 3;
+/** Where background.ts passes a device. */
+const DEVICE = 4;
 
 /** To be called first; settles when somebody is there. */
 export function openServerChannel(): Promise<Socket> {
   const command = Number(process.argv[2]);
+  leaveStarter(command > 0 ? [] : [CHANNEL, DEVICE]);
   return command > 0 ? awaitCommand(command) : Promise.resolve(new Socket({ fd: CHANNEL }));
 }
 

@@ -13,14 +13,16 @@
  *   16 MiB      the message that is being served
  *   32 MiB      journal
  */
+import { EFBIG } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
 import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
 import { opcodeName, rows } from '../fuse/requests.js';
 import { Journal } from '../overlay/journal/journal.js';
-import { JOURNAL_SPACE } from '../overlay/journal/region.js';
+import { JOURNAL_SPACE, LEAST_JOURNAL_SPACE } from '../overlay/journal/region.js';
 import { LAYER_WATCH_WORDS, LayerWatch, UPPER } from '../overlay/layer-watch.js';
 import type { UnionFacts } from '../overlay/resume.js';
+import { limitOf } from '../sys/programs.js';
 import { createSharedMemory, mapShared, type SharedWindow } from '../sys/shared-memory.js';
 import type { MountConfig } from './config.js';
 
@@ -83,9 +85,11 @@ export class ServerState {
     touch(this.message);
   }
 
-  /** Makes the memory; answers its descriptor, or a negated errno where the system has none to give. */
+  /** Makes the memory, as large as this process may; answers its descriptor, or a negated errno where the system has none to give. */
   static create(): number {
-    return createSharedMemory('tsoverlay', SIZE);
+    const { soft } = limitOf('FSIZE');
+    const size = soft < 0 ? SIZE : Math.min(SIZE, soft);
+    return size < JOURNAL_AT + LEAST_JOURNAL_SPACE ? -EFBIG : createSharedMemory('tsoverlay', size);
   }
 
   /** The state of a mount that begins. */

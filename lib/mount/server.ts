@@ -7,6 +7,7 @@ import type { LayerSet } from '../overlay/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import type { KeeperFigures } from './config.js';
 import { listenControl } from './control.js';
+import { raiseLimits } from './leave-starter.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
 import { type MountRecordFile, prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
 
@@ -23,6 +24,8 @@ export async function serveMount(
   options: MountOptions,
   onReady: (mount: Mount) => void,
 ): Promise<string | undefined> {
+  // Whoever writes there is not to be held by a limit of who has mounted it.
+  raiseLimits();
   prepareRuntimeDirectory();
   return serve(mount(target, options), { ...options, since: new Date().toISOString() }, onReady);
 }

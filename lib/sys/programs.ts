@@ -11,7 +11,9 @@ const LARGEST_FD = 0xffffffff;
 const SIG_DFL = 0;
 const SIG_SETMASK = 2;
 const LAST_SIGNAL = 64;
+const F_GETFD = 1;
 const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 
 /** By name, without RLIMIT_ (asm-generic/resource.h). */
 export const LIMITS: readonly string[] = [
@@ -35,13 +37,24 @@ export const LIMITS: readonly string[] = [
 
 const UNLIMITED = 0xffffffffffffffffn;
 
-/** `soft` and `hard` as numbers, -1 for no limit. */
+/** Of this process: `soft` and `hard` as numbers, -1 for no limit. Answers 0 or a negated errno. */
 export function setLimit(name: string, soft: number, hard: number): number {
   const value = (limit: number): bigint => (limit < 0 ? UNLIMITED : BigInt(limit));
   const limit = Buffer.alloc(16);
   limit.writeBigUInt64LE(value(soft), 0);
   limit.writeBigUInt64LE(value(hard), 8);
   return result(raw.prlimit(0, LIMITS.indexOf(name), limit, null));
+}
+
+/** Of this process, as `setLimit` takes them. */
+export function limitOf(name: string): { soft: number; hard: number } {
+  const limit = Buffer.alloc(16);
+  raw.prlimit(0, LIMITS.indexOf(name), null, limit);
+  const value = (at: number): number => {
+    const number = limit.readBigUInt64LE(at);
+    return number === UNLIMITED ? -1 : Number(number);
+  };
+  return { soft: value(0), hard: value(8) };
 }
 
 /** The signal that the kernel sends this process when its parent dies; changing users takes it back. */
@@ -59,6 +72,12 @@ export function resetSignals(): number {
 export function closeOthersOnExec(): number {
   for (const fd of [0, 1, 2]) raw.fcntl(fd, F_SETFD, 0);
   return result(raw.syscall3(SYS_CLOSE_RANGE, 3, LARGEST_FD, CLOSE_RANGE_CLOEXEC));
+}
+
+/** Whether a descriptor was left open for programs to inherit. */
+export function isInheritable(fd: number): boolean {
+  const flags = result(raw.fcntl(fd, F_GETFD, 0));
+  return flags >= 0 && (flags & FD_CLOEXEC) === 0;
 }
 
 /** Puts `from` in the place of `to`, which programs inherit. */

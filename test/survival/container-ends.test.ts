@@ -66,7 +66,20 @@ t.test('killed at any moment from the first line to the end: nothing is lost, no
   const before = census(cli);
   for (let round = 0; round < ROUNDS; round++) {
     const count = 1 + Math.floor(next() * 60);
-    const child = begin(cli, 'run', '--name', 'short', 'box', 'sh', '-c', `${COUNT}; exit 3`, String(count));
+    // Its log rotates at each few lines, too.
+    const log = ['--log-opt', 'max-size=400', '--log-opt', 'max-file=40'];
+    const child = begin(
+      cli,
+      'run',
+      '--name',
+      'short',
+      ...log,
+      'box',
+      'sh',
+      '-c',
+      `${COUNT}; exit 3`,
+      String(count),
+    );
     let seen = '';
     child.stdout!.setEncoding('utf8').on('data', (part: string) => (seen += part));
     const said = text(child.stderr!);

@@ -3,15 +3,16 @@
  * One of the two regions of shared memory that a journal is written to in turn (journal.ts),
  * mapped as far as it is used.
  */
+import { fstatSync } from 'node:fs';
 import { overlayDebug } from '../../base/debug.js';
-import { errnoName } from '../../base/errno.js';
+import { EFBIG, errnoName } from '../../base/errno.js';
 import { OverlayError } from '../../base/errors.js';
 import { forgetShared, mapShared, type SharedWindow } from '../../sys/shared-memory.js';
 import { RecordReader, RecordWriter } from './records.js';
 
 export const PAGE = 4096;
 const WORDS_IN_PAGE = PAGE / 4;
-/** Bytes between the two regions, and room for each. */
+/** Bytes between the two regions, and room for each, where the process may have files of any size. */
 const REGION = 2 ** 40;
 const SMALLEST_PAGES = 256;
 
@@ -20,9 +21,12 @@ const PAGES = 3;
 
 /** Bytes of shared memory that a journal may use from its offset on; most of them are never touched. */
 export const JOURNAL_SPACE = 2 * REGION + PAGE;
+/** With so many it can begin. */
+export const LEAST_JOURNAL_SPACE = 2 * SMALLEST_PAGES * PAGE + PAGE;
 
 export class Region {
   #window: SharedWindow;
+  readonly #room: number;
   readonly writer: RecordWriter;
 
   constructor(
@@ -31,6 +35,7 @@ export class Region {
     private readonly header: Int32Array,
     readonly index: number,
   ) {
+    this.#room = Math.floor((fstatSync(fd).size - offset - PAGE) / (2 * PAGE)) * PAGE;
     if (header[PAGES + index] === 0) header[PAGES + index] = SMALLEST_PAGES;
     this.#window = this.#map();
     const { bytes } = this.#window;
@@ -54,12 +59,15 @@ export class Region {
   }
 
   get #start(): number {
-    return this.offset + PAGE + this.index * REGION;
+    return this.offset + PAGE + this.index * this.#room;
   }
 
   /** A larger window of the same memory; what is in it stays where it is. */
   #grow(needed: number): { words: Uint32Array; bytes: Buffer } {
-    this.header[PAGES + this.index] = Math.ceil(needed / WORDS_IN_PAGE) * 2;
+    const wanted = Math.ceil(needed / WORDS_IN_PAGE);
+    const most = this.#room / PAGE;
+    if (wanted > most) throw new OverlayError({ operation: 'write the journal', errno: -EFBIG });
+    this.header[PAGES + this.index] = Math.min(2 * wanted, most);
     const former = this.#window;
     this.#window = this.#map();
     former.unmap();
