@@ -22,7 +22,6 @@ const WANTED: readonly number[] = [
   InitFlag.BIG_WRITES,
   InitFlag.DONT_MASK,
   InitFlag.DO_READDIRPLUS,
-  InitFlag.ASYNC_DIO,
   InitFlag.NO_OPEN_SUPPORT,
   InitFlag.PARALLEL_DIROPS,
   InitFlag.POSIX_ACL,
