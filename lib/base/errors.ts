@@ -75,10 +75,18 @@ export function check(result: number, story: ErrorStory): number {
 
 /** The known name closest to a mistyped one, if it is close enough to be meant. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
-  const ranked = known
+  return nearestNames(name, known)[0];
+}
+
+/** The known names that are close enough to a mistyped one to be meant, the closest first. */
+export function nearestNames(name: string, known: readonly string[]): string[] {
+  // Of a name of two letters, one that has neither is not meant.
+  const furthest = Math.min(Math.max(2, Math.floor(name.length / 3)), name.length - 1);
+  return [...new Set(known)]
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  return ranked[0].distance <= Math.max(2, Math.floor(name.length / 3)) ? ranked[0].candidate : undefined;
+    .filter(({ distance }) => distance <= furthest)
+    .sort((a, b) => a.distance - b.distance)
+    .map(({ candidate }) => candidate);
 }
 
 /** Levenshtein's distance. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** How a command is put into words for yargs: its line, its options, and what is loaded when it is run. */
 import type { Argv, CommandModule, Options } from 'yargs';
+import { nearestNames, UsageError } from '../base/errors.js';
 import { readPlainWords } from './plain-words.js';
 
 /** How yargs takes words: as they are written. */
@@ -83,16 +84,52 @@ export async function runPlainly(command: CommandModule, words: readonly string[
   return true;
 }
 
+function wordsOf({ command, aliases }: CommandModule): string[] {
+  return [command, aliases].flat().flatMap((line) => (line === undefined ? [] : [line.split(' ')[0]]));
+}
+
+const groups = new Map<string, readonly string[]>();
+
+/** The words that may stand behind a group's name, or at the beginning of a command line for those of no group. */
+function commandWords(commands: readonly CommandModule[]): string[] {
+  return commands.flatMap(wordsOf);
+}
+
+/**
+ * Throws UsageError where a command line, or a group in it, begins with a word that is no command: yargs would
+ * take it for an argument too many.
+ */
+export function refuseUnknownCommand(argv: readonly string[], commands: readonly CommandModule[]): void {
+  const [first, second] = argv.filter((word) => word !== '--debug');
+  if (first === undefined || first.startsWith('-') || first === '') return;
+  const top = [...commandWords(commands), 'completion'];
+  if (!top.includes(first)) throw unknownCommand(first, top, []);
+  const inside = groups.get(first);
+  if (inside === undefined || second === undefined || second.startsWith('-') || second === '') return;
+  if (!inside.includes(second)) throw unknownCommand(second, inside, [first]);
+}
+
+const MOST_NEAR = 3;
+
+function unknownCommand(word: string, known: readonly string[], before: readonly string[]): UsageError {
+  const near = nearestNames(word, known).slice(0, MOST_NEAR);
+  const remedy =
+    near.length === 0
+      ? `see \`${['tsoverlay', ...before, '--help'].join(' ')}\``
+      : `did you mean ${near.join(' or ')}?`;
+  const what = [...before, word].join(' ').replace(/[^\x20-\x7e]/g, '?');
+  return new UsageError(`there is no command '${what}'`, remedy);
+}
+
 /** A word that other commands stand behind. */
 export function group(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
+  groups.set(name, commandWords(commands));
   return {
     command: name,
     describe,
     builder: (yargs: Argv) => {
       for (const command of commands) yargs.command(command);
-      return yargs
-        .demandCommand(1, `no command is given; see \`tsoverlay ${name} --help\``)
-        .recommendCommands();
+      return yargs.demandCommand(1, `no command is given; see \`tsoverlay ${name} --help\``);
     },
     handler: () => undefined,
   };

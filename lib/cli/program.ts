@@ -5,7 +5,7 @@ import { UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
 import { buildCommand, buildFlags } from './build/commands.js';
 import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
-import { group, PARSING } from './define.js';
+import { group, PARSING, refuseUnknownCommand } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
 import { imageCommands, imageFlags } from './image/commands.js';
 import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
@@ -23,27 +23,30 @@ const aboutBoth = [
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
 export async function runProgram(words: readonly string[]): Promise<void> {
   const argv = separateWords(words);
+  const commands = [
+    mountCommand,
+    unmountCommand,
+    upgradeCommand,
+    mountsCommand,
+    explainCommand,
+    diffCommand,
+    fsckCommand,
+    ...containerCommands,
+    buildCommand(argv),
+    group('container', 'Commands about containers', [...containerGroup, ...aboutBoth]),
+    ...imageCommands,
+  ] as CommandModule[];
+  refuseUnknownCommand(argv, commands);
   refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags, ...buildFlags(argv) });
   await yargs(argv)
     .scriptName('tsoverlay')
     .usage(
       '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, the images that they come in, and containers.',
     )
-    .command(mountCommand)
-    .command(unmountCommand)
-    .command(upgradeCommand)
-    .command(mountsCommand)
-    .command(explainCommand)
-    .command(diffCommand)
-    .command(fsckCommand)
-    .command([...containerCommands])
-    .command(buildCommand(argv))
-    .command(group('container', 'Commands about containers', [...containerGroup, ...aboutBoth]))
-    .command([...imageCommands])
+    .command(commands)
     .completion('completion', 'Print a script that completes commands and options in your shell')
     .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
     .demandCommand(1, 'no command is given; see `tsoverlay --help`')
-    .recommendCommands()
     .strict()
     .version(programVersion())
     .alias('help', 'h')
