@@ -3,13 +3,10 @@
  * Notifications: messages to the kernel that answer no request (unique 0, the
  * code in the error field).
  */
-import type { ByteString } from '../base/bytes.js';
 import { ENOENT, type Errno } from '../base/errno.js';
 import { write } from '../sys/files.js';
 
 const NOTIFY_INVAL_INODE = 2;
-const NOTIFY_INVAL_ENTRY = 3;
-const NOTIFY_STORE = 4;
 const NOTIFY_RESEND = 7;
 
 function send(fd: number, code: number, body: Buffer): Errno {
@@ -29,25 +26,6 @@ export function invalidateNode(fd: number, node: number, offset: number, size: n
   body.writeBigInt64LE(BigInt(offset), 8);
   body.writeBigInt64LE(BigInt(size), 16);
   return send(fd, NOTIFY_INVAL_INODE, body);
-}
-
-/** Drops a cached name, also one that is known not to exist. */
-export function invalidateName(fd: number, parent: number, name: ByteString): Errno {
-  const body = Buffer.alloc(16 + name.length + 1);
-  body.writeBigUInt64LE(BigInt(parent), 0);
-  body.writeUInt32LE(name.length, 8);
-  body.latin1Write(name, 16);
-  return send(fd, NOTIFY_INVAL_ENTRY, body);
-}
-
-/** Puts data into the kernel's page cache before it is asked for. */
-export function storeData(fd: number, node: number, offset: number, data: Uint8Array): Errno {
-  const body = Buffer.alloc(24 + data.length);
-  body.writeBigUInt64LE(BigInt(node), 0);
-  body.writeBigUInt64LE(BigInt(offset), 8);
-  body.writeUInt32LE(data.length, 16);
-  body.set(data, 24);
-  return send(fd, NOTIFY_STORE, body);
 }
 
 /** Asks for everything that was read and not answered once more (7.40, Linux 6.9). */

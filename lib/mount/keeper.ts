@@ -128,8 +128,12 @@ export class Keeper implements KeeperFigures {
     if (typeof pipe === 'number') throw new OverlayError({ operation: 'start the keeper', errno: pipe });
     const [listening, speaking] = pipe;
     this.speaking = speaking;
-    const child = this.#spawn(listening);
-    closeSync(listening);
+    let child: ChildProcess;
+    try {
+      child = this.#spawn(listening);
+    } finally {
+      closeSync(listening);
+    }
     const pid = child.pid ?? 0;
     this.pid = pid;
     this.#alive.add(pid);
@@ -163,22 +167,29 @@ export class Keeper implements KeeperFigures {
    * nothing has changed.
    */
   hold({ held, number, begin }: Holding): void {
-    const { pid, speaking } = this;
-    this.held = held;
-    this.#number = number;
-    this.#start();
-    if (this.pid === 0) {
-      this.pid = pid;
-      this.speaking = speaking;
-      throw new OverlayError({
-        operation: 'start the keeper',
-        reason: 'this user may have no more processes',
-        remedy: 'end some, or raise the limit (`ulimit -u`)',
-      });
+    const before = { held: this.held, number: this.#number, pid: this.pid, speaking: this.speaking };
+    try {
+      this.held = held;
+      this.#number = number;
+      this.#start();
+      if (this.pid === 0) {
+        throw new OverlayError({
+          operation: 'start the keeper',
+          reason: 'this user may have no more processes',
+          remedy: 'end some, or raise the limit (`ulimit -u`)',
+        });
+      }
+    } catch (failure) {
+      if (this.speaking !== before.speaking) closeSync(this.speaking);
+      this.held = before.held;
+      this.#number = before.number;
+      this.pid = before.pid;
+      this.speaking = before.speaking;
+      throw failure;
     }
     begin();
-    say(speaking, 'end');
-    closeSync(speaking);
+    say(before.speaking, 'end');
+    closeSync(before.speaking);
     this.replaced();
   }
 

@@ -85,8 +85,11 @@ class PathOperations {
       done(node);
       return;
     }
-    use(node);
-    release(this.union, node);
+    try {
+      use(node);
+    } finally {
+      release(this.union, node);
+    }
   }
 
   #in(path: string, done: Done, use: (named: Named) => Errno): void {
@@ -95,8 +98,12 @@ class PathOperations {
       done(named);
       return;
     }
-    const status = use(named);
-    release(this.union, named.parent);
+    let status: Errno;
+    try {
+      status = use(named);
+    } finally {
+      release(this.union, named.parent);
+    }
     done(status);
   }
 

@@ -231,9 +231,12 @@ export function commandLineOf(pid: number): string {
   return readProcess(pid, 'cmdline');
 }
 
-/** Whether the process is a server of ours, not another that was given its number. */
+/** The title that a server gives itself, or the program that it is until then. */
+const SERVER = /^(tsoverlay: |[^\0]+\0(-[^\0]*\0)*[^\0]*(background|server)-main\.js\0)/;
+
+/** Whether the process is a server of ours, not another that was given its number, whatever that has in its arguments. */
 export function isAlive(pid: number): boolean {
-  return commandLineOf(pid).includes('tsoverlay');
+  return SERVER.test(commandLineOf(pid));
 }
 
 /** Memory of a process in bytes; 0 where it has ended. */

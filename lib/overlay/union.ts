@@ -101,7 +101,6 @@ export class Union implements UnionLayers {
   /** The file whose attributes `stat` holds, for who asks right after a lookup or a creation. */
   measured: FileNode | null = null;
   readonly place: Place = { fd: -1, name: '' };
-  readonly place2: Place = { fd: -1, name: '' };
   root!: DirectoryNode;
 
   constructor(

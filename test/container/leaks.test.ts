@@ -90,10 +90,7 @@ t.test('servers killed at any moment of a start: the container runs, and nothing
     const starting = cli.run(...words);
     await new Promise((resolve) => setTimeout(resolve, 30 + next() * 400));
     shell(
-      "for p in $(pgrep -f '^[^ ]*node .*server-main.js|^tsoverlay: '); do grep -qz TSOVERLAY_ROOT=$0 /proc/$p/environ && kill -9 $p; done; true".replace(
-        '$0',
-        cli.root,
-      ),
+      `for p in $(pgrep -f '^[^ ]*node .*server-main.js|^tsoverlay: '); do grep -qz TSOVERLAY_ROOT=${cli.root} /proc/$p/environ && kill -9 $p; done; true`,
     );
     t.match(await starting, { status: 0, stderr: '' }, words.join(' '));
     t.match(await cli.ok('ps', '--format', '{{.Names}} {{.State}}'), `${name} running`, words.join(' '));

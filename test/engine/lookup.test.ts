@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import t from 'tap';
+import { shell } from '../support/ground.js';
 import { open, prepare } from '../support/overlay.js';
 
 t.test('the topmost layer that has a name supplies it', async (t) => {
@@ -103,14 +104,17 @@ t.test('a name of any bytes is listed, read and written', async (t) => {
 });
 
 t.test('names that a directory lacks are known without asking the layers, once it is listed', async (t) => {
-  const overlay = await open(
-    t,
-    prepare(t, ['mkdir d; touch d/a', 'mkdir d; touch d/b', 'mkdir d; touch d/c']),
-  );
-  for (let index = 0; index < 100; index++) t.equal(await overlay.exists(`/d/none${index}`), false);
-  await overlay.writeFile('/d/none7', 'made');
-  t.equal(await overlay.exists('/d/none7'), true);
-  await overlay.unlink('/d/a');
-  t.equal(await overlay.exists('/d/a'), false);
-  t.strictSame((await overlay.readdir('/d')).sort(), ['b', 'c', 'none7']);
+  const layers = prepare(t, ['touch a', 'touch b', 'touch c']);
+  const overlay = await open(t, layers);
+  for (let index = 0; index < 100; index++) t.equal(await overlay.exists(`/none${index}`), false);
+  // Layers must not change under an overlay; here it shows that they are not asked.
+  for (const [index, lower] of layers.lowers.entries()) {
+    shell(`touch behind${index}`, lower);
+    t.equal(await overlay.exists(`/behind${index}`), false, `layer ${index}`);
+  }
+  await overlay.writeFile('/none7', 'made');
+  t.equal(await overlay.exists('/none7'), true);
+  await overlay.unlink('/a');
+  t.equal(await overlay.exists('/a'), false);
+  t.strictSame((await overlay.readdir('/')).sort(), ['b', 'c', 'none7']);
 });

@@ -5,7 +5,8 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { askServer } from '../../lib/mount/control.js';
-import { readRecords, runtimeDirectory } from '../../lib/mount/registry.js';
+import { Keeper } from '../../lib/mount/keeper.js';
+import { commandLineOf, isAlive, readRecords, runtimeDirectory } from '../../lib/mount/registry.js';
 import { listMounts } from '../../lib/sys/mounts.js';
 import { ended, isRunning, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 
@@ -197,4 +198,38 @@ t.test('mount flags reach the kernel', async (t) => {
   t.match(line, /^my-source .* fuse\.tsoverlay rw,nosuid,nodev,noexec/);
   fs.copyFileSync('/bin/true', join(target, 'true'));
   t.equal(spawnSync(join(target, 'true')).error?.message.includes('EACCES'), true);
+});
+
+t.test('a process whose arguments name tsoverlay is not taken for a server', async (t) => {
+  const live = await mountOurs(t, makeLayers(scratch(t)));
+  t.equal(isAlive(live.server()), true);
+  const other = spawn('sh', ['-c', 'echo; read line', 'less', '/var/log/tsoverlay: x.log'], {
+    stdio: 'pipe',
+  });
+  await new Promise((resolve) => other.stdout.once('data', resolve));
+  t.match(commandLineOf(other.pid!), 'tsoverlay: ');
+  t.equal(isAlive(other.pid!), false);
+  other.stdin.end();
+  await new Promise((resolve) => other.on('exit', resolve));
+});
+
+t.test('a keeper that cannot be replaced goes on with what it held, and no descriptor is lost', async (t) => {
+  const reports: string[] = [];
+  const state = fs.openSync('/dev/null', 'r');
+  t.teardown(() => fs.closeSync(state));
+  const keeper = Keeper.start({ state, descriptors: [] }, '/nowhere', (text) => reports.push(text));
+  t.teardown(() => keeper.dismiss());
+  const { pid } = keeper;
+  const descriptors = (): string[] => fs.readdirSync('/proc/self/fd');
+  const before = descriptors();
+  // Of a descriptor that is not open no process can be given a copy.
+  const held = { state: 99_999, descriptors: [] };
+  for (let time = 0; time < 3; time++)
+    t.throws(() => keeper.hold({ held, number: 1, begin: () => t.fail() }));
+  t.strictSame(descriptors(), before);
+  t.equal(keeper.pid, pid);
+  process.kill(pid, 'SIGKILL');
+  await until(() => keeper.pid !== pid, 'another keeper');
+  t.ok(isRunning(keeper.pid), 'it was started with what was held before');
+  t.strictSame(reports, []);
 });
