@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What sources of COPY and ADD mean when they are there, and when they are not. */
 import t from 'tap';
-import { Builder } from '../support/builds.js';
+import { Builder, makeContext } from '../support/builds.js';
+import { shell } from '../support/ground.js';
 
 const FILES = { a: 'a\n', b1: 'b\n', b2: 'b\n', 'dir/c': 'c\n', '[odd]*': 'odd\n' };
 
@@ -60,4 +61,22 @@ t.test('a name that is not there ends the build, as do patterns of which none ha
     t.match(stderr.trim().split('\n').at(-1), reason);
     t.match(stderr, /Dockerfile:2: /);
   }
+});
+
+/** RFC 8878, 3.1.2: a magic number from 0x184D2A50 to 0x184D2A5F, the size of what is to be skipped, and that. */
+const SKIPPABLE_FRAME = String.raw`printf '\137\052\115\030\004\0\0\0skip'`;
+
+t.test('ADD takes a zstd archive apart, also where a skippable frame comes first', async (t) => {
+  const builder = await Builder.make(t);
+  const context = makeContext(builder.base, {
+    a: 'a\n',
+    Dockerfile: 'FROM box\nADD plain.tar.zst /plain/\nADD skipped.tar.zst /skipped/\n',
+  });
+  shell(
+    `tar -cf a.tar a; zstd -q -o plain.tar.zst a.tar
+     { ${SKIPPABLE_FRAME}; cat plain.tar.zst; } > skipped.tar.zst`,
+    context,
+  );
+  await builder.cli.ok('build', '-q', '-t', 'built', context);
+  t.equal(await builder.say('cat', '/plain/a', '/skipped/a'), 'a\na\n');
 });

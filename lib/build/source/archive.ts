@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { childProcesses } from '../../base/builtins.js';
 import { fromText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
-import { decompressor } from '../../image/compression.js';
+import { compressionOf, decompressor } from '../../image/compression.js';
 import { decodeHeader } from '../../image/tar-format.js';
 import { TarReader } from '../../image/tar-reader.js';
 import { DEFAULT_LIMITS, LayerUnpacker } from '../../image/unpack.js';
@@ -17,10 +17,8 @@ import { hasTrustedAttributes } from '../../sys/privilege.js';
 export type ArchiveKind = 'tar' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
 const MAGIC: [kind: ArchiveKind, bytes: string][] = [
-  ['gzip', '1f8b08'],
   ['bzip2', '425a68'],
   ['xz', 'fd377a585a00'],
-  ['zstd', '28b52ffd'],
 ];
 
 /** As many bytes as one must see to know what a file is. */
@@ -29,8 +27,10 @@ export const ARCHIVE_START = 512;
 /** By its first bytes, as Docker does it; undefined for what is no archive. */
 export function archiveKind(start: Buffer): ArchiveKind | undefined {
   const hex = start.toString('hex', 0, 8);
-  const compressed = MAGIC.find(([, magic]) => hex.startsWith(magic))?.[0];
-  if (compressed !== undefined) return compressed;
+  const compression = compressionOf(start);
+  if (compression !== 'none') return compression;
+  const byTools = MAGIC.find(([, magic]) => hex.startsWith(magic))?.[0];
+  if (byTools !== undefined) return byTools;
   return start.length === ARCHIVE_START && decodeHeader(start) !== undefined ? 'tar' : undefined;
 }
 
