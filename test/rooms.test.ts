@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The law of the rooms: who may import whom (CONTRIBUTING.md), and koffi in one room only. */
+/** The law of the rooms: who may import whom (CONTRIBUTING.md), koffi in one room only, tests whose titles are claims. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import t from 'tap';
@@ -67,4 +67,33 @@ t.test('no file of lib is longer than 400 lines', async (t) => {
     const lines = readFileSync(file, 'utf8').split('\n').length;
     t.ok(lines <= 400, `${relative(lib, file)} has ${lines} lines`);
   }
+});
+
+/** Those that titles have; a title with another verb adds it. */
+const VERBS = new Set(
+  `is are was were has have had does do can cannot may must
+   agree answers asks begins breaks builds change changes clears come comes copies copy cost costs count counts decides depends dies does
+   end ends excludes exclude exhaust fails fetches find finds follow follows gets give gives goes go hands has hears hide hides hold holds
+   imports inherits keep keeps lead leads leave leaves let lets lies listens lists load look looks lose loses
+   make makes match mean means merge mounts need needs opens outlives passes prints pulls reach reaches read reads refuses
+   replaces runs says see sees serves set share shares show shows speaks start starts stay stays stops supplies survive
+   survives take takes tell tells touches undoes unmount use uses waits work works`.split(/\s+/),
+);
+
+t.test('the title of a test has a verb, as a claim does', async (t) => {
+  const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.test.ts'),
+  );
+  let seen = 0;
+  for (const file of files) {
+    const source = readFileSync(join('test', file), 'utf8');
+    for (const [, , title] of source.matchAll(/\bt\.test\(\s*(['"`])((?:\\.|(?!\1).)*)\1/g)) {
+      seen++;
+      t.ok(
+        title.split(/[^\w]+/).some((word) => VERBS.has(word)),
+        `${file}: ${title}`,
+      );
+    }
+  }
+  t.ok(seen > 400, `${seen} titles were looked at`);
 });

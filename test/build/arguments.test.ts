@@ -93,7 +93,7 @@ const CASES: Case[] = [
   },
 ];
 
-t.test('an ARG', { timeout: 300_000 }, async (t) => {
+t.test('an ARG has the scope and the values that BuildKit gives it', { timeout: 300_000 }, async (t) => {
   const builder = await Builder.make(t);
   for (const { title, dockerfile, args = [], env } of CASES) {
     await t.test(title, async (t) => {

@@ -185,7 +185,7 @@ t.test('--cache-from takes layers of an image that was built elsewhere', async (
   });
 });
 
-t.test('options about what is made', async (t) => {
+t.test('names, labels, an id file and --squash are about what is made', async (t) => {
   const builder = await Builder.make(t);
   const { cli, base } = builder;
   const iidfile = join(base, 'iid');
@@ -222,52 +222,65 @@ t.test('options about what is made', async (t) => {
   );
 });
 
-t.test('outputs', async (t) => {
-  const builder = await Builder.make(t);
-  const { cli, base } = builder;
-  const out = (name: string): string => join(base, name);
-  const dockerfile = 'FROM scratch\nCOPY --chown=5:6 f /d/f\n';
-  const context = makeContext(base, { Dockerfile: dockerfile, f: 'content\n' });
-  await cli.ok('build', '-q', '-o', out('dir'), context);
-  t.equal(readFileSync(join(out('dir'), 'd/f'), 'utf8'), 'content\n');
-  t.equal(statSync(join(out('dir'), 'd/f')).uid, process.getuid!(), 'it is its maker’s');
-  writeFileSync(join(out('dir'), 'stays'), '');
-  await cli.ok('build', '-q', '-o', `type=local,dest=${out('dir')}`, context);
-  t.ok(existsSync(join(out('dir'), 'stays')));
-  await cli.ok('build', '-q', '-o', `type=tar,dest=${out('t.tar')}`, context);
-  t.match(shell(`tar --numeric-owner -tvf ${out('t.tar')}`), /-rw-r--r-- 5\/6 +8 .* d\/f/);
-  t.match(
-    shell(`${process.cwd()}/bin/tsoverlay build -q -o - ${context} --root ${cli.root} | tar -t`),
-    /^d\/\nd\/f\n$/,
-  );
-  for (const type of ['oci', 'docker']) {
-    await cli.ok('build', '-q', '-t', 'named:1', '-o', `type=${type},dest=${out(type)}`, context);
-    const source = type === 'oci' ? `oci-archive:${out(type)}` : `docker-archive:${out(type)}`;
-    const { rootfs } = JSON.parse(run('skopeo', '--insecure-policy', 'inspect', '--config', source)) as {
-      rootfs: { diff_ids: string[] };
-    };
-    t.equal(rootfs.diff_ids.length, 1, type);
-  }
-  const usage = async (output: string): Promise<number | null> =>
-    (await cli.run('build', '-o', output, context)).status;
-  t.strictSame(await Promise.all(['type=zip,dest=x', 'type=local', 'kind=oci,dest=x'].map(usage)), [2, 2, 2]);
-});
+t.test(
+  '-o writes a directory, a tar archive, an OCI or a Docker archive, or refuses what is none',
+  async (t) => {
+    const builder = await Builder.make(t);
+    const { cli, base } = builder;
+    const out = (name: string): string => join(base, name);
+    const dockerfile = 'FROM scratch\nCOPY --chown=5:6 f /d/f\n';
+    const context = makeContext(base, { Dockerfile: dockerfile, f: 'content\n' });
+    await cli.ok('build', '-q', '-o', out('dir'), context);
+    t.equal(readFileSync(join(out('dir'), 'd/f'), 'utf8'), 'content\n');
+    t.equal(statSync(join(out('dir'), 'd/f')).uid, process.getuid!(), 'it is its maker’s');
+    writeFileSync(join(out('dir'), 'stays'), '');
+    await cli.ok('build', '-q', '-o', `type=local,dest=${out('dir')}`, context);
+    t.ok(existsSync(join(out('dir'), 'stays')));
+    await cli.ok('build', '-q', '-o', `type=tar,dest=${out('t.tar')}`, context);
+    t.match(shell(`tar --numeric-owner -tvf ${out('t.tar')}`), /-rw-r--r-- 5\/6 +8 .* d\/f/);
+    t.match(
+      shell(`${process.cwd()}/bin/tsoverlay build -q -o - ${context} --root ${cli.root} | tar -t`),
+      /^d\/\nd\/f\n$/,
+    );
+    for (const type of ['oci', 'docker']) {
+      await cli.ok('build', '-q', '-t', 'named:1', '-o', `type=${type},dest=${out(type)}`, context);
+      const source = type === 'oci' ? `oci-archive:${out(type)}` : `docker-archive:${out(type)}`;
+      const { rootfs } = JSON.parse(run('skopeo', '--insecure-policy', 'inspect', '--config', source)) as {
+        rootfs: { diff_ids: string[] };
+      };
+      t.equal(rootfs.diff_ids.length, 1, type);
+    }
+    const usage = async (output: string): Promise<number | null> =>
+      (await cli.run('build', '-o', output, context)).status;
+    t.strictSame(
+      await Promise.all(['type=zip,dest=x', 'type=local', 'kind=oci,dest=x'].map(usage)),
+      [2, 2, 2],
+    );
+  },
+);
 
-t.test('Dockerfiles and contexts from elsewhere', async (t) => {
-  const { cli, base } = await Builder.make(t);
-  const context = makeContext(base, {
-    'sub/My.dockerfile': 'FROM box\nCOPY f /f\n',
-    f: 'x',
-    'sub/My.dockerfile.dockerignore': 'g\n',
-    g: '',
-  });
-  await cli.ok('build', '-q', '-t', 'built', '-f', join(context, 'sub/My.dockerfile'), context);
-  const program = `${process.cwd()}/bin/tsoverlay build -q --root ${cli.root}`;
-  t.match(shell(`printf 'FROM box\\nCOPY f /f\\n' | ${program} -f - ${context}`), /^sha256:/);
-  t.match(shell(`printf 'FROM box\\nRUN true\\n' | ${program} -`, context), /^sha256:/, 'no context at all');
-  const container = makeContext(base, { Containerfile: 'FROM box\n' });
-  t.match(shell(`${program}`, container), /^sha256:/, 'this directory, and the other usual name');
-});
+t.test(
+  'a Dockerfile is read from another place or the input, a context may be missing or this directory',
+  async (t) => {
+    const { cli, base } = await Builder.make(t);
+    const context = makeContext(base, {
+      'sub/My.dockerfile': 'FROM box\nCOPY f /f\n',
+      f: 'x',
+      'sub/My.dockerfile.dockerignore': 'g\n',
+      g: '',
+    });
+    await cli.ok('build', '-q', '-t', 'built', '-f', join(context, 'sub/My.dockerfile'), context);
+    const program = `${process.cwd()}/bin/tsoverlay build -q --root ${cli.root}`;
+    t.match(shell(`printf 'FROM box\\nCOPY f /f\\n' | ${program} -f - ${context}`), /^sha256:/);
+    t.match(
+      shell(`printf 'FROM box\\nRUN true\\n' | ${program} -`, context),
+      /^sha256:/,
+      'no context at all',
+    );
+    const container = makeContext(base, { Containerfile: 'FROM box\n' });
+    t.match(shell(`${program}`, container), /^sha256:/, 'this directory, and the other usual name');
+  },
+);
 
 t.test('build ls lists what is kept, and prune removes what no image needs', async (t) => {
   const builder = await Builder.make(t);

@@ -48,37 +48,41 @@ function essence(config: Config): Config {
   );
 }
 
-t.test('the same as Buildah makes', { timeout: 900_000 }, async (t) => {
-  const base = scratch(t);
-  const cli = storeCli(t, base);
-  const buildah = new BuildahStore(t, base);
-  makeBox(join(base, 'box'));
-  // What runners make where it is missing is another test's affair.
-  shell('mkdir dev proc run sys; touch etc/hosts etc/hostname etc/resolv.conf', join(base, 'box'));
-  await cli.ok('import', join(base, 'box'), 'box');
-  await cli.ok('tag', 'box', 'localhost/box');
-  await cli.ok('save', '-o', join(base, 'box.tar'), 'localhost/box');
-  buildah.pull(join(base, 'box.tar'));
+t.test(
+  'an image has the files and the configuration that Buildah gives it',
+  { timeout: 900_000 },
+  async (t) => {
+    const base = scratch(t);
+    const cli = storeCli(t, base);
+    const buildah = new BuildahStore(t, base);
+    makeBox(join(base, 'box'));
+    // What runners make where it is missing is another test's affair.
+    shell('mkdir dev proc run sys; touch etc/hosts etc/hostname etc/resolv.conf', join(base, 'box'));
+    await cli.ok('import', join(base, 'box'), 'box');
+    await cli.ok('tag', 'box', 'localhost/box');
+    await cli.ok('save', '-o', join(base, 'box.tar'), 'localhost/box');
+    buildah.pull(join(base, 'box.tar'));
 
-  for (const [index, { title, files = {}, prepare, dockerfile, args = [] }] of CASES.entries()) {
-    await t.test(title, async (t) => {
-      const context = join(base, `case-${index}`);
-      for (const [name, content] of Object.entries({ ...files, Dockerfile: dockerfile })) {
-        mkdirSync(dirname(join(context, name)), { recursive: true });
-        writeFileSync(join(context, name), content);
-      }
-      if (prepare !== undefined) shell(prepare, context);
-      const name = `case:${index}`;
-      const theirs = buildah.build(context, name, ...args);
-      await cli.ok('build', '-q', '-t', name, ...args, context);
-      const tree = join(base, `tree-${index}`);
-      mkdirSync(tree);
-      await cli.ok('build', '-q', ...args, '-o', `type=tar,dest=${tree}.tar`, context);
-      run('tar', '-xpf', `${tree}.tar`, '-C', tree, '--numeric-owner');
-      t.equal(describe(tree), buildah.withMount(theirs, describe), 'the same files');
-      const [{ Config: ours }] = JSON.parse(await cli.ok('inspect', name)) as [{ Config: Config }];
-      t.strictSame(essence(ours), essence(buildah.config(name)), 'the same configuration');
-      shell(`rm -rf ${tree} ${tree}.tar ${context}`);
-    });
-  }
-});
+    for (const [index, { title, files = {}, prepare, dockerfile, args = [] }] of CASES.entries()) {
+      await t.test(title, async (t) => {
+        const context = join(base, `case-${index}`);
+        for (const [name, content] of Object.entries({ ...files, Dockerfile: dockerfile })) {
+          mkdirSync(dirname(join(context, name)), { recursive: true });
+          writeFileSync(join(context, name), content);
+        }
+        if (prepare !== undefined) shell(prepare, context);
+        const name = `case:${index}`;
+        const theirs = buildah.build(context, name, ...args);
+        await cli.ok('build', '-q', '-t', name, ...args, context);
+        const tree = join(base, `tree-${index}`);
+        mkdirSync(tree);
+        await cli.ok('build', '-q', ...args, '-o', `type=tar,dest=${tree}.tar`, context);
+        run('tar', '-xpf', `${tree}.tar`, '-C', tree, '--numeric-owner');
+        t.equal(describe(tree), buildah.withMount(theirs, describe), 'the same files');
+        const [{ Config: ours }] = JSON.parse(await cli.ok('inspect', name)) as [{ Config: Config }];
+        t.strictSame(essence(ours), essence(buildah.config(name)), 'the same configuration');
+        shell(`rm -rf ${tree} ${tree}.tar ${context}`);
+      });
+    }
+  },
+);

@@ -234,7 +234,7 @@ t.test('what is wrong is said in one line', { timeout: 300_000 }, async (t) => {
   );
 });
 
-t.test('no Dockerfile, no context', async (t) => {
+t.test('a Dockerfile or a context that is not there is named, with the remedy', async (t) => {
   const { cli, base } = await Builder.make(t);
   const empty = makeContext(base, {});
   t.match(await cli.run('build', empty), {

@@ -8,7 +8,7 @@ import { digestOf } from '../../lib/image/digest.js';
 import { Builder } from '../support/builds.js';
 import { shell } from '../support/ground.js';
 
-t.test('here-documents in RUN', async (t) => {
+t.test('a here-document of RUN is a script, a file, or a program of its own', async (t) => {
   const builder = await Builder.make(t);
   await builder.ok(`FROM box
 RUN <<EOF
@@ -39,7 +39,7 @@ EOF
   t.equal(await builder.say('sh', '-c', 'ls /dev/pipes 2>/dev/null | wc -l'), '0\n');
 });
 
-t.test('here-documents in COPY and ADD', async (t) => {
+t.test('a here-document of COPY is a file, expanded unless its name is quoted', async (t) => {
   const builder = await Builder.make(t);
   await builder.ok(
     `FROM box
@@ -65,7 +65,7 @@ EOF
   );
 });
 
-t.test('COPY --link, --exclude, --parents and symbolic modes', async (t) => {
+t.test('--link, --exclude, --parents and symbolic modes of COPY do what they say', async (t) => {
   const builder = await Builder.make(t);
   const files = { 'a/x.js': 'x', 'a/x.map': 'm', 'a/deep/y.js': 'y', 'a/deep/y.map': 'm', 'b/z.js': 'z' };
   await builder.ok(
@@ -90,7 +90,7 @@ COPY --link b/z.js /linked/dir/
   t.match(said, /COPY --link .*\n#\d+ CACHED/, 'a linked copy does not depend on what lies below');
 });
 
-t.test('ADD from a server', async (t) => {
+t.test('ADD fetches from a server, checks the digest, and says what fails', async (t) => {
   const builder = await Builder.make(t);
   const content = Buffer.from('from afar\n');
   shell('echo inside > inside; tar -czf a.tgz inside', builder.base);
@@ -239,7 +239,7 @@ RUN --mount=type=tmpfs,target=/t,size=1m ! head -c 2000000 /dev/zero > /t/x
   t.match(missing, { status: 1, stderr: /nope/ });
 });
 
-t.test('networks of RUN', async (t) => {
+t.test('RUN has the network and the hosts that it is given', async (t) => {
   const builder = await Builder.make(t);
   const links = 'ip -o link | wc -l';
   await builder.ok(
@@ -278,7 +278,7 @@ async function configured(t: Test, dockerfile: string): Promise<Record<string, u
   return await builder.config();
 }
 
-t.test('what Docker does and Buildah 1.28 does not', async (t) => {
+t.test('what Docker does and Buildah 1.28 does not is done', async (t) => {
   t.match(await configured(t, 'FROM box\nSHELL ["/bin/ash", "-c"]\nCMD echo shell\n'), {
     Cmd: ['/bin/ash', '-c', 'echo shell'],
     Shell: ['/bin/ash', '-c'],
@@ -310,7 +310,7 @@ t.test('proxies are for every RUN, without being part of what it depends on', as
   t.notMatch(JSON.stringify(await builder.config()), /http:/);
 });
 
-t.test('images for another platform', async (t) => {
+t.test('an image for another platform says so, and is made here where it is told to be', async (t) => {
   const builder = await Builder.make(t);
   const platform = async (): Promise<string> =>
     (await builder.cli.ok('inspect', '-f', '{{.Os}}/{{.Architecture}}', 'built')).trim();

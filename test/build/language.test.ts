@@ -32,7 +32,7 @@ t.test('lines are joined as their continuations say', async (t) => {
   t.equal(line('RUN [ -e /x ] && echo yes'), '[ -e /x ] && echo yes', 'what begins like JSON and is none');
 });
 
-t.test('directives stand at the top, once each', async (t) => {
+t.test('a directive counts at the top, and is refused when it comes twice', async (t) => {
   t.equal(parseDockerfile('# escape=`\nFROM x', 'f').escapeCharacter, '`');
   t.equal(parseDockerfile('#syntax=docker/dockerfile:1\n#  ESCAPE = `\nFROM x', 'f').escapeCharacter, '`');
   t.equal(
@@ -49,7 +49,7 @@ t.test('directives stand at the top, once each', async (t) => {
   t.equal(parseDockerfile('\ufeffFROM x', 'f').stages.length, 1, 'a byte order mark is none of it');
 });
 
-t.test('here-documents', async (t) => {
+t.test('a here-document is read up to its name, expanded unless the name is quoted', async (t) => {
   const run = first<RunInstruction>('RUN <<EOF\necho 1\n  echo 2\nEOF\n');
   t.strictSame(run.heredocs, [{ name: 'EOF', expands: true, content: 'echo 1\n  echo 2\n' }]);
   const two = first<RunInstruction>("RUN cat <<A 3<<-'B' > /f\n$x\nA\n\t\ty\n\tB\n");
@@ -73,7 +73,7 @@ t.test('here-documents', async (t) => {
   t.throws(() => parse('RUN <<EOF\nno end\n'), /Dockerfile:2: the here-document EOF has no end/);
 });
 
-t.test('flags', async (t) => {
+t.test('flags of an instruction are read in the forms that they have', async (t) => {
   const copy = first<CopyInstruction>(
     'COPY --from=a --chown=1:2 --chmod=755 --link --exclude=*.o --exclude=b x /y',
   );
@@ -217,7 +217,7 @@ t.test('words are expanded', async (t) => {
   t.throws(() => expandWord('${NO:?is needed}', () => undefined, '\\'), { message: 'NO: is needed' });
 });
 
-t.test('patterns as Go has them', async (t) => {
+t.test('patterns match what they match in Go', async (t) => {
   const cases: [pattern: string, yes: string[], no: string[]][] = [
     ['*.txt', ['a.txt', '.txt'], ['a/b.txt', 'atxt']],
     ['a?c', ['abc', 'a.c'], ['a/c', 'ac']],
@@ -234,7 +234,7 @@ t.test('patterns as Go has them', async (t) => {
   t.throws(() => globToRegExp('[a'), /without \]/);
 });
 
-t.test('.dockerignore', async (t) => {
+t.test('.dockerignore ignores what its last matching line says', async (t) => {
   const list = IgnoreList.parse(
     '# c\n\n*.log\n**/tmp\n/build/\n!keep.log\ndocs/**/x\n!docs/a/x\n',
     '.dockerignore',
@@ -257,7 +257,7 @@ t.test('.dockerignore', async (t) => {
   t.ok(IgnoreList.parse('# only\n\n.\n', 'f').isEmpty);
 });
 
-t.test('modes', async (t) => {
+t.test('a mode is read as chmod(1) reads it, in digits or letters', async (t) => {
   const place = { file: 'f', line: 1 };
   const cases: [text: string, mode: number, directory: boolean, changed: number][] = [
     ['755', 0o600, false, 0o755],

@@ -6,7 +6,7 @@ import { PROGRAM, Terminal } from '../support/containers.js';
 
 const DOCKERFILE = 'FROM box\nRUN echo kept\nRUN echo first line; printf "no end"\nLABEL a=b\n';
 
-t.test('lines', async (t) => {
+t.test('without a terminal each step is told by lines, with what it prints', async (t) => {
   const builder = await Builder.make(t);
   await builder.ok('FROM box\nRUN echo kept\n');
   const { stdout, stderr } = await builder.run(DOCKERFILE, {}, '-t', 'other:1');
@@ -19,7 +19,7 @@ t.test('lines', async (t) => {
   t.match(stages, /^#\d+ \[one 2\/2\] RUN echo 1$/m, 'with several stages their names are told');
 });
 
-t.test('JSON', async (t) => {
+t.test('--progress json tells each event in a line of JSON', async (t) => {
   const { cli, base } = await Builder.make(t);
   const context = makeContext(base, { Dockerfile: DOCKERFILE });
   const { stderr } = await cli.run('build', '--progress', 'json', context);
@@ -43,7 +43,7 @@ t.test('JSON', async (t) => {
   t.match(failed.stderr, /"how":"failed"\}\ntsoverlay: build .*Dockerfile:2: .*exit code 4/);
 });
 
-t.test('a terminal', async (t) => {
+t.test('on a terminal the running step is drawn over, and no program draws over it', async (t) => {
   const { cli, base } = await Builder.make(t);
   const context = makeContext(base, {
     Dockerfile: 'FROM box\nRUN echo kept\nRUN echo shown; printf "\\033[2Jdrawn\\n"; sleep 1; echo last\n',

@@ -94,7 +94,7 @@ async function goProject(t: Test, cli: Cli): Promise<void> {
   t.equal(await served(t, cli, 'my-go-app', 8080), 'served by edited Go\n');
 }
 
-t.test('projects', { timeout: 900_000 }, async (t) => {
+t.test('projects of people who begin are built and run', { timeout: 900_000 }, async (t) => {
   const base = scratch(t);
   const registry = await startRegistry(t, base);
   pushImages(base, registry.host);
@@ -104,9 +104,9 @@ t.test('projects', { timeout: 900_000 }, async (t) => {
   await cli.ok('pull', '-q', 'golang:1.18');
   const before = census(cli);
 
-  await t.test('the Go program of every introduction', (t) => goProject(t, cli));
+  await t.test('the Go program of every introduction is built', (t) => goProject(t, cli));
 
-  await t.test('the same in two stages, of which only the program is kept', async (t) => {
+  await t.test('in two stages only the program is kept', async (t) => {
     const dockerfile = `FROM golang:1.18 AS build
 WORKDIR /src
 COPY . .
@@ -121,7 +121,7 @@ ENTRYPOINT ["/app"]
     t.ok(size < 20_000_000, `${size} bytes`);
   });
 
-  await t.test('a Python project', async (t) => {
+  await t.test('a Python project is built and runs', async (t) => {
     const dockerfile = `FROM python:3
 ENV PYTHONUNBUFFERED=1
 RUN useradd --create-home app && rm -rf /usr/games && mv /usr/share/common-licenses /usr/share/licenses
@@ -149,7 +149,7 @@ CMD ["python3", "-m", "src.main"]
     );
   });
 
-  await t.test('a JavaScript project', async (t) => {
+  await t.test('a JavaScript project is built and runs', async (t) => {
     const dockerfile = `FROM node:18 AS build
 WORKDIR /app
 COPY package.json ./

@@ -82,7 +82,7 @@ t.test('mount, explain, diff, mounts and unmount work together', async (t) => {
   t.match(JSON.parse(tsoverlay(['mounts', '--json']).stdout), []);
 });
 
-t.test('the same as options of one string, without a subcommand', async (t) => {
+t.test('options of one string do the same without a subcommand', async (t) => {
   const base = scratch(t);
   makeLayers(base, 2);
   fs.mkdirSync(join(base, 'odd:name'));

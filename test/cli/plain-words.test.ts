@@ -61,7 +61,7 @@ async function byYargs(
   return args;
 }
 
-t.test('the same arguments as by yargs', async (t) => {
+t.test('plain words are read to the same arguments as by yargs', async (t) => {
   const seed = Number(process.env.WORDS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   t.comment(`WORDS_SEED=${seed}`);
   const word = fc.constantFrom(

@@ -56,7 +56,7 @@ async function make(
   return bundle;
 }
 
-t.test("the image's own command, environment and directory", async (t) => {
+t.test("a bundle has the image's own command, environment and directory", async (t) => {
   const cli = await prepare(t);
   const bundle = await make(t, cli, 'plain');
   t.match(start(t, bundle), { status: 0, stdout: 'from the image\n', stderr: '' });

@@ -89,7 +89,7 @@ t.test(
   },
 );
 
-t.test('cp: files and directories, in and out, running or not', async (t) => {
+t.test('cp copies files and directories, in and out, running or not', async (t) => {
   const cli = await boxCli(t);
   mkdirSync(join(cli.base, 'src/sub'), { recursive: true });
   writeFileSync(join(cli.base, 'src/a'), 'a\n');

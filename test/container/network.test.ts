@@ -53,7 +53,7 @@ t.test('containers reach each other by name, as long as they run', async (t) => 
   t.notMatch(masquerades(), device, 'and the rules');
 });
 
-t.test('TCP ports: published, seen by port and ps, refused when taken, given back', async (t) => {
+t.test('TCP ports are published, seen by port and ps, refused when taken, and given back', async (t) => {
   const cli = await boxCli(t);
   const taken = createServer();
   const free = await new Promise<number>((resolve) =>

@@ -25,7 +25,7 @@ import { parseMountOptions } from '../../lib/container/stage/mount-options.js';
 import { NEW_STATE } from '../../lib/container/state/config.js';
 import { MS_BIND, MS_NODEV, MS_RDONLY, MS_RECURSIVE } from '../../lib/sys/mounts.js';
 
-t.test('ports in every form, and what is none', async (t) => {
+t.test('ports are read in every form, and what is none is refused', async (t) => {
   const port = (hostAddress: string, hostPort: number, containerPort: number, protocol = 'tcp') => ({
     hostAddress,
     hostPort,
@@ -41,7 +41,7 @@ t.test('ports in every form, and what is none', async (t) => {
     t.throws(() => parsePorts(text), { name: 'UsageError' }, text);
 });
 
-t.test('mounts in every form, and what is none', async (t) => {
+t.test('mounts are read in every form, and what is none is refused', async (t) => {
   t.match(parseVolume('data:/d:ro'), { type: 'volume', source: 'data', target: '/d', readOnly: true });
   t.match(parseVolume('/a/../b:/d'), { type: 'bind', source: '/b', target: '/d', readOnly: false });
   t.match(parseVolume('/only'), { type: 'volume', source: /^[0-9a-f]{64}$/, target: '/only' });
@@ -85,7 +85,7 @@ t.test('options end at the first word that is none, whatever follows it', async 
   t.strictSame(separateWords(['ps', 'box']), ['ps', 'box']);
 });
 
-t.test('sizes, keys, signals, environments', async (t) => {
+t.test('sizes, keys, signals and environments are read, or refused by name', async (t) => {
   t.equal(parseSize('--memory', '1.5g'), 1.5 * 2 ** 30);
   t.equal(parseSize('--memory', '64MiB'), 64 << 20);
   t.throws(() => parseSize('--memory', 'much'), /--memory much is no size/);
@@ -135,7 +135,7 @@ t.test('the filter lets through what a capability brings, and nothing else new',
   t.notOk(allowed(['CAP_SYS_ADMIN']).has('keyctl'));
 });
 
-t.test('restarts: when, and how soon', async (t) => {
+t.test('a policy says when a container is restarted, and how soon', async (t) => {
   const state = { ...NEW_STATE, restarts: 2 };
   t.ok(isRestarted({ name: 'always', retries: 0 }, 0, state));
   t.notOk(isRestarted({ name: 'always', retries: 0 }, 1, { ...state, stopped: true }));

@@ -295,7 +295,7 @@ t.test('nothing of the host can be reached from inside', async (t) => {
   });
 });
 
-t.test('limits: memory, processors, processes, descriptors', async (t) => {
+t.test('memory, processors, processes and descriptors are limited', async (t) => {
   const cli = await boxCli(t);
   const eats = await cli.run(
     'run',

@@ -68,14 +68,14 @@ async function scenario(t: Test, cli: Cli, name: string, ...options: string[]): 
   t.strictSame(await leftSince(before, cli), []);
 }
 
-t.test('nginx from a registry', { timeout: 900_000 }, async (t) => {
+t.test('nginx is pulled from a registry, serves, and is removed', { timeout: 900_000 }, async (t) => {
   const base = scratch(t);
   const registry = await startRegistry(t, base);
   const name = `${registry.host}/nginx:1`;
   pushNginx(base, name);
 
   for (const runtime of ['builtin', 'runc', 'crun']) {
-    await t.test(`as root, started by ${runtime}`, async (t) => {
+    await t.test(`it serves as root, started by ${runtime}`, async (t) => {
       const cli = storeCli(t, scratch(t), 'store', runtime === 'crun' ? ONE_CGROUP_VERSION : [PROGRAM]);
       removeAtEnd(t, cli);
       await scenario(t, cli, name, '--runtime', runtime);
@@ -83,7 +83,7 @@ t.test('nginx from a registry', { timeout: 900_000 }, async (t) => {
   }
 
   for (const runtime of ['builtin', 'runc']) {
-    await t.test(`as an ordinary user, started by ${runtime}`, async (t) => {
+    await t.test(`it serves for an ordinary user, started by ${runtime}`, async (t) => {
       const cli = ordinaryCli(t);
       removeAtEnd(t, cli);
       await scenario(t, cli, name, '--runtime', runtime);

@@ -3,7 +3,7 @@
 import t from 'tap';
 import { boxCli, PROGRAM, Terminal } from '../support/containers.js';
 
-t.test('a shell in a terminal: its size, ^C, and its exit code', async (t) => {
+t.test('a shell in a terminal has its size, is interrupted by ^C, and gives its exit code', async (t) => {
   const cli = await boxCli(t);
   const terminal = new Terminal(t, cli, PROGRAM, 'run', '--rm', '-it', 'box', 'sh');
   await terminal.shows(/# /);
@@ -46,7 +46,7 @@ t.test('the keys to detach leave it running; attach comes back to it', async (t)
   t.match(await cli.ok('logs', 'shell'), /it is here\r\n/, 'the log has it too');
 });
 
-t.test('exec with a terminal, beside the running program', async (t) => {
+t.test('exec has a terminal of its own, beside the running program', async (t) => {
   const cli = await boxCli(t);
   await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
   const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', '-e', 'A=1', '-w', '/srv', 'c', 'sh');

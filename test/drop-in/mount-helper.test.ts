@@ -47,7 +47,7 @@ function call(cwd: string, command: string, ...args: string[]): { status: number
   return { status, stderr };
 }
 
-t.test('mount -t fuse.tsoverlay, with the plain flags and the names that are asked for', async (t) => {
+t.test('mount -t fuse.tsoverlay takes the plain flags and the names that are asked for', async (t) => {
   install(t);
   const { lowers, upper, work, target, base, shown } = prepare(t);
   const options = `lowerdir=${lowers.join(':')},upperdir=${upper},workdir=${work},nosuid,nodev,noatime`;
@@ -60,7 +60,7 @@ t.test('mount -t fuse.tsoverlay, with the plain flags and the names that are ask
   run('umount', target);
 });
 
-t.test('a line in fstab', async (t) => {
+t.test('a line in fstab is mounted with the source and the type that it names', async (t) => {
   install(t);
   const { lowers, upper, work, target, base, shown } = prepare(t);
   const fstab = join(base, 'fstab');
@@ -103,7 +103,7 @@ t.test('mount.fuse3 with drop_privileges hands over a mounted descriptor', async
   run('umount', target);
 });
 
-t.test('SOURCE TARGET with repeated -o, relative layers, and -o TARGET alone', async (t) => {
+t.test('SOURCE TARGET with repeated -o, relative layers, and -o TARGET alone are understood', async (t) => {
   const { target, base, shown } = prepare(t);
   t.strictSame(
     call(

@@ -115,7 +115,7 @@ t.test('a removed file is read and written by who has it open', async (t) => {
   );
 });
 
-t.test('after a kill at any point the next mount has everything that was written', async (t) => {
+t.test('after a kill at a random moment the next mount has everything that was written', async (t) => {
   const layers = prepare(t);
   const seed = Number(process.env.LAZY_SEED ?? Date.now() % 2 ** 31);
   t.comment(`seed ${seed}`);

@@ -32,19 +32,19 @@ function tryAll(t: Test, corpus: readonly Buffer[], read: (text: string) => void
   t.ok(taken > 50 && refused > 50, `${taken} were taken, ${refused} refused`);
 }
 
-t.test('mount options', async (t) => {
+t.test('mount options are read, or refused in one line', async (t) => {
   tryAll(t, samples('options.txt', '\n'), (text) => applyOptionString(emptyOptions(), text));
 });
 
-t.test('Dockerfiles', async (t) => {
+t.test('Dockerfiles are read, or refused in one line', async (t) => {
   tryAll(t, samples('dockerfiles.txt', '----\n'), (text) => void parseDockerfile(text, 'Dockerfile'));
 });
 
-t.test('names of images', async (t) => {
+t.test('names of images are read, or refused in one line', async (t) => {
   tryAll(t, samples('names.txt', '\n'), (text) => void parseReference(text));
 });
 
-t.test('.dockerignore', async (t) => {
+t.test('.dockerignore is read, or refused in one line', async (t) => {
   const corpus = samples('dockerignore.txt', '----\n');
   tryAll(t, corpus, (text) => void IgnoreList.parse(text, '.dockerignore').ignores('a/b/c.txt'));
 });

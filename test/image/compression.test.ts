@@ -16,7 +16,7 @@ async function compress(bytes: Buffer, size: number): Promise<Buffer> {
   return await buffer(Readable.from(pieces, { objectMode: false }).pipe(gzipCompressor()));
 }
 
-t.test('the same bytes, however they come, and back again', async (t) => {
+t.test('bytes are compressed and come back the same, in pieces of any size', async (t) => {
   const mixed = Buffer.concat([
     randomBytes(700_000),
     Buffer.alloc(2_000_000, 'text '),

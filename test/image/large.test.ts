@@ -24,7 +24,7 @@ function memoryOf(args: readonly string[], environment: Record<string, string>):
 }
 
 t.test(
-  'Debian with nginx and Python, from Buildah by a registry into a mount',
+  'Debian with nginx and Python comes from Buildah by a registry into a mount',
   { timeout: 900_000 },
   async (t) => {
     const base = scratch(t);

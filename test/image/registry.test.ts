@@ -73,46 +73,49 @@ t.test('a push gives the registry what it lacks, and mounts what another reposit
   });
 });
 
-t.test('a registry with a password: right, wrong, none, from a file and from a helper', async (t) => {
-  const base = scratch(t);
-  const access = { username: 'ann', password: 'se:cret' };
-  const { host } = await startRegistry(t, base, { access });
-  pushWithSkopeo(makeLayout(base), host, 'app:1', 'ann:se:cret');
-  const cli = storeCli(t, base);
-  mkdirSync(join(base, 'docker'));
-  const login = (config: object): void =>
-    writeFileSync(join(base, 'docker/config.json'), JSON.stringify(config));
-  t.match(await cli.run('pull', `${host}/app:1`), {
-    status: 1,
-    stderr: /asks for a name and a password; put a name and password for it into .*docker\/config.json/,
-  });
-  login({ auths: { [host]: { auth: Buffer.from('ann:wrong').toString('base64') } } });
-  t.match(await cli.run('pull', `${host}/app:1`), {
-    status: 1,
-    stderr: /not authorized \(401.*; the ones in .* are wrong/,
-  });
-  login({ auths: { [host]: { auth: 'bm9jb2xvbg==' } } });
-  t.match(await cli.run('pull', `${host}/app:1`), { status: 1, stderr: /no name and password in base64/ });
-  login({ auths: { [host]: { auth: Buffer.from('ann:se:cret').toString('base64') } } });
-  await cli.ok('pull', '-q', `${host}/app:1`);
-  mkdirSync(join(base, 'bin'));
-  const helper = join(base, 'bin/docker-credential-test');
-  writeFileSync(
-    helper,
-    `#!/bin/sh\nread server; echo "$1 $server" > ${base}/asked; echo '{"ServerURL":"x","Username":"ann","Secret":"se:cret"}'\n`,
-    { mode: 0o755 },
-  );
-  login({ credHelpers: { [host]: 'test' } });
-  t.match(await cli.run('pull', `${host}/app:1`), {
-    status: 1,
-    stderr: /docker-credential-test: the program is not installed/,
-  });
-  cli.environment.PATH = `${base}/bin:${process.env.PATH}`;
-  await cli.ok('push', '-q', `${host}/app:1`);
-  t.equal(shell(`cat ${base}/asked`), `get ${host}\n`);
-  writeFileSync(join(base, 'docker/config.json'), '{');
-  t.match(await cli.run('pull', `${host}/app:1`), { status: 1, stderr: /config.json: it is not JSON/ });
-});
+t.test(
+  'a password for a registry comes from a file or a helper, and is refused when it is wrong or missing',
+  async (t) => {
+    const base = scratch(t);
+    const access = { username: 'ann', password: 'se:cret' };
+    const { host } = await startRegistry(t, base, { access });
+    pushWithSkopeo(makeLayout(base), host, 'app:1', 'ann:se:cret');
+    const cli = storeCli(t, base);
+    mkdirSync(join(base, 'docker'));
+    const login = (config: object): void =>
+      writeFileSync(join(base, 'docker/config.json'), JSON.stringify(config));
+    t.match(await cli.run('pull', `${host}/app:1`), {
+      status: 1,
+      stderr: /asks for a name and a password; put a name and password for it into .*docker\/config.json/,
+    });
+    login({ auths: { [host]: { auth: Buffer.from('ann:wrong').toString('base64') } } });
+    t.match(await cli.run('pull', `${host}/app:1`), {
+      status: 1,
+      stderr: /not authorized \(401.*; the ones in .* are wrong/,
+    });
+    login({ auths: { [host]: { auth: 'bm9jb2xvbg==' } } });
+    t.match(await cli.run('pull', `${host}/app:1`), { status: 1, stderr: /no name and password in base64/ });
+    login({ auths: { [host]: { auth: Buffer.from('ann:se:cret').toString('base64') } } });
+    await cli.ok('pull', '-q', `${host}/app:1`);
+    mkdirSync(join(base, 'bin'));
+    const helper = join(base, 'bin/docker-credential-test');
+    writeFileSync(
+      helper,
+      `#!/bin/sh\nread server; echo "$1 $server" > ${base}/asked; echo '{"ServerURL":"x","Username":"ann","Secret":"se:cret"}'\n`,
+      { mode: 0o755 },
+    );
+    login({ credHelpers: { [host]: 'test' } });
+    t.match(await cli.run('pull', `${host}/app:1`), {
+      status: 1,
+      stderr: /docker-credential-test: the program is not installed/,
+    });
+    cli.environment.PATH = `${base}/bin:${process.env.PATH}`;
+    await cli.ok('push', '-q', `${host}/app:1`);
+    t.equal(shell(`cat ${base}/asked`), `get ${host}\n`);
+    writeFileSync(join(base, 'docker/config.json'), '{');
+    t.match(await cli.run('pull', `${host}/app:1`), { status: 1, stderr: /config.json: it is not JSON/ });
+  },
+);
 
 t.test('on a terminal each layer has a line with a bar that is drawn over', async (t) => {
   const base = scratch(t);
@@ -151,7 +154,7 @@ t.test('mirrors are asked in order, and one that fails gives way to the next', a
 });
 
 t.test(
-  'a certificate that nobody signed, and plain HTTP, only where the configuration allows it',
+  'a certificate that nobody signed, and plain HTTP, are taken only where the configuration allows it',
   async (t) => {
     const base = scratch(t);
     const layout = makeLayout(base);

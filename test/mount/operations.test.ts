@@ -34,7 +34,7 @@ const GROUNDS: Record<
 };
 
 for (const [name, { driver, writeback, lacks }] of Object.entries(GROUNDS)) {
-  t.test(`every operation on the ${name}`, async (t) => {
+  t.test(`every operation does on the ${name} what it does elsewhere`, async (t) => {
     const base = scratch(t);
     const layers = makeLayers(base, 1);
     const root = driver === undefined ? layers.lowers[0] : layers.target;

@@ -62,7 +62,7 @@ async function counted(t: Test, cli: Cli, ...options: string[]): Promise<void> {
   t.strictSame(await leftSince(before, cli), [], `${name} leaves nothing`);
 }
 
-t.test('a program, its log and its exit code, by every runtime and storage driver', async (t) => {
+t.test('a program, its log and its exit code survive, by every runtime and storage driver', async (t) => {
   const cli = await boxCli(t);
   await counted(t, cli);
   await counted(t, cli, '--runtime', 'runc');
@@ -106,7 +106,7 @@ t.test('what is piped through it comes out once, whatever is killed meanwhile', 
   }
 });
 
-t.test('a terminal: what is typed, what is shown, its size, and its exit code', async (t) => {
+t.test('a terminal goes on: what is typed, what is shown, its size, and its exit code', async (t) => {
   const cli = await boxCli(t);
   const terminal = new Terminal(t, cli, PROGRAM, 'run', '-it', '--name', 'shell', 'box', 'sh');
   await terminal.shows(/# /);
@@ -133,7 +133,7 @@ t.test('a terminal: what is typed, what is shown, its size, and its exit code', 
   t.equal(await terminal.exited, 6);
 });
 
-t.test('a terminal of a program that is run beside it', async (t) => {
+t.test('a terminal of a program that is run beside it goes on', async (t) => {
   const cli = await boxCli(t);
   await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
   const container = await containerOf(cli, 'c');
@@ -148,7 +148,7 @@ t.test('a terminal of a program that is run beside it', async (t) => {
   t.equal(await terminal.exited, 3);
 });
 
-t.test('what a program says and how it ends while nobody serves it', async (t) => {
+t.test('what a program says and how it ends while nobody serves it is not lost', async (t) => {
   const cli = await boxCli(t);
   run('mkfifo', join(cli.base, 'go'));
   // Nothing in it needs a file.
@@ -274,7 +274,7 @@ t.test('one that ends with its client still does, and one to be removed is', asy
   t.strictSame(await leftSince(before, cli), []);
 });
 
-t.test('a step of a build', async (t) => {
+t.test('a step of a build goes on', async (t) => {
   const cli = await boxCli(t);
   writeFileSync(
     join(cli.base, 'Dockerfile'),
@@ -328,7 +328,7 @@ t.test('a container goes on with another version', async (t) => {
   t.equal(await cli.ok('logs', 'c'), lines(1500));
 });
 
-t.test('those of an ordinary user, with their network', async (t) => {
+t.test('those of an ordinary user go on, with their network', async (t) => {
   const cli = await ordinaryBoxCli(t);
   const { TSOVERLAY_RUNTIME_DIR: before } = process.env;
   process.env.TSOVERLAY_RUNTIME_DIR = cli.environment.TSOVERLAY_RUNTIME_DIR;

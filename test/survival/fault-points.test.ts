@@ -173,13 +173,13 @@ for (const [flavour, resends] of [
 ] as const) {
   const kernel = resends ? '' : ', and no kernel that sends requests again';
   t.test(
-    `a kill at any point of a request is not noticed, ${flavour.options} ${JSON.stringify(flavour.ours)}${kernel}`,
+    `a kill at each sampled point of a request is not noticed, ${flavour.options} ${JSON.stringify(flavour.ours)}${kernel}`,
     (t) => walkPoints(t, { flavour, scenarios: SCENARIOS, points: 8000, resends }),
   );
 }
 
 /** An overlayfs takes neither devices 0:0 nor RENAME_WHITEOUT: moves are of two steps there (rename-cover.ts). */
-t.test('a kill at any point of a request is not noticed, the upper on an overlayfs', (t) =>
+t.test('a kill at each sampled point of a request is not noticed, the upper on an overlayfs', (t) =>
   walkPoints(t, {
     flavour: FLAVOURS[0],
     scenarios: SCENARIOS,

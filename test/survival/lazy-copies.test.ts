@@ -42,7 +42,7 @@ const SCENARIOS: readonly Scenario[] = [
   }),
 ];
 
-t.test('a kill at any point of a lazy copy is not noticed', (t) =>
+t.test('a kill at each sampled point of a lazy copy is not noticed', (t) =>
   walkPoints(t, {
     flavour: { ...FLAVOURS[0], ours: { copyUp: 'lazy' } },
     scenarios: SCENARIOS,

@@ -65,7 +65,7 @@ t.test('a root inside the merged view stays in it', async (t) => {
     'neither work directory nor upper is to be found',
   );
 
-  await t.test('also while directories and symlinks change places under it', async (t) => {
+  await t.test('it stays in it while directories and symlinks change places under it', async (t) => {
     const said =
       inside(`mkdir -p swap/d; echo inside > swap/d/secret; ln -s ../../../../../../../..${base} swap/l
       (for i in $(seq 400); do mv swap/d swap/x; mv swap/l swap/d; mv swap/d swap/l; mv swap/x swap/d; done) & for i in $(seq 400); do cat swap/d/secret 2>/dev/null; done; wait`);
