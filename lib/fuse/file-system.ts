@@ -98,7 +98,8 @@ export interface FileSystem {
   syncAll(): Errno;
   list(node: number, after: number, sink: ListingSink): Errno;
   getXattr(node: number, name: ByteString): Buffer | Errno;
-  listXattrs(node: number): ByteString[] | Errno;
+  /** `by` may not see all: `trusted.*` is listed to who may read it. */
+  listXattrs(node: number, by: Requester): ByteString[] | Errno;
   /** `dropSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
   setXattr(node: number, name: ByteString, value: Buffer, flags: number, dropSetgid: boolean): Errno;
   removeXattr(node: number, name: ByteString, by: Requester): Errno;

@@ -67,8 +67,8 @@ export function getXattr({ fileSystem }: Session, message: Message, reply: Reply
   return typeof value === 'number' ? value : sized(message, reply, value);
 }
 
-export function listXattrs({ fileSystem }: Session, message: Message, reply: Reply): number {
-  const names = fileSystem.listXattrs(message.nodeId);
+export function listXattrs({ fileSystem, requester }: Session, message: Message, reply: Reply): number {
+  const names = fileSystem.listXattrs(message.nodeId, requester);
   if (typeof names === 'number') return names;
   return sized(message, reply, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'));
 }

@@ -304,10 +304,10 @@ export class OverlayFileSystem implements FileSystem {
     return typeof node === 'number' ? node : xattr.getAttribute(this.union, node, name);
   }
 
-  listXattrs(id: number): ByteString[] | Errno {
+  listXattrs(id: number, by: Requester): ByteString[] | Errno {
     const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
-    const names = xattr.listAttributes(this.union, node);
+    const names = xattr.listAttributes(this.union, node, by);
     return typeof names === 'number' ? names : names.filter((name) => !this.#lacks(name));
   }
 

@@ -3,10 +3,11 @@
  * What another process may do: its groups and capabilities, as /proc shows them. They are asked for while
  * it waits in a system call, so that it cannot change them meanwhile. A process that cannot be seen has none.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 export const CAP_FOWNER = 3;
 export const CAP_FSETID = 4;
+export const CAP_SYS_ADMIN = 21;
 
 /** Who asks: ids for files (setfsuid(2)), and the thread, 0 for one outside this PID namespace. */
 export interface Caller {
@@ -15,11 +16,17 @@ export interface Caller {
   pid: number;
 }
 
-const FIRST_NAMESPACE = /^\s*0\s+0\s+4294967295\s*$/;
+/** The first user namespace always has this number (PROC_USER_INIT_INO); a map of all ids is no proof. */
+const FIRST_NAMESPACE = 'user:[4026531837]';
 
 function read(pid: number | 'self', file: string): string {
+  return pid === 0 ? '' : ofProcess(() => readFileSync(`/proc/${pid}/${file}`, 'latin1'));
+}
+
+/** What `see` gives; '' for a process that cannot be seen. */
+function ofProcess(see: () => string): string {
   try {
-    return pid === 0 ? '' : readFileSync(`/proc/${pid}/${file}`, 'latin1');
+    return see();
   } catch (failure) {
     const { code } = failure as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return '';
@@ -56,5 +63,6 @@ export function isCapableOver({ pid }: Caller, capability: number, uid: number, 
 
 /** Whether the caller has a capability in the first user namespace (capable). */
 export function isCapable({ pid }: Caller, capability: number): boolean {
-  return FIRST_NAMESPACE.test(read(pid, 'uid_map')) && isEffective(pid, capability);
+  if (pid === 0 || !isEffective(pid, capability)) return false;
+  return ofProcess(() => readlinkSync(`/proc/${pid}/ns/user`)) === FIRST_NAMESPACE;
 }
