@@ -5,7 +5,7 @@
  * no symlink of a container leads out of it; what lies below goes by descriptors.
  */
 import { type ByteString, fromText, toText } from '../base/bytes.js';
-import { ENOENT, ENOTDIR } from '../base/errno.js';
+import { ELOOP, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { type NewOwner, packTree } from '../image/pack-tree.js';
 import { TarReader } from '../image/tar-reader.js';
@@ -64,14 +64,17 @@ export interface Source {
   name: ByteString;
 }
 
+function refusal(root: Root, path: ByteString, reason?: string, errno?: number): OverlayError {
+  return new OverlayError({ operation: 'copy', path: `${root.name}:${toText(path)}`, reason, errno });
+}
+
 function missing(root: Root, path: ByteString, errno: number): OverlayError {
   const isMissing = errno === -ENOENT || errno === -ENOTDIR;
-  return new OverlayError({
-    operation: 'copy',
-    path: `${root.name}:${toText(path)}`,
-    errno,
-    reason: isMissing ? 'there is no such file or directory' : undefined,
-  });
+  if (isMissing) return refusal(root, path, 'there is no such file or directory', errno);
+  // openInRoot refuses the links of /proc that are none by name (RESOLVE_NO_MAGICLINKS).
+  const isLoop = errno === -ELOOP;
+  const links = 'it leads through too many symbolic links, or through one of /proc to what a process has';
+  return refusal(root, path, isLoop ? links : undefined, errno);
 }
 
 /** A symlink's target as a path from the root. */
@@ -82,7 +85,40 @@ function targetOf(root: Root, { parent, name }: Place): ByteString {
   return target.startsWith('/') ? target : `${parent}/${target}`;
 }
 
+const pathOf = ({ parent, name }: Place): ByteString => (name === '' ? parent : `${parent}/${name}`);
+
+/** As many as the kernel follows (MAXSYMLINKS). */
 const MOST_LINKS = 40;
+
+/** Where a path leads. */
+interface Found {
+  /** The last link's target, if links were followed, whether or not something is there. */
+  place: Place;
+  /** 0, or a negated errno where nothing is. */
+  status: number;
+  stat: Stat;
+  /** A slash at the end of the path, or of a link's target, says that it is a directory. */
+  asDirectory: boolean;
+}
+
+/**
+ * Looks at the last component by itself: the name of a file that a link leads to, which the
+ * file's descriptor does not tell, is where a copy is written.
+ */
+function find(root: Root, written: Place, follow: boolean): Found {
+  const found: Found = { place: written, status: -ELOOP, stat: new Stat(), asDirectory: false };
+  for (let links = 0; links <= MOST_LINKS; links++) {
+    const { place, stat } = found;
+    found.asDirectory ||= place.slash || place.contents;
+    const status = root.open(pathOf(place), O_PATH | O_NOFOLLOW);
+    if (status < 0) return { ...found, status };
+    using fd = new Fd(status);
+    check(statFd(fd.number, stat), { operation: 'stat', path: toText(pathOf(place)) });
+    if (stat.type !== S_IFLNK || !follow) return { ...found, status: 0 };
+    found.place = takeApart(targetOf(root, place));
+  }
+  return found;
+}
 
 /**
  * Packs what lies at a path. `as` gives it a name in the archive. A symlink is copied as
@@ -95,21 +131,15 @@ export function openSource(
   { follow, owner }: { follow: boolean; owner: NewOwner | undefined },
 ): Source {
   const written = takeApart(path);
-  let place = written;
-  const stat = new Stat();
-  for (let links = 0; ; links++) {
-    const found = root.open(
-      place.name === '' ? place.parent : `${place.parent}/${place.name}`,
-      O_PATH | O_NOFOLLOW,
-    );
-    if (found < 0 || links > MOST_LINKS) throw missing(root, path, found);
-    using fd = new Fd(found);
-    check(statFd(fd.number, stat), { operation: 'stat', path: toText(path) });
-    if (stat.type !== S_IFLNK || !(follow || written.slash || written.contents)) break;
-    place = takeApart(targetOf(root, place));
-  }
-  if (written.slash && !stat.isDirectory) throw missing(root, path, -ENOTDIR);
-  const source = { isDirectory: stat.isDirectory, contents: written.contents, name: written.name };
+  const { place, status, stat, asDirectory } = find(
+    root,
+    written,
+    follow || written.slash || written.contents,
+  );
+  if (status < 0) throw missing(root, path, status);
+  const { isDirectory } = stat;
+  if (asDirectory && !isDirectory) throw refusal(root, path, 'it is not a directory');
+  const source = { isDirectory, contents: written.contents, name: written.name };
   return { ...source, archive: packFrom(root, place, as(source), owner) };
 }
 
@@ -132,37 +162,40 @@ export interface Destination extends Disposable {
   nameFor(source: Omit<Source, 'archive'>): ByteString;
 }
 
-/** Throws an OverlayError for a place that cannot take what is copied. */
+/**
+ * Throws an OverlayError for a place that cannot take what is copied. Links at the end are
+ * followed, also those that lead to nothing yet: the link stays, and what it names is written.
+ */
 export function openDestination(root: Root, path: ByteString): Destination {
-  const place = takeApart(path);
-  const found = root.open(path, O_PATH);
-  const refuse = (reason: string): OverlayError =>
-    new OverlayError({ operation: 'copy to', path: `${root.name}:${toText(path)}`, reason });
-  if (found >= 0) {
-    const stat = new Stat();
-    check(statFd(found, stat), { operation: 'stat', path: toText(path) });
-    if (stat.isDirectory) {
-      const directory = new Fd(found);
-      return {
-        directory,
-        nameFor: ({ contents, isDirectory, name }) =>
-          contents && isDirectory ? '.' : name === '' ? '.' : name,
-        [Symbol.dispose]: () => directory.close(),
-      };
-    }
-    new Fd(found).close();
-    if (place.slash || place.contents) throw refuse('it is no directory');
-  } else if (found !== -ENOENT) throw missing(root, path, found);
+  const { place, status, stat, asDirectory } = find(root, takeApart(path), true);
+  if (status < 0 && status !== -ENOENT) throw missing(root, path, status);
+  const exists = status === 0;
+  if (exists && stat.isDirectory) return insideOf(root, place);
+  if (exists && asDirectory) throw refusal(root, path, 'it is not a directory');
+  // What a program would write to, a copy would take away: /dev/null, a socket.
+  if (exists && !stat.isRegular) throw refusal(root, path, 'it is neither a directory nor a regular file');
   const parent = root.open(place.parent, O_PATH | O_DIRECTORY);
-  if (parent < 0) throw refuse('the directory that it would lie in is not there');
+  if (parent < 0) throw refusal(root, path, 'the directory that it would lie in is not there');
   const directory = new Fd(parent);
   return {
     directory,
     nameFor: ({ isDirectory }) => {
-      if (isDirectory && found >= 0) throw refuse('a directory cannot take the place of a file');
-      if (!isDirectory && place.slash) throw refuse('there is no such directory');
+      if (isDirectory && exists) throw refusal(root, path, 'a directory cannot take the place of a file');
+      // `x/.` is in a directory that is there; `x/` may become one.
+      if (place.contents || (asDirectory && !isDirectory))
+        throw refusal(root, path, 'there is no such directory');
       return place.name;
     },
+    [Symbol.dispose]: () => directory.close(),
+  };
+}
+
+function insideOf(root: Root, place: Place): Destination {
+  const story = { operation: 'copy to', path: `${root.name}:${toText(pathOf(place))}` };
+  const directory = new Fd(check(root.open(pathOf(place), O_PATH | O_DIRECTORY), story));
+  return {
+    directory,
+    nameFor: ({ contents, isDirectory, name }) => ((contents && isDirectory) || name === '' ? '.' : name),
     [Symbol.dispose]: () => directory.close(),
   };
 }

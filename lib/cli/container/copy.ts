@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay cp` */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fromText, toText } from '../../base/bytes.js';
+import { fromText } from '../../base/bytes.js';
 import { UsageError } from '../../base/errors.js';
 import { openDestination, openSource, Root, unpackInto } from '../../container/copy-files.js';
 import { findContainer } from '../../container/state/containers.js';
@@ -20,19 +20,26 @@ function containerPath(text: string): { name: string; path: string } | undefined
   return colon <= 0 ? undefined : { name: text.slice(0, colon), path: text.slice(colon + 1) };
 }
 
-/** A path of this machine, with the slash or the dot at its end that says what is meant. */
-function localPath(text: string): string {
+/**
+ * A path as it is meant: from `base`, `..` by the text, as Docker takes it on both sides, and
+ * the slash or the dot at its end, which says that a directory or what is in one is meant.
+ */
+function wholePath(text: string, base: string): string {
   const end = /(\/\.?|^\.)$/.exec(text)?.[0] ?? '';
-  const whole = resolve(text);
+  const whole = resolve(base, text);
   return end === '.' ? `${whole}/.` : `${whole}${end}`;
 }
 
-/** A copy of what holds its own destination would never end. */
-function holds(source: string, directory: string): boolean {
-  const path = resolve(source);
-  return (
-    existsSync(path) && `${realpathSync(directory)}/`.startsWith(`${realpathSync(path)}/`.replace('//', '/'))
-  );
+const localPath = (text: string): string => wholePath(text, process.cwd());
+
+/** Whether what is copied has a container's directory in it: that copy would hold itself, and never end. */
+function holds(args: CopyArguments, directory: string): boolean {
+  const path = resolve(args.source);
+  if (!existsSync(path)) return false;
+  // A link that is copied as one holds nothing.
+  const isFollowed = args['follow-link'] || /(^|\/)\.?$/.test(args.source);
+  if (!isFollowed && lstatSync(path).isSymbolicLink()) return false;
+  return `${realpathSync(directory)}/`.startsWith(`${realpathSync(path)}/`.replace('//', '/'));
 }
 
 /** Without -a everything belongs to root in a container, and to the user outside. */
@@ -79,7 +86,7 @@ async function copyIn(args: CopyArguments, root: Root, path: string): Promise<vo
   }
   using destination = openDestination(root, fromText(path));
   if (destination.nameFor({ isDirectory: true, contents: true, name: '' }) !== '.')
-    throw new UsageError(`${args.destination} is no directory`, 'an archive is unpacked into one');
+    throw new UsageError(`${args.destination} is not a directory`, 'an archive is unpacked into one');
   await unpackInto(destination.directory, process.stdin, 'standard input');
 }
 
@@ -94,7 +101,7 @@ export async function copy(args: CopyArguments): Promise<void> {
   }
   const { name, path } = (from ?? to)!;
   const container = findContainer(Store.open(args.root), name);
-  if (from === undefined && !isStandard(args.source) && holds(args.source, container.directory)) {
+  if (from === undefined && !isStandard(args.source) && holds(args, container.directory)) {
     throw new UsageError(
       `${args.source} holds the files of ${name}`,
       'copy what lies beside the store one by one',
@@ -102,7 +109,7 @@ export async function copy(args: CopyArguments): Promise<void> {
   }
   await withRoot(container, async (rootPath) => {
     using root = new Root(rootPath, name);
-    const inside = toText(fromText(path));
+    const inside = wholePath(path, '/');
     await (from === undefined ? copyIn(args, root, inside) : copyOut(args, root, inside));
   });
 }
