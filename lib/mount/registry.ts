@@ -85,17 +85,10 @@ export function prepareRuntimeDirectory(): string {
   const directory = runtimeDirectory();
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const { uid } = lstatSync(directory);
-    if (uid !== process.getuid!()) throw new Error(`it belongs to user ${uid}`);
+    checkOwner(directory);
     chmodSync(directory, 0o700);
   } catch (cause) {
-    throw new OverlayError({
-      operation: 'create runtime directory',
-      path: directory,
-      reason: (cause as Error).message,
-      remedy: 'set TSOVERLAY_RUNTIME_DIR to a directory that you own',
-      cause,
-    });
+    throw runtimeFailure('create runtime directory', directory, cause);
   }
   return directory;
 }
@@ -179,13 +172,37 @@ function tryReadRecords(): MountRecordFile[] | 'moved' {
   return records;
 }
 
+/**
+ * What another user has put in the place of ours, which in /tmp anybody can, is not believed: it
+ * would say what is mounted where. A directory that was named is the choice of who named it.
+ */
 function listRuntimeDirectory(): string[] {
+  const directory = runtimeDirectory();
   try {
-    return readdirSync(runtimeDirectory());
-  } catch (failure) {
-    if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw failure;
+    if (!process.env.TSOVERLAY_RUNTIME_DIR) checkOwner(directory);
+    return readdirSync(directory);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    throw runtimeFailure('read runtime directory', directory, cause);
   }
+}
+
+function checkOwner(directory: string): void {
+  const { uid } = lstatSync(directory);
+  if (uid !== process.getuid!()) throw new Error(`it belongs to user ${uid}`);
+}
+
+function runtimeFailure(operation: string, path: string, cause: unknown): OverlayError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const reason = code === 'EACCES' ? "it is another user's" : message;
+  return new OverlayError({
+    operation,
+    path,
+    reason,
+    remedy: 'set TSOVERLAY_RUNTIME_DIR to a directory that you own',
+    cause,
+  });
 }
 
 /** A file may be gone meanwhile, or cut short by a crash. */

@@ -3,10 +3,18 @@
  * What a caller is answered, and what is listed to it, as a table over three grounds: a tmpfs, the kernel's
  * overlayfs and ours, whose server acts with root's rights. The table is rights.py.
  */
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
-import { makeLayers, mountKernelOverlay, mountOurs, run, scratch } from '../support/ground.js';
+import {
+  makeLayers,
+  mountKernelOverlay,
+  mountOurs,
+  publicCheckout,
+  run,
+  scratch,
+} from '../support/ground.js';
 
 const TABLE = resolve('test/support/grounds/rights.py');
 
@@ -73,4 +81,30 @@ t.test("the owner of a file cannot say in an attribute that it is somebody else'
     const { uid, mode } = statSync(path);
     t.strictSame([uid, mode & 0o7777], [1000, 0o755], 'owner and mode are what they were');
   }
+});
+
+t.test("another user's list of mounts is neither given to an ordinary user nor believed", async (t) => {
+  const base = scratch(t);
+  const program = join(publicCheckout(t, base), 'bin/tsoverlay');
+  const foreign = join(base, 'tsoverlay');
+  mkdirSync(foreign, { mode: 0o755 });
+  // The number of a live process whose command line has our name in it: this test's.
+  const record = { target: '/etc', serverPid: process.pid, lowers: ['/'], dataLowers: [], since: '2020' };
+  writeFileSync(join(foreign, `${process.pid}.json`), JSON.stringify(record));
+  const mounts = (environment: Record<string, string>): string[] => {
+    const user = ['--reuid=1234', '--regid=1234', '--clear-groups'];
+    const env = { PATH: process.env.PATH, HOME: base, ...environment };
+    const { status, stdout, stderr } = spawnSync('setpriv', [...user, program, 'mounts', '--json'], {
+      env,
+      encoding: 'utf8',
+    });
+    return [String(status), stdout, stderr];
+  };
+  const told = `tsoverlay: read runtime directory ${foreign}:`;
+  const remedy = 'set TSOVERLAY_RUNTIME_DIR to a directory that you own\n';
+  const planted = mounts({ XDG_RUNTIME_DIR: base });
+  t.strictSame(planted, ['1', '', `${told} it belongs to user 0; ${remedy}`], 'planted in its place');
+  chmodSync(foreign, 0o700);
+  const closed = mounts({ TSOVERLAY_RUNTIME_DIR: foreign });
+  t.strictSame(closed, ['1', '', `${told} it is another user's; ${remedy}`], 'named, and shut');
 });

@@ -131,9 +131,13 @@ function encode(value: object): Buffer {
 export function listContainers(store: Store): Container[] {
   const directory = join(store.root, 'containers');
   if (!existsSync(directory)) return [];
-  return readdirSync(directory)
-    .filter((name) => /^[0-9a-f]{64}$/.test(name))
-    .map((id) => new Container(store, id));
+  try {
+    return readdirSync(directory)
+      .filter((name) => /^[0-9a-f]{64}$/.test(name))
+      .map((id) => new Container(store, id));
+  } catch (failure) {
+    throw storeFailure('list the containers in', directory, failure);
+  }
 }
 
 interface Known {
