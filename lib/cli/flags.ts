@@ -21,6 +21,7 @@ export function refuseUnknownFlags(
   argv: readonly string[],
   more: Readonly<Record<string, readonly string[]>>,
 ): void {
+  const help = argv[0]?.startsWith('-') !== false ? 'tsoverlay --help' : `tsoverlay ${argv[0]} --help`;
   const known = [...COMMON, ...(KNOWN[argv[0]] ?? more[argv[0]] ?? [])];
   for (const word of argv) {
     if (word === '--' || argv[0] === 'completion' || word === '--get-yargs-completions') return;
@@ -29,7 +30,7 @@ export function refuseUnknownFlags(
     const nearest = nearestName(name, known);
     throw new UsageError(
       `unknown option --${name}`,
-      nearest === undefined ? `see \`tsoverlay ${argv[0]} --help\`` : `did you mean --${nearest}?`,
+      nearest === undefined ? `see \`${help}\`` : `did you mean --${nearest}?`,
     );
   }
 }

@@ -126,6 +126,7 @@ const MISTAKES: [what: string, args: string[], status: number, message: RegExp][
   ['no command', [], 2, /no command is given/],
   ['an unknown command', ['mout', 'x'], 2, /mount/],
   ['an unknown flag', ['mount', '--lower', 'lower0', '--bogus', 'merged'], 2, /unknown option --bogus/],
+  ['an unknown flag and no command', ['--bogus'], 2, /unknown option --bogus; see `tsoverlay --help`/],
   [
     'a mistyped flag',
     ['mount', '--lowr', 'lower0', 'merged'],

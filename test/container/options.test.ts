@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import t from 'tap';
 import { separateWords } from '../../lib/cli/container/commands.js';
-import { environmentFrom, parsePorts } from '../../lib/cli/container/container-options.js';
+import { environmentFrom } from '../../lib/cli/container/key-values.js';
 import { parseMount, parseTmpfs, parseVolume } from '../../lib/cli/container/mount-requests.js';
+import { parsePorts } from '../../lib/cli/container/ports.js';
 import { parseSize } from '../../lib/cli/container/sizes.js';
 import { parseKeys } from '../../lib/cli/container/terminal.js';
 import { LogWriter } from '../../lib/container/program/log-file.js';
@@ -97,6 +98,7 @@ t.test('sizes, keys, signals and environments are read, or refused by name', asy
   t.strictSame(environmentFrom(['A=1', 'TSOVERLAY_TEST_COPIED', 'TSOVERLAY_TEST_NONE', 'B='], []), [
     'A=1',
     'TSOVERLAY_TEST_COPIED=here',
+    'TSOVERLAY_TEST_NONE',
     'B=',
   ]);
   t.throws(() => environmentFrom(['=x'], []), /has no name/);

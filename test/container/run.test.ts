@@ -52,9 +52,13 @@ t.test('exit codes are those of Docker', async (t) => {
     [['-u', 'nobody-here', 'box', 'true'], 125, /no such user; give a number/],
     [['-v', '/nowhere/at/all:/x', 'box', 'true'], 125, /there is no such file or directory on this machine/],
     [['-v', 'data:relative', 'box', 'true'], 125, /must begin with \//],
-    [['-p', '99999:80', 'box', 'true'], 125, /--publish 99999:80 is not possible; write HOST:CONTAINER/],
+    [
+      ['-p', '99999:80', 'box', 'true'],
+      125,
+      /--publish 99999:80: 99999 is not a port or .*; write HOST:CONTAINER/,
+    ],
     [['--cap-add', 'FLY', 'box', 'true'], 125, /there is no capability FLY/],
-    [['--restart', 'sometimes', 'box', 'true'], 125, /--restart sometimes is not possible/],
+    [['--restart', 'sometimes', 'box', 'true'], 125, /--restart sometimes is not a restart policy/],
     [['--nmae', 'x', 'box', 'true'], 125, /nmae.*name/],
   ];
   for (const [args, status, stderr] of cases) {

@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parseSize } from '../../lib/cli/container/sizes.js';
 import { parseMoment } from '../../lib/cli/filters.js';
 import { compileTemplate } from '../../lib/cli/go-template.js';
-import { parseSize } from '../../lib/cli/image/limits.js';
 import { scratch, shell } from '../support/ground.js';
 import { type Cli, makeLayout, storeCli } from '../support/images.js';
 
@@ -192,7 +192,7 @@ t.test('mistakes are named, with the nearest right word', async (t) => {
     [['image', 'prun'], /prune/],
     [
       ['pull', 'x', '--max-layer-size', '3 apples'],
-      /--max-layer-size 3 apples is no size; write a number of bytes/,
+      /--max-layer-size 3 apples is no size; write it as in 64m/,
     ],
   ];
   for (const [args, message] of cases)
@@ -233,7 +233,7 @@ t.test('moments and sizes are read as people write them', async (t) => {
   t.equal(parseMoment('2025-01-01', now), Date.parse('2025-01-01'));
   t.equal(parseMoment('1700000000', now), 1_700_000_000_000);
   t.throws(() => parseMoment('soon'), { message: /no moment/ });
-  t.equal(parseSize('512m', 'x'), 512 * 2 ** 20);
-  t.equal(parseSize('1.5GiB', 'x'), 1.5 * 2 ** 30);
-  t.throws(() => parseSize('-1', 'x'), { message: /no size/ });
+  t.equal(parseSize('x', '512m'), 512 * 2 ** 20);
+  t.equal(parseSize('x', '1.5GiB'), 1.5 * 2 ** 30);
+  t.throws(() => parseSize('x', '-1'), { message: /no size/ });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `key=value,…` of `RUN --mount`: fields as in CSV, so that one with a comma stands in double quotes. */
+import { sizeOf } from '../../base/sizes.js';
 import { DockerfileError, type Place } from './failure.js';
 
 const ALIASES: Record<string, string> = {
@@ -19,7 +20,6 @@ const TRUTHS: Record<string, boolean> = {
   f: false,
   false: false,
 };
-const UNITS = 'kmgtp';
 
 export class MountFields {
   private constructor(
@@ -93,9 +93,7 @@ export class MountFields {
   bytes(name: string): number | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
-    const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(value);
-    if (match === null) return this.refuse(`${name}=${value} is no size`, 'write it as in 64m');
-    return Math.floor(Number(match[1]) * 1024 ** (UNITS.indexOf((match[2] ?? '').toLowerCase() || ' ') + 1));
+    return sizeOf(value) ?? this.refuse(`${name}=${value} is no size`, 'write it as in 64m');
   }
 }
 

@@ -12,6 +12,8 @@ import { parsePlatform } from '../../image/platform.js';
 import { familiarName, parseName } from '../../image/reference.js';
 import { Staging } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
+import { parseExtraHost } from '../container/hosts.js';
+import { labelsFrom } from '../container/key-values.js';
 import { isStandard } from '../image/write-out.js';
 import { interruptible } from '../interruption.js';
 import type { BuildArguments } from './arguments.js';
@@ -78,14 +80,14 @@ export async function build(args: BuildArguments): Promise<void> {
           dockerfile,
           target: args.target,
           args: parsePairs('build-arg', args['build-arg']),
-          labels: Object.fromEntries(parsePairs('label', args.label)),
+          labels: labelsFrom(args.label, []),
           secrets,
           platform,
           cacheFrom: args['cache-from'],
           noCache: args['no-cache'],
           pull: args.pull,
           network,
-          extraHosts: args['add-host'],
+          extraHosts: args['add-host'].map(parseExtraHost),
           progress,
           signal,
         },

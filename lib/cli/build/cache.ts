@@ -96,7 +96,7 @@ export async function prune(args: BuildPruneArguments): Promise<void> {
     Number.POSITIVE_INFINITY,
   );
   // What is empty fits into any storage, even none: nothing is kept for its size unless asked for.
-  const most = args['keep-storage'] === undefined ? -1 : parseSize('keep-storage', args['keep-storage']);
+  const most = args['keep-storage'] === undefined ? -1 : parseSize('--keep-storage', args['keep-storage']);
   const what = args.all ? 'all that builds keep' : 'all that builds keep and no image has';
   if (!args.force && !(await confirm(`This removes ${what}. Go on?`)))
     throw new UsageError('nothing was removed', 'answer y, or give --force');

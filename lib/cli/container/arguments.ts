@@ -28,8 +28,8 @@ export interface CreateArguments extends WordsArgument {
   dns: string[];
   'read-only': boolean;
   memory: string | undefined;
-  cpus: number | undefined;
-  'pids-limit': number | undefined;
+  cpus: string | undefined;
+  'pids-limit': string | undefined;
   'shm-size': string | undefined;
   ulimit: string[];
   'cap-add': string[];

@@ -52,9 +52,11 @@ function baseOf({ store }: Container, { image, name }: ContainerConfig): Image {
 /** How the image is started when nothing else is said: as the container was. */
 function configOf({ options }: ContainerConfig, config: RunConfig): RunConfig {
   const env = new Map([...(config.Env ?? []), ...options.env].map((text) => [text.split('=', 1)[0], text]));
+  // An option without a value took the image's away.
+  const kept = [...env.values()].filter((text) => text.includes('='));
   return {
     ...config,
-    ...(env.size === 0 ? {} : { Env: [...env.values()] }),
+    ...(kept.length === 0 ? {} : { Env: kept }),
     ...(options.entrypoint === undefined ? {} : { Entrypoint: options.entrypoint, Cmd: [] }),
     ...(options.command === undefined ? {} : { Cmd: options.command }),
     ...(options.cwd === undefined ? {} : { WorkingDir: options.cwd }),

@@ -8,7 +8,7 @@ import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { inOrder } from '../outputs.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';
-import { environmentFrom } from './container-options.js';
+import { environmentFrom } from './key-values.js';
 import { join, parseKeys, terminalSize, writeOutput } from './terminal.js';
 
 export async function exec(args: ExecArguments): Promise<void> {

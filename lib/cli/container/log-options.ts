@@ -3,15 +3,11 @@
 import { UsageError } from '../../base/errors.js';
 import { type LogLimits, USUAL_LIMITS } from '../../container/program/log-rotation.js';
 import type { ContainerOptions } from '../../container/state/config.js';
+import { parseSize } from './sizes.js';
 
-/** Of docker/go-units, FromHumanSize: by powers of 1,000, however it is written. */
-const UNITS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, p: 1e15 };
-
+/** By powers of 1,000, however it is written: go-units' FromHumanSize. */
 function sizeFrom(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d*)?|\.\d+) ?([kmgtp]?)(?:i?b)?$/i.exec(text);
-  if (match === null)
-    throw new UsageError(`--log-opt ${option}=${text} is no size`, 'write it as in 10m or 1.5g');
-  return Math.floor(Number(match[1]) * UNITS[match[2].toLowerCase()]);
+  return parseSize(`--log-opt ${option}`, text, 1000);
 }
 
 function maxSizeFrom(text: string): number {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** Sizes as Docker's options take them: by powers of 1,024. */
+/** Sizes as options take them. */
 import { UsageError } from '../../base/errors.js';
+import { sizeOf } from '../../base/sizes.js';
 
-const SIZE_UNITS: Record<string, number> = { b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-/** `64m`, `1.5g`, `1024`: bytes. */
-export function parseSize(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([bkmgt]?)(?:i?b)?$/i.exec(text);
-  if (match === null) throw new UsageError(`${option} ${text} is no size`, 'write it as in 64m or 1.5g');
-  return Math.round(Number(match[1]) * SIZE_UNITS[match[2].toLowerCase() || 'b']);
+/** Throws UsageError that names the option. */
+export function parseSize(option: string, text: string, thousand: 1000 | 1024 = 1024): number {
+  const size = sizeOf(text, thousand);
+  if (size !== undefined) return size;
+  throw new UsageError(`${option} ${text} is no size`, 'write it as in 64m or 1.5g');
 }

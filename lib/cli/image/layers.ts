@@ -10,11 +10,11 @@ import { Store } from '../../image/store.js';
 import type { Change } from '../../overlay/diff.js';
 import { Marks } from '../../overlay/marks.js';
 import { openUnion } from '../../overlay/open.js';
+import { parseSize } from '../container/sizes.js';
 import { decimalSize, table } from '../format.js';
 import { imageLayers } from './archives.js';
 import type { LayersArguments } from './arguments.js';
 import { historyOf } from './inspect.js';
-import { parseSize } from './limits.js';
 
 interface ShownLayer extends ExploredLayer {
   diffId: string;
@@ -104,7 +104,7 @@ function printFiles(number: number, { changes }: ExploredLayer): void {
 /** Sets the exit code when an image wastes more than it may. */
 function judge(args: LayersArguments, wasted: number, efficiency: number): void {
   const failures: string[] = [];
-  const most = args['max-wasted'] === undefined ? undefined : parseSize(args['max-wasted'], 'max-wasted');
+  const most = args['max-wasted'] === undefined ? undefined : parseSize('--max-wasted', args['max-wasted']);
   if (efficiency < args['min-efficiency'])
     failures.push(`efficiency ${efficiency.toFixed(3)} is below ${args['min-efficiency']}`);
   if (most !== undefined && wasted > most) failures.push(`${wasted} bytes are wasted, ${most} are allowed`);

@@ -27,7 +27,13 @@ import { type KeptPort, publishPorts } from './ports.js';
 const PROGRAM = 'slirp4netns';
 const DEVICE = 'tap0';
 /** Its own defaults: network 10.0.2.0/24 with the host at 2, its name server at 3, the container at 100. */
-const ATTACHMENT: Attachment = { address: '10.0.2.100', gateway: '10.0.2.2', prefix: 24, device: DEVICE };
+export const USER_NETWORK_GATEWAY = '10.0.2.2';
+const ATTACHMENT: Attachment = {
+  address: '10.0.2.100',
+  gateway: USER_NETWORK_GATEWAY,
+  prefix: 24,
+  device: DEVICE,
+};
 export const USER_NETWORK_RESOLVER = '10.0.2.3';
 const READY_FD = 3;
 /** It ends when this is closed, so with us. */

@@ -3,10 +3,10 @@
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { type Attachment, readNetwork } from '../network/bridge.js';
-import { USER_NETWORK_RESOLVER } from '../network/user-network.js';
+import { USER_NETWORK_GATEWAY, USER_NETWORK_RESOLVER } from '../network/user-network.js';
 import type { SpecMount } from '../spec/defaults.js';
 import { specMount } from '../spec/defaults.js';
-import type { ContainerConfig } from '../state/config.js';
+import { type ContainerConfig, HOST_GATEWAY } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 
 const LOCAL_HOSTS = `127.0.0.1\tlocalhost
@@ -37,6 +37,11 @@ export function hostnameOf({ id, options }: ContainerConfig): string {
   return options.hostname ?? id.slice(0, 12);
 }
 
+/** What leads from the container to the host. */
+function gatewayOf({ store }: Container, address: string): string {
+  return address === '' ? '127.0.0.1' : (readNetwork(store)?.gateway ?? USER_NETWORK_GATEWAY);
+}
+
 /** The names of everyone on the bridge, so that containers reach each other by them. */
 export function composeHosts(container: Container, config: ContainerConfig, address: string): string {
   const own = address === '' ? [] : [`${address}\t${[hostnameOf(config), config.name].join(' ')}`];
@@ -46,7 +51,8 @@ export function composeHosts(container: Container, config: ContainerConfig, addr
     .map(([other, { names }]) => `${other}\t${names.join(' ')}`);
   const extra = config.options.extraHosts.map((entry) => {
     const colon = entry.indexOf(':');
-    return `${entry.slice(colon + 1)}\t${entry.slice(0, colon)}`;
+    const given = entry.slice(colon + 1);
+    return `${given === HOST_GATEWAY ? gatewayOf(container, address) : given}\t${entry.slice(0, colon)}`;
   });
   return `${LOCAL_HOSTS}${[...own, ...extra, ...others].map((line) => `${line}\n`).join('')}`;
 }

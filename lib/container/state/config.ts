@@ -18,6 +18,9 @@ export interface MountRequest {
   options: string[];
 }
 
+/** Instead of an address: the host's, as the container's network reaches it. */
+export const HOST_GATEWAY = 'host-gateway';
+
 export interface PortMapping {
   /** Empty for every address of the host. */
   hostAddress: string;

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/** Values of options in tables: what Docker takes and what it refuses (docker/cli opts, go-units, go-connections nat). */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { sizeOf } from '../../lib/base/sizes.js';
+import { parseRestart, parseStopTimeout } from '../../lib/cli/container/container-options.js';
+import { parseExtraHost, parseNameServer } from '../../lib/cli/container/hosts.js';
+import { environmentFrom, labelsFrom } from '../../lib/cli/container/key-values.js';
+import { parseCpus, parseMemory, parseProcesses, parseUlimit } from '../../lib/cli/container/limits.js';
+import { parsePorts } from '../../lib/cli/container/ports.js';
+
+const REFUSED = Symbol('refused');
+
+/** Holds a reader of one value against a table. */
+function holds<V>(t: Test, read: (text: string) => V, table: [text: string, value: V | typeof REFUSED][]) {
+  for (const [text, value] of table) {
+    if (value === REFUSED) t.throws(() => read(text), { name: 'UsageError' }, `“${text}” is refused`);
+    else t.strictSame(read(text), value, `“${text}”`);
+  }
+}
+
+t.test('a size is read as go-units reads it', async (t) => {
+  const table: [string, number | undefined][] = [
+    ['0', 0],
+    ['-0', 0],
+    ['32', 32],
+    ['32b', 32],
+    ['32 B', 32],
+    ['32 ', 32],
+    ['32.', 32],
+    ['32.b', 32],
+    ['32.9', 32],
+    ['1e3', 1000],
+    ['.5k', 512],
+    ['0.3 K', 307],
+    ['32kb', 32 << 10],
+    ['32kib', 32 << 10],
+    ['1.5g', 1.5 * 2 ** 30],
+    ['64MiB', 64 << 20],
+    ['2t', 2 * 2 ** 40],
+    ['32P', 32 * 2 ** 50],
+  ];
+  for (const [text, value] of table) t.equal(sizeOf(text), value, `“${text}”`);
+  for (const text of [
+    '',
+    ' 0',
+    '32  b',
+    '32bb',
+    '32ki',
+    '32ib',
+    '32x',
+    '-32',
+    '1.2.3',
+    'k',
+    '.',
+    'inf',
+    '9999p',
+  ])
+    t.equal(sizeOf(text), undefined, `“${text}” is refused`);
+  t.equal(sizeOf('1kib', 1000), 1000);
+});
+
+t.test('limits are read as Docker reads them', async (t) => {
+  holds(t, parseMemory, [
+    ['6m', 6 << 20],
+    ['6291455', REFUSED],
+    ['0', undefined],
+    ['-1', REFUSED],
+  ]);
+  holds(t, parseCpus, [
+    ['0.5', 0.5],
+    ['1/2', 0.5],
+    ['.25', 0.25],
+    ['0', undefined],
+    ['0.001', REFUSED],
+    ['0.1234567891', REFUSED],
+    ['-1', REFUSED],
+    ['1,5', REFUSED],
+    ['', REFUSED],
+    [String(cpus().length), cpus().length],
+    [String(cpus().length + 1), REFUSED],
+  ]);
+  holds(t, parseProcesses, [
+    ['100', 100],
+    ['0', undefined],
+    ['-1', undefined],
+    ['1.5', REFUSED],
+    ['many', REFUSED],
+  ]);
+  holds(t, parseUlimit, [
+    ['nofile=1024', { type: 'RLIMIT_NOFILE', soft: 1024, hard: 1024 }],
+    ['nofile=1024:2048', { type: 'RLIMIT_NOFILE', soft: 1024, hard: 2048 }],
+    ['nofile=1024:-1', { type: 'RLIMIT_NOFILE', soft: 1024, hard: -1 }],
+    ['core=-1', { type: 'RLIMIT_CORE', soft: -1, hard: -1 }],
+    ['nofile=2048:1024', REFUSED],
+    ['nofile=-1:1024', REFUSED],
+    ['NOFILE=1024', REFUSED],
+    ['as=1024', REFUSED],
+    ['files=1024', REFUSED],
+    ['nofile=1:2:3', REFUSED],
+    ['nofile=1:', REFUSED],
+    ['nofile=1k', REFUSED],
+    ['nofile', REFUSED],
+  ]);
+});
+
+t.test('ports are read as Docker reads them', async (t) => {
+  const shown = (text: string): string[] =>
+    parsePorts(text).map(
+      ({ hostAddress, hostPort, containerPort, protocol }) =>
+        `${hostAddress} ${hostPort} ${containerPort} ${protocol}`,
+    );
+  holds(t, shown, [
+    ['80', [' 0 80 tcp']],
+    ['0:80', [' 0 80 tcp']],
+    [':80', [' 0 80 tcp']],
+    ['8080:80/', [' 8080 80 tcp']],
+    ['8080:80/UDP', [' 8080 80 udp']],
+    ['::1:8080:80', ['::1 8080 80 tcp']],
+    ['[::1]::80', ['::1 0 80 tcp']],
+    ['published=8080,target=80,protocol=udp', [' 8080 80 udp']],
+    ['target=80', [' 0 80 tcp']],
+    ['8000-8001:80-81', [' 8000 80 tcp', ' 8001 81 tcp']],
+    ['80:0', REFUSED],
+    ['80:65536', REFUSED],
+    ['65536:80', REFUSED],
+    ['80:80/sctp', REFUSED],
+    ['80:80/tcp/udp', REFUSED],
+    ['localhost:80:80', REFUSED],
+    ['1.2.3:80:80', REFUSED],
+    ['300.0.0.1:80:80', REFUSED],
+    ['[::1:80:80', REFUSED],
+    ['fe80::1%lo:80:80', REFUSED],
+    ['80-:80', REFUSED],
+    ['-80:80', REFUSED],
+    ['80 :80', REFUSED],
+    ['port=80', REFUSED],
+  ]);
+});
+
+t.test('hosts and name servers are addresses', async (t) => {
+  holds(t, parseExtraHost, [
+    ['db:10.0.0.5', 'db:10.0.0.5'],
+    ['db=10.0.0.5', 'db:10.0.0.5'],
+    ['db:::1', 'db:::1'],
+    ['db=::1', 'db:::1'],
+    ['db:[::1]', 'db:::1'],
+    ['db=[10.0.0.5]', 'db:10.0.0.5'],
+    ['host.docker.internal:host-gateway', 'host.docker.internal:host-gateway'],
+    ['db', REFUSED],
+    ['db:', REFUSED],
+    [':10.0.0.5', REFUSED],
+    ['a:b=10.0.0.5', REFUSED],
+    ['db:10.0.0', REFUSED],
+    ['db:other', REFUSED],
+    ['db:[]', REFUSED],
+  ]);
+  holds(t, parseNameServer, [
+    [' 10.0.0.53 ', '10.0.0.53'],
+    ['fd00::53', 'fd00::53'],
+    ['dns.example', REFUSED],
+    ['', REFUSED],
+  ]);
+});
+
+t.test('files of variables and labels are read as they are written', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tsoverlay-test-values-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'file');
+  const read = (bytes: string | Buffer): string[] => {
+    writeFileSync(path, bytes);
+    return environmentFrom([], [path]);
+  };
+  process.env.TSOVERLAY_TEST_HERE = 'it is';
+  t.strictSame(
+    read(
+      '\ufeffA=1\r\n\t # comment\n\n  B="two words" \nC=\nD=x=y\nTSOVERLAY_TEST_HERE\nTSOVERLAY_TEST_GONE\nE=\'e\'#f',
+    ),
+    ['A=1', 'B="two words" ', 'C=', 'D=x=y', 'TSOVERLAY_TEST_HERE=it is', "E='e'#f"],
+  );
+  t.strictSame(read(''), []);
+  for (const [bytes, said] of [
+    ['A=1\nB C=2\n', /file:2.*“B C” has blanks/],
+    ['A =1', /file:1.*“A ” has blanks/],
+    ['A=1\n=x', /file:2.*has no name/],
+    [Buffer.from('A=1\nB=\xe9\n', 'latin1'), /file:2.*not UTF-8/],
+    ['A=1\n\ufeffB C=2', /has blanks/],
+  ] as [string | Buffer, RegExp][])
+    t.throws(() => read(bytes), { name: 'OverlayError', message: said });
+  t.throws(() => environmentFrom([], [join(directory, 'none')]), { message: /ENOENT|no such file/i });
+  writeFileSync(path, 'a="1"\nempty=\nbare\n#x\n');
+  t.strictSame(labelsFrom(['b=2', 'a=3', 'c'], [path]), { a: '3', empty: '', bare: '', b: '2', c: '' });
+  for (const text of ['=x', '', ' =x', 'a b=x'])
+    t.throws(() => labelsFrom([text], []), { name: 'UsageError' }, `label “${text}”`);
+  t.throws(() => environmentFrom(['=x'], []), { name: 'UsageError' });
+});
+
+t.test('restart policies and seconds are read as Docker reads them', async (t) => {
+  holds(t, (text) => parseRestart(text, false), [
+    ['', { name: 'no', retries: 0 }],
+    ['no', { name: 'no', retries: 0 }],
+    ['always:', { name: 'always', retries: 0 }],
+    ['always:0', { name: 'always', retries: 0 }],
+    ['on-failure', { name: 'on-failure', retries: 0 }],
+    ['on-failure:+3', { name: 'on-failure', retries: 3 }],
+    ['on-failure:-1', REFUSED],
+    ['on-failure:3:4', REFUSED],
+    ['on-failure:x', REFUSED],
+    ['always:3', REFUSED],
+    [':3', REFUSED],
+    ['sometimes', REFUSED],
+  ]);
+  t.throws(() => parseRestart('always', true), { name: 'UsageError' }, 'with --rm');
+  holds(t, (text) => parseStopTimeout(Number(text)), [
+    ['3', 3],
+    ['-1', -1],
+    ['1.5', REFUSED],
+    ['soon', REFUSED],
+  ]);
+});
