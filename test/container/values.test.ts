@@ -9,7 +9,9 @@ import { parseRestart, parseStopTimeout } from '../../lib/cli/container/containe
 import { parseExtraHost, parseNameServer } from '../../lib/cli/container/hosts.js';
 import { environmentFrom, labelsFrom } from '../../lib/cli/container/key-values.js';
 import { parseCpus, parseMemory, parseProcesses, parseUlimit } from '../../lib/cli/container/limits.js';
+import { parseMount, parseVolume } from '../../lib/cli/container/mount-requests.js';
 import { parsePorts } from '../../lib/cli/container/ports.js';
+import { parseFilters, parseMoment } from '../../lib/cli/filters.js';
 
 const REFUSED = Symbol('refused');
 
@@ -220,3 +222,75 @@ t.test('restart policies and seconds are read as Docker reads them', async (t) =
     ['soon', REFUSED],
   ]);
 });
+
+t.test('--mount is read as CSV with the truths and types of Docker', async (t) => {
+  const shown = (text: string): unknown[] => {
+    const { type, source, target, readOnly, options } = parseMount(text);
+    return [type, source, target, readOnly, ...options];
+  };
+  holds(t, shown, [
+    ['type=bind,src=/a,dst=/d,readonly=1', ['bind', '/a', '/d', true]],
+    ['type=bind,src=/a,dst=/d,ro=false', ['bind', '/a', '/d', false]],
+    ['type=bind,src=/a,dst=/d,consistency=cached', ['bind', '/a', '/d', false]],
+    ['TYPE=Bind,"src=/a,b",dst=/d', ['bind', '/a,b', '/d', false]],
+    ['type=bind,src=/a,dst=/d,bind-propagation=RSlave', ['bind', '/a', '/d', false, 'rslave']],
+    ['type=tmpfs,dst=/d,tmpfs-size=1k,tmpfs-mode=1777', ['tmpfs', '', '/d', false, 'size=1024', 'mode=1777']],
+    ['type=bind,src=/a,dst=/d,readonly=yes', REFUSED],
+    ['type=bind,src=/a,dst=/d,readonly=', REFUSED],
+    ['type=bind,src=/a,dst', REFUSED],
+    ['type=bind,src="/a",dst=/d', REFUSED],
+    ['type=bind,src=a,dst=/d', REFUSED],
+    ['type=bind,src=/a,dst=/d,tmpfs-size=1k', REFUSED],
+    ['type=bind,src=/a,dst=/d,bind-propagation=public', REFUSED],
+    ['type=tmpfs,src=/a,dst=/d', REFUSED],
+    ['type=tmpfs,dst=/d,tmpfs-mode=rwx', REFUSED],
+    ['type=volume,src=v,dst=/d,bind-propagation=slave', REFUSED],
+  ]);
+  t.throws(() => parseVolume('/a:/d:ro,rw'), { name: 'UsageError' });
+});
+
+t.test('a moment is a duration of Go, a date of RFC 3339 or seconds since 1970', async (t) => {
+  const now = 1e12;
+  const local = (...parts: [number, number, number, number?, number?, number?]): number =>
+    new Date(...(parts as [number, number, number])).getTime();
+  holds(t, (text) => parseMoment(text, now), [
+    ['1h30m', now - 5_400_000],
+    ['-1h', now + 3_600_000],
+    ['.5s', now - 500],
+    ['1.5s500us', now - 1500.5],
+    ['2d', now - 172_800_000],
+    ['0', 0],
+    ['1136073600.5', 1136073600500],
+    ['2020-01-02', local(2020, 0, 2)],
+    ['2020-01-02Z', Date.UTC(2020, 0, 2)],
+    ['2020-01-02T03', local(2020, 0, 2, 3)],
+    ['2020-01-02T03:04', local(2020, 0, 2, 3, 4)],
+    ['2020-01-02T03:04:05', local(2020, 0, 2, 3, 4, 5)],
+    ['2020-01-02T03:04Z', Date.UTC(2020, 0, 2, 3, 4)],
+    ['2020-01-02T03:04:05.250000000+01:00', Date.UTC(2020, 0, 2, 2, 4, 5, 250)],
+    ['2020-02-30', REFUSED],
+    ['2020-01-02T24:00', REFUSED],
+    ['2020-13-01', REFUSED],
+    ['2020-01-02 03:04', REFUSED],
+    ['January 2, 2020', REFUSED],
+    ['5 minutes', REFUSED],
+    ['-5', REFUSED],
+    ['1h30', REFUSED],
+    ['', REFUSED],
+  ]);
+});
+
+t.test(
+  'a filter has a name that the command knows; blanks around its parts and its case do not count',
+  async (t) => {
+    t.strictSame(
+      [...parseFilters(['Label = a=b ', '', 'label!=c'], ['label', 'label!'])],
+      [
+        ['label', ['a=b']],
+        ['label!', ['c']],
+      ],
+    );
+    for (const text of ['label', '=x', 'lable=x'])
+      t.throws(() => parseFilters([text], ['label']), { name: 'UsageError' }, text);
+  },
+);

@@ -12,7 +12,8 @@ const ALIASES: Record<string, string> = {
 };
 /** Keys that mean something without a value. */
 const WITHOUT_VALUE = ['ro', 'rw', 'required'];
-const TRUTHS: Record<string, boolean> = {
+/** As Go's strconv.ParseBool. */
+export const TRUTHS: Record<string, boolean> = {
   '1': true,
   t: true,
   true: true,
@@ -64,7 +65,6 @@ export class MountFields {
     return this.values.get(name);
   }
 
-  /** As Go's strconv.ParseBool. */
   truth(name: string): boolean {
     const value = this.text(name) ?? 'false';
     const truth = TRUTHS[value.toLowerCase()];
@@ -98,7 +98,7 @@ export class MountFields {
 }
 
 /** Fields at commas; those in double quotes may hold commas, and `""` for a quote. Undefined for what is no CSV. */
-function csvFields(text: string): string[] | undefined {
+export function csvFields(text: string): string[] | undefined {
   const fields: string[] = [];
   const field = /(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/y;
   for (;;) {
