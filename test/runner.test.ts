@@ -27,7 +27,11 @@ function traces(): string[] {
 
 const LEAVINGS: [what: string, script: string, told: RegExp][] = [
   ['a file', 'touch /tmp/f', /^# left behind: file \/tmp\/f$/m],
-  ['a directory of the system', 'mkdir /var/lib/left', /^# left behind: file \/var\/lib\/left$/m],
+  [
+    'a directory of the system',
+    'mkdir /var/lib/tsoverlay-left',
+    /^# left behind: file \/var\/lib\/tsoverlay-left$/m,
+  ],
   ['a changed file', 'echo >> /etc/services', /^# left behind: file \/etc\/services$/m],
   ['a mount', 'mkdir /run/m; mount -t tmpfs none /run/m', /^# left behind: mount \/run\/m$/m],
   ['a process', 'setsid sleep 987654 > /dev/null 2>&1 &', /^# left behind: process sleep 987654/m],
@@ -47,7 +51,7 @@ t.test('what a test leaves behind is told, fails it, and is taken away', async (
     t.equal(status, 1, what);
   }
   t.strictSame(traces(), before);
-  t.notOk(existsSync('/tmp/f') || existsSync('/run/m') || existsSync('/var/lib/left'));
+  t.notOk(existsSync('/tmp/f') || existsSync('/run/m') || existsSync('/var/lib/tsoverlay-left'));
   t.equal(shell('pgrep -fx "sleep 987654" || true; ip -o link | grep left0 || true'), '');
 });
 

@@ -16,6 +16,12 @@ import { fileURLToPath } from 'node:url';
 import { readRecords } from '../../lib/mount/registry.js';
 import { Random } from './mutation.js';
 
+/**
+ * How long a mount may be without a server, in ms. On a machine with nothing else to do it is a fraction of a second
+ * (bench/), on one that is used what other programs leave.
+ */
+export const LONGEST_GAP_MS = 5000;
+
 export interface Kills {
   kills: number;
   /** Milliseconds without a server in the list, at most. */
