@@ -7,6 +7,7 @@ import { Builder, cachedSteps, makeContext } from '../support/builds.js';
 import { census, leftSince, PROGRAM } from '../support/containers.js';
 import { shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
+import { Random } from '../support/random.js';
 
 const KEPT = /^file .*\/(steps|layers|blobs|contexts)(\/|$)/;
 
@@ -62,13 +63,7 @@ t.test(
   'a build that was killed at a random moment leaves nothing damaged, and is built again',
   { timeout: 300_000 },
   async (t) => {
-    const seed = Number(process.env.BUILD_SEED ?? Math.floor(Math.random() * 2 ** 31));
-    t.comment(`BUILD_SEED=${seed}`);
-    let state = seed;
-    const random = (): number => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-      return state / 0x7fffffff;
-    };
+    const random = Random.of(t, 'BUILD_SEED');
     const { cli, base } = await Builder.make(t);
     shell('mkdir big; for i in $(seq 200); do head -c 20000 /dev/urandom > big/$i; done', base);
     const context = makeContext(base, {
@@ -82,7 +77,7 @@ t.test(
     const rounds = Number(process.env.BUILD_ROUNDS ?? 4);
     for (let round = 0; round < rounds; round++) {
       const running = start(cli, context, '--no-cache', '-t', 'built', ...secret);
-      await new Promise((resolve) => setTimeout(resolve, random() * 2500));
+      await new Promise((resolve) => setTimeout(resolve, random.below(2500)));
       running.child.kill('SIGKILL');
       await running.ended;
       const { stdout } = await cli.run('system', 'check');

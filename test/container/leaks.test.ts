@@ -7,7 +7,7 @@ import t from 'tap';
 import { boxCli, census, leftSince, PROGRAM } from '../support/containers.js';
 import { run, scratch, shell } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
-import { randomNumbers } from '../support/random.js';
+import { Random } from '../support/random.js';
 
 const RUNS = Number(process.env.CONTAINER_RUNS ?? 50);
 const STARTS = Number(process.env.CONTAINER_STARTS ?? 4);
@@ -52,16 +52,16 @@ t.test(
   async (t) => {
     t.comment(`seed ${SEED}`);
     const cli = await boxCli(t);
-    const next = randomNumbers(SEED);
+    const random = new Random(SEED);
     const before = census(cli);
     let left = RUNS;
     const worker = async (): Promise<void> => {
       while (left-- > 0) {
-        if (next() < 0.1) {
-          await interrupted(cli, next() * 1000);
+        if (random.fraction() < 0.1) {
+          await interrupted(cli, random.fraction() * 1000);
           continue;
         }
-        const [args, status] = KINDS[Math.floor(next() * KINDS.length)];
+        const [args, status] = KINDS[Math.floor(random.fraction() * KINDS.length)];
         const outcome = await cli.run('run', '--rm', ...args);
         t.equal(outcome.status, status, `${args.join(' ')}: ${outcome.stderr}`);
       }
@@ -78,7 +78,7 @@ t.test(
 
 t.test('servers killed at any moment of a start: the container runs, and nothing else is left', async (t) => {
   const cli = await boxCli(t);
-  const next = randomNumbers(SEED);
+  const random = new Random(SEED);
   const before = census(cli);
   // It ends at its first start, and stays at the next one.
   const script = '[ -e /begun ] || { touch /begun; exit 4; }; sleep 1000';
@@ -88,7 +88,7 @@ t.test('servers killed at any moment of a start: the container runs, and nothing
     if (again) t.equal((await cli.run('run', '--name', name, 'box', 'sh', '-c', script)).status, 4);
     const words = again ? ['start', name] : ['run', '-d', '--name', name, 'box', 'sleep', '1000'];
     const starting = cli.run(...words);
-    await new Promise((resolve) => setTimeout(resolve, 30 + next() * 400));
+    await new Promise((resolve) => setTimeout(resolve, 30 + random.fraction() * 400));
     shell(
       `for p in $(pgrep -f '^[^ ]*node .*server-main.js|^tsoverlay: '); do grep -qz TSOVERLAY_ROOT=${cli.root} /proc/$p/environ && kill -9 $p; done; true`,
     );

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
+import { LAST_WORDS_MS } from '../../lib/container/server/server.js';
 import { boxCli, containerOf, ONE_CGROUP_VERSION, PROGRAM } from '../support/containers.js';
 import { ended, scratch, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
@@ -395,7 +396,7 @@ t.test('who reads slowly reads all of it, also what was written right before the
   const stopping = cli.ok('stop', '-t', '0', 'c');
   await ended(pid);
   // Longer than anybody is waited for who holds the streams and is silent.
-  await delay(1500);
+  await delay(1.5 * LAST_WORDS_MS);
   await stopping;
   const shown = await text(child.stdout);
   t.strictSame(await closed, [137, null]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Layers, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { open } from '../support/overlay.js';
+import { Random } from '../support/random.js';
 
 const SIZE = 64 << 20;
 const FILL = `head -c ${SIZE} /dev/urandom > big; cp big same; mkdir d; cp big d/deep`;
@@ -117,20 +118,14 @@ t.test('a removed file is read and written by who has it open', async (t) => {
 
 t.test('after a kill at a random moment the next mount has everything that was written', async (t) => {
   const layers = prepare(t);
-  const seed = Number(process.env.LAZY_SEED ?? Date.now() % 2 ** 31);
-  t.comment(`seed ${seed}`);
-  let state = seed;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+  const random = Random.of(t, 'LAZY_SEED');
   const base = join(layers.upper, '..');
   shell('cp lower0/same model', base);
   for (let round = 0; round < 6; round++) {
     const live = await mountOurs(t, layers, { copyUp: 'lazy' });
-    const writes = Array.from({ length: 1 + random(8) }, () => ({
-      at: random(SIZE),
-      size: 1 + random(200_000),
+    const writes = Array.from({ length: 1 + random.below(8) }, () => ({
+      at: random.below(SIZE),
+      size: 1 + random.below(200_000),
     }));
     for (const { at, size } of writes) {
       shell(
@@ -138,7 +133,7 @@ t.test('after a kill at a random moment the next mount has everything that was w
         base,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, random(30)));
+    await new Promise((resolve) => setTimeout(resolve, random.below(30)));
     await live.killForGood();
     run('umount', '-l', layers.target);
     const again = await mountOurs(t, layers);

@@ -32,7 +32,8 @@ import {
 import { S_IFCHR, S_IFIFO, Stat } from '../../lib/sys/stat.js';
 import { setXattr } from '../../lib/sys/xattrs.js';
 import { makeLayers, scratch, shell } from '../support/ground.js';
-import { Random, runs } from '../support/mutation.js';
+import { runs } from '../support/mutation.js';
+import { Random } from '../support/random.js';
 import { snapshot } from '../support/snapshot.js';
 
 const NAMES = [

@@ -7,7 +7,8 @@ import { parseDockerfile } from '../../lib/build/language/dockerfile.js';
 import { IgnoreList } from '../../lib/build/source/ignore.js';
 import { parseReference } from '../../lib/image/reference.js';
 import { applyOptionString, emptyOptions } from '../../lib/mount/option-string.js';
-import { mutate, Random, runs } from '../support/mutation.js';
+import { mutate, runs } from '../support/mutation.js';
+import { Random } from '../support/random.js';
 
 /** Samples of a file of the corpus; a line of dashes stands between those that have several lines. */
 function samples(name: string, separator: string): Buffer[] {

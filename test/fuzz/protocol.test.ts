@@ -7,7 +7,8 @@ import { Session } from '../../lib/fuse/session.js';
 import { OverlayFileSystem } from '../../lib/mount/handler.js';
 import { openUnion } from '../../lib/overlay/open.js';
 import { makeLayers, run, scratch, shell } from '../support/ground.js';
-import { mutate, Random, runs } from '../support/mutation.js';
+import { mutate, runs } from '../support/mutation.js';
+import { Random } from '../support/random.js';
 import { snapshot } from '../support/snapshot.js';
 
 const recording = JSON.parse(readFileSync('test/fuse/fixtures/linux-6.18.json', 'utf8')) as {

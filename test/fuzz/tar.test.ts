@@ -10,7 +10,8 @@ import { LayerUnpacker, type UnpackWay } from '../../lib/image/unpack.js';
 import { Marks } from '../../lib/overlay/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../lib/sys/files.js';
 import { scratch, shell } from '../support/ground.js';
-import { mutate, Random, runs } from '../support/mutation.js';
+import { mutate, runs } from '../support/mutation.js';
+import { Random } from '../support/random.js';
 import { snapshot } from '../support/snapshot.js';
 
 const CORPUS = 'test/fuzz/corpus/tar';

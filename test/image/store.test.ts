@@ -11,6 +11,7 @@ import { Store } from '../../lib/image/store.js';
 import { StoreLock } from '../../lib/image/store-lock.js';
 import { scratch, shell } from '../support/ground.js';
 import { type Cli, describeTree, makeLayout, storeCli } from '../support/images.js';
+import { Random } from '../support/random.js';
 import { pushWithSkopeo, type Registry, startRegistry } from '../support/registry.js';
 
 interface Ground {
@@ -67,13 +68,7 @@ t.test('a command that is killed at any moment leaves the store as before or as 
     ['import', ['import', join(base, 'layout-bundle/2/rootfs'), 'imported']],
     ['prune', ['image', 'prune', '-af']],
   ];
-  const seed = Number(process.env.KILL_SEED ?? Date.now() % 2 ** 31);
-  t.comment(`seed ${seed}`);
-  let state = seed;
-  const random = (): number => {
-    state = (state * 1103515245 + 12345) % 2 ** 31;
-    return state / 2 ** 31;
-  };
+  const random = Random.of(t, 'KILL_SEED');
   const prepared = storeCli(t, base, 'prepared');
   await prepared.ok('load', '-q', '-i', layout);
   await prepared.ok('tag', 'layout', 'base');
@@ -86,7 +81,7 @@ t.test('a command that is killed at any moment leaves the store as before or as 
       stdio: 'ignore',
     });
     const ended = new Promise((done) => child.on('exit', done));
-    await Promise.race([ended, new Promise((done) => setTimeout(done, 60 + random() * 300))]);
+    await Promise.race([ended, new Promise((done) => setTimeout(done, 60 + random.below(300)))]);
     child.kill('SIGKILL');
     await ended;
     const store = Store.open(fresh.root);

@@ -14,7 +14,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readRecords } from '../../lib/mount/registry.js';
-import { Random } from './mutation.js';
+import { Random } from './random.js';
 
 /**
  * How long a mount may be without a server, in ms. On a machine with nothing else to do it is a fraction of a second

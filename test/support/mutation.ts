@@ -1,42 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Input that is almost right: samples of a corpus with some bytes changed, by a seed that is printed. */
-import type { Test } from 'tap';
-
-/** A generator of numbers that gives the same ones for the same seed (xorshift32). */
-export class Random {
-  #state: number;
-
-  constructor(readonly seed: number) {
-    this.#state = (seed ^ 0x9e3779b9) | 1;
-  }
-
-  /** From `FUZZ_SEED`, or a new one; it is printed. */
-  static of(t: Test): Random {
-    const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
-    t.comment(`FUZZ_SEED=${seed}`);
-    return new Random(seed);
-  }
-
-  #next(): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
-    return this.#state >>> 0;
-  }
-
-  /** From 0 up to, but without, the limit. */
-  below(limit: number): number {
-    return this.#next() % Math.max(1, limit);
-  }
-
-  chance(percent: number): boolean {
-    return this.below(100) < percent;
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)];
-  }
-}
+import type { Random } from './random.js';
 
 const BYTES = [0, 1, 2, 0x2e, 0x2f, 0x7f, 0x80, 0xff];
 const WORDS = [0, 1, 2 ** 16 - 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 4096, 65536];

@@ -124,7 +124,7 @@ export class TestFile {
   #line(line: string): void {
     this.output += `${line}\n`;
     if (/^ *(not )?ok /.test(line)) this.#inFailure = /^ *not ok /.test(line);
-    const isComment = /^ *# (seed|Error|step|kernel|ours|left behind|\[)/.test(line);
+    const isComment = /^ *# (seed|[A-Z]+_SEED=|Error|step|kernel|ours|left behind|\[)/.test(line);
     if (this.#inFailure || isComment || /# SKIP/.test(line)) this.summary += `${line}\n`;
   }
 

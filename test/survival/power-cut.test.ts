@@ -11,7 +11,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Layers, makeLayers, mountOurs, run, scratch, shell } from '../support/ground.js';
-import { Random } from '../support/mutation.js';
+import { Random } from '../support/random.js';
 
 const cuts = Number(process.env.CUTS ?? 12);
 

@@ -37,7 +37,7 @@ import { isRestarted, restartDelay } from './restart.js';
 const CODE_NOT_STARTED = 128;
 const DEFAULT_STOP_SIGNAL = 'SIGTERM';
 /** A process that was put elsewhere may hold the streams of the container's own program for so long. */
-const LAST_WORDS_MS = 1000;
+export const LAST_WORDS_MS = 1000;
 
 export interface StartWish {
   size: TerminalSize | undefined;
