@@ -12,6 +12,13 @@ const MAX_LOWERS = 500;
 
 /** Throws UsageError for a set that contradicts itself. */
 export function checkSet(set: LayerSet): void {
+  // Programs in JavaScript have no compiler that says so.
+  if (!Array.isArray(set?.lowers)) {
+    throw new UsageError(
+      'lowers is not a list of directories',
+      "give it as in { lowers: ['/base'], upper: '/upper', work: '/work' }",
+    );
+  }
   if (set.lowers.length === 0 && set.upper === undefined) {
     throw new UsageError('no layer is given', 'name at least one with lowerdir=DIRECTORY');
   }

@@ -47,6 +47,12 @@ t.test('what cannot be done without a mount is refused by name, with the remedy'
   await t.rejects(overlay.copyFile('/7.txt', '/9', constants.COPYFILE_FICLONE_FORCE), { code: 'EOPNOTSUPP' });
 });
 
+t.test('layers that are not a list of directories are refused in words', async (t) => {
+  for (const layers of [undefined, {}, { lower: ['/tmp'] }, { lowers: '/tmp' }]) {
+    await t.rejects(Overlay.open(layers as never), { message: /^lowers is not a list of directories/ });
+  }
+});
+
 t.test('an error is one of Node and one of this library', async (t) => {
   const overlay = await open(t, prepare(t, [TREE]));
   const failure = await overlay.rename('/none', '/there').catch((error: OverlayError) => error);
