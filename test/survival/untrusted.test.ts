@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** What users and layers that nobody trusts cannot do (SECURITY.md). */
+/**
+ * What users and layers that nobody trusts cannot do (SECURITY.md).
+ *
+ * @alone: it counts the nodes that the kernel keeps, and other files drop its caches
+ */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
