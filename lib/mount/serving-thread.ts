@@ -15,13 +15,13 @@ import { resendPending } from '../fuse/notify.js';
 import { Session } from '../fuse/session.js';
 import { commitQuietly } from '../overlay/journal/recorder.js';
 import { completeCopies, copyOn } from '../overlay/lazy-copy.js';
-import { openUnion } from '../overlay/open.js';
 import { handOn, resumeUnion } from '../overlay/resume.js';
 import type { Union } from '../overlay/union.js';
 import type { UpperWays } from '../overlay/upper-probe.js';
 import { threadId, unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
 import { OverlayFileSystem } from './handler.js';
+import { openWhenLetGo } from './let-go.js';
 import { finishRequest } from './request-in-hand.js';
 import { ServerState } from './server-state.js';
 import { SharedFigures } from './shared-figures.js';
@@ -95,7 +95,7 @@ function run(input: ThreadInput): void {
 
 function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mount' }): Service {
   const options = { ...config, generation: config.nfsExport === true ? randomInt(1, 2 ** 32) : 0 };
-  const union = openUnion(options);
+  const union = openWhenLetGo(options);
   const state = fd === undefined ? undefined : ServerState.begin(fd);
   const figures = new SharedFigures(state?.figures ?? Buffer.from(memory));
   const { facts, descriptors } = handOn(union);

@@ -26,7 +26,7 @@ import { joinUnion, type LayerSet, type RootInSight } from './open.js';
 import { RealDirectory } from './real.js';
 import type { Union } from './union.js';
 import type { UpperWays } from './upper-probe.js';
-import { WorkDirectory } from './work.js';
+import { INCOMPATIBLE, WorkDirectory } from './work.js';
 
 /** A layer as it is handed on: JSON, with a position in the list of descriptors. */
 interface LayerFacts {
@@ -191,7 +191,7 @@ function settle(union: Union): void {
   tolerate('copies without a file', resumeOrphanCopies(union));
   // As at the first mount, where it comes before the nodes.
   if (union.index !== null) tolerate('the index', union.index.removeForgotten());
-  const inUse = new Set<ByteString>(['incompat']);
+  const inUse = new Set(INCOMPATIBLE);
   for (const node of union.nodes.values()) if (node.orphan !== null) inUse.add(node.orphan);
   for (const node of union.recovered?.values() ?? []) if (node.orphan !== null) inUse.add(node.orphan);
   tolerate('the work directory', union.work!.clear(inUse));

@@ -8,7 +8,8 @@
  * same upper or work directory.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EEXIST, EISDIR, EMLINK, ENOENT, EPERM, type Errno } from '../base/errno.js';
+import { overlayDebug } from '../base/debug.js';
+import { EEXIST, EISDIR, EMLINK, ENOENT, EPERM, type Errno, errnoName } from '../base/errno.js';
 import { check } from '../base/errors.js';
 import {
   changeMode,
@@ -35,6 +36,9 @@ export interface WorkDescriptors {
   /** They hold the upper's lock and the work directory's. */
   readonly locks: readonly number[];
 }
+
+/** Marks that refuse later mounts outlive this one. */
+export const INCOMPATIBLE: ReadonlySet<ByteString> = new Set(['incompat']);
 
 export class WorkDirectory {
   #counter = 0;
@@ -189,8 +193,15 @@ export class WorkDirectory {
     return 0;
   }
 
+  /**
+   * Lets go of it. Orphans go too: a connection that ends drops the RELEASE and FORGET requests that
+   * nobody has read (fuse_abort_conn), so their nodes may never have been let go.
+   */
   close(): void {
     if (this.#whiteout !== null) this.discard(this.#whiteout);
+    this.#whiteout = null;
+    const cleared = this.clear(INCOMPATIBLE);
+    if (cleared < 0) overlayDebug('leftovers stay in the work directory: %s', errnoName(cleared));
     for (const held of this.locks) close(held);
   }
 

@@ -116,9 +116,20 @@ export interface MountRecord {
   options: string;
 }
 
-/** The mounts this process sees, oldest first (proc(5), mountinfo). */
-export function listMounts(): MountRecord[] {
-  return readFileSync('/proc/self/mountinfo', 'latin1').split('\n').filter(Boolean).map(parseMount);
+/** The mounts that this process or another sees, oldest first (proc(5), mountinfo); none where that has ended. */
+export function listMounts(pid: number | 'self' = 'self'): MountRecord[] {
+  return readMounts(pid).split('\n').filter(Boolean).map(parseMount);
+}
+
+function readMounts(pid: number | 'self'): string {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, 'latin1');
+  } catch (failure) {
+    // EINVAL: it has let go of its namespace and is not yet gone (mounts_open_common).
+    const { code } = failure as NodeJS.ErrnoException;
+    if (pid !== 'self' && (code === 'ENOENT' || code === 'ESRCH' || code === 'EINVAL')) return '';
+    throw failure;
+  }
 }
 
 function parseMount(line: string): MountRecord {

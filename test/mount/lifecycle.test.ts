@@ -3,11 +3,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { askServer } from '../../lib/mount/control.js';
 import { Keeper } from '../../lib/mount/keeper.js';
 import { commandLineOf, isAlive, readRecords, runtimeDirectory } from '../../lib/mount/registry.js';
-import { listMounts } from '../../lib/sys/mounts.js';
+import { listMounts, unmountFileSystem } from '../../lib/sys/mounts.js';
 import { ended, isRunning, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 
 function isMounted(target: string): boolean {
@@ -70,6 +71,45 @@ t.test('umount(8) ends the server as well, and nothing stays in the list', async
     fs.readdirSync(runtimeDirectory()).filter((name) => name.startsWith(String(serverPid))),
     [],
   );
+});
+
+t.test('a mount that umount(8) has just taken away can be mounted again at once', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  const { serverPid, target } = await mountOurs(t, layers);
+  process.kill(serverPid, 'SIGSTOP');
+  t.teardown(() => isRunning(serverPid) && process.kill(serverPid, 'SIGCONT'));
+  // umount(8) would ask for the root's attributes first.
+  t.equal(unmountFileSystem(target, 0), 0);
+  const again = mountOurs(t, layers);
+  // By then it has met the lock of the one before, unless the machine is very slow.
+  await Promise.race([again.catch(() => undefined), delay(500)]);
+  process.kill(serverPid, 'SIGCONT');
+  const { unmount } = await again;
+  await ended(serverPid);
+  fs.writeFileSync(join(target, 'file'), 'new');
+  await unmount();
+  t.equal(fs.readFileSync(join(layers.upper, 'file'), 'utf8'), 'new');
+});
+
+t.test('a file without a name goes with its mount, though the kernel never says that it was closed', async (t) => {
+  const layers = makeLayers(scratch(t), 1);
+  fs.writeFileSync(join(layers.lowers[0], 'file'), 'old');
+  const { serverPid, target } = await mountOurs(t, layers);
+  // From now on a close asks nothing and waits for nothing.
+  fs.readFileSync(join(target, 'file'));
+  const fd = fs.openSync(join(target, 'file'), 'r+');
+  fs.writeSync(fd, 'new');
+  fs.rmSync(join(target, 'file'));
+  const inWork = (): string[] => fs.readdirSync(join(layers.work, 'work'));
+  t.equal(inWork().length, 2, 'the file, and the whiteout that others will be links to');
+  // What it has not read of the queue is dropped with the connection.
+  process.kill(serverPid, 'SIGSTOP');
+  t.teardown(() => isRunning(serverPid) && process.kill(serverPid, 'SIGCONT'));
+  fs.closeSync(fd);
+  t.equal(unmountFileSystem(target, 0), 0);
+  process.kill(serverPid, 'SIGCONT');
+  await ended(serverPid);
+  t.strictSame(inWork(), []);
 });
 
 t.test('an idle mount uses no CPU', async (t) => {
