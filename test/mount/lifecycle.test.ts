@@ -91,26 +91,29 @@ t.test('a mount that umount(8) has just taken away can be mounted again at once'
   t.equal(fs.readFileSync(join(layers.upper, 'file'), 'utf8'), 'new');
 });
 
-t.test('a file without a name goes with its mount, though the kernel never says that it was closed', async (t) => {
-  const layers = makeLayers(scratch(t), 1);
-  fs.writeFileSync(join(layers.lowers[0], 'file'), 'old');
-  const { serverPid, target } = await mountOurs(t, layers);
-  // From now on a close asks nothing and waits for nothing.
-  fs.readFileSync(join(target, 'file'));
-  const fd = fs.openSync(join(target, 'file'), 'r+');
-  fs.writeSync(fd, 'new');
-  fs.rmSync(join(target, 'file'));
-  const inWork = (): string[] => fs.readdirSync(join(layers.work, 'work'));
-  t.equal(inWork().length, 2, 'the file, and the whiteout that others will be links to');
-  // What it has not read of the queue is dropped with the connection.
-  process.kill(serverPid, 'SIGSTOP');
-  t.teardown(() => isRunning(serverPid) && process.kill(serverPid, 'SIGCONT'));
-  fs.closeSync(fd);
-  t.equal(unmountFileSystem(target, 0), 0);
-  process.kill(serverPid, 'SIGCONT');
-  await ended(serverPid);
-  t.strictSame(inWork(), []);
-});
+t.test(
+  'a file without a name goes with its mount, though the kernel never says that it was closed',
+  async (t) => {
+    const layers = makeLayers(scratch(t), 1);
+    fs.writeFileSync(join(layers.lowers[0], 'file'), 'old');
+    const { serverPid, target } = await mountOurs(t, layers);
+    // From now on a close asks nothing and waits for nothing.
+    fs.readFileSync(join(target, 'file'));
+    const fd = fs.openSync(join(target, 'file'), 'r+');
+    fs.writeSync(fd, 'new');
+    fs.rmSync(join(target, 'file'));
+    const inWork = (): string[] => fs.readdirSync(join(layers.work, 'work'));
+    t.equal(inWork().length, 2, 'the file, and the whiteout that others will be links to');
+    // What it has not read of the queue is dropped with the connection.
+    process.kill(serverPid, 'SIGSTOP');
+    t.teardown(() => isRunning(serverPid) && process.kill(serverPid, 'SIGCONT'));
+    fs.closeSync(fd);
+    t.equal(unmountFileSystem(target, 0), 0);
+    process.kill(serverPid, 'SIGCONT');
+    await ended(serverPid);
+    t.strictSame(inWork(), []);
+  },
+);
 
 t.test('an idle mount uses no CPU', async (t) => {
   const layers = makeLayers(scratch(t), 1);
