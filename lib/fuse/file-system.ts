@@ -104,6 +104,6 @@ export interface FileSystem {
   setXattr(node: number, name: ByteString, value: Buffer, flags: number, dropSetgid: boolean): Errno;
   removeXattr(node: number, name: ByteString, by: Requester): Errno;
   /** An ioctl about inode flags (chattr(1)): `value` is what it sets, or receives what it asks for. */
-  control(node: number, command: number, value: Buffer, changes: boolean): Errno;
+  control(node: number, command: number, value: Buffer, by: Requester): Errno;
   fileSystemSize(): FileSystemSize | Errno;
 }

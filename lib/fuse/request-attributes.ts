@@ -117,7 +117,7 @@ const FLAGS_COMMANDS = new Map<number, FlagsCommand>([
 ]);
 
 /** fuse_ioctl_in: u64 fh, u32 flags, u32 cmd, u64 arg, u32 in_size, u32 out_size; then the input */
-export function control({ fileSystem }: Session, message: Message, reply: Reply): number {
+export function control({ fileSystem, requester }: Session, message: Message, reply: Reply): number {
   const number = message.u32(12);
   const command = FLAGS_COMMANDS.get(number);
   if (command === undefined) return -ENOTTY;
@@ -129,7 +129,7 @@ export function control({ fileSystem }: Session, message: Message, reply: Reply)
     if (given === undefined) return -EINVAL;
     value.set(given);
   }
-  const status = fileSystem.control(message.nodeId, number, value, changes);
+  const status = fileSystem.control(message.nodeId, number, value, requester);
   if (status < 0) return status;
   reply.zero(0, 16);
   return changes ? 16 : 16 + reply.put(16, value.subarray(0, Math.min(message.u32(28), size)));

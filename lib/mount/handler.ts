@@ -329,9 +329,9 @@ export class OverlayFileSystem implements FileSystem {
     return name === ACCESS_ACL ? killSetgidOutside(this.union, node, by) : 0;
   }
 
-  control(id: number, command: number, value: Buffer, changes: boolean): Errno {
+  control(id: number, command: number, value: Buffer, by: Requester): Errno {
     const node = nodeOf(this.union, id);
-    return typeof node === 'number' ? node : controlFlags(this.union, node, command, value, changes);
+    return typeof node === 'number' ? node : controlFlags(this.union, node, command, value, by);
   }
 
   fileSystemSize(): FileSystemSize | Errno {

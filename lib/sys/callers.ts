@@ -7,6 +7,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 
 export const CAP_FOWNER = 3;
 export const CAP_FSETID = 4;
+export const CAP_LINUX_IMMUTABLE = 9;
 export const CAP_SYS_ADMIN = 21;
 
 /** Who asks: ids for files (setfsuid(2)), and the thread, 0 for one outside this PID namespace. */
@@ -61,8 +62,16 @@ export function isCapableOver({ pid }: Caller, capability: number, uid: number, 
   return isEffective(pid, capability) && isMapped(pid, 'uid_map', uid) && isMapped(pid, 'gid_map', gid);
 }
 
+/** Whether a file of this owner is the caller's, or as good as theirs (inode_owner_or_capable). */
+export function isOwnerOrCapable({ uid, pid }: Caller, owner: number): boolean {
+  return uid === owner || (isEffective(pid, CAP_FOWNER) && isMapped(pid, 'uid_map', owner));
+}
+
+export function isInFirstNamespace({ pid }: Caller): boolean {
+  return pid !== 0 && ofProcess(() => readlinkSync(`/proc/${pid}/ns/user`)) === FIRST_NAMESPACE;
+}
+
 /** Whether the caller has a capability in the first user namespace (capable). */
-export function isCapable({ pid }: Caller, capability: number): boolean {
-  if (pid === 0 || !isEffective(pid, capability)) return false;
-  return ofProcess(() => readlinkSync(`/proc/${pid}/ns/user`)) === FIRST_NAMESPACE;
+export function isCapable(by: Caller, capability: number): boolean {
+  return isEffective(by.pid, capability) && isInFirstNamespace(by);
 }

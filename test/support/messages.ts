@@ -40,6 +40,7 @@ export interface HeaderFields {
   node?: number;
   uid?: number;
   gid?: number;
+  pid?: number;
   /** The length that the header claims, if it is not the true one. */
   claimed?: number;
 }
@@ -54,7 +55,7 @@ export function request(header: HeaderFields, content: Buffer = Buffer.alloc(0))
       { u64: header.node ?? 1 },
       { u32: header.uid ?? 0 },
       { u32: header.gid ?? 0 },
-      { u32: 1 },
+      { u32: header.pid ?? 1 },
       { u32: 0 },
     ),
     content,
