@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** A program in a container, as its server has it: the container's own, or one that is run beside it. */
+import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { close } from '../../sys/files.js';
 import { exitOf, hasEnded } from '../../sys/processes.js';
 import type { ExitCode, RunningProgram, StreamDescriptors } from '../runtime/runtime.js';
+import { GO_ON } from '../stage/stage-plan.js';
 import type { HeldList } from './held-list.js';
 import type { LogStream, LogWriter } from './log-file.js';
 import type { Outlet } from './outlet.js';
@@ -26,6 +28,8 @@ export interface KeptProgram {
   process: number;
   streams: StreamDescriptors;
   memory: KeptMemory;
+  /** Where it was waiting to be let go on (RunningProgram.channel). */
+  channel?: number | undefined;
 }
 
 /** A program as a client joins it. */
@@ -87,13 +91,14 @@ export class Program implements Joinable {
 
   /** One that an earlier server has started. */
   static resume(
-    { pid, process, streams }: KeptProgram,
+    { pid, process, streams, channel }: KeptProgram,
     memory: ProgramMemory,
     outlet: Outlet,
     log?: LogWriter,
   ): Program {
     const running = { pid, process, streams, exited: endOf(process, pid) };
     const program = new Program(running, memory, outlet, log);
+    if (channel !== undefined) letGoOn(channel);
     program.#returned = program.#awaitClients(memory.clients);
     return program;
   }
@@ -153,6 +158,7 @@ export class Program implements Joinable {
     return {
       pid: this.pid,
       process: list.add(this.running.process),
+      channel: this.running.channel === undefined ? undefined : list.add(this.running.channel),
       streams,
       memory: {
         page: list.add(page),
@@ -166,6 +172,17 @@ export class Program implements Joinable {
   close(): void {
     this.streams.close();
     close(this.running.process);
+  }
+}
+
+/** Where the last server has done so, nobody is at the other end, or nobody who would read it again. */
+function letGoOn(channel: number): void {
+  try {
+    writeSync(channel, GO_ON);
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'EPIPE') throw failure;
+  } finally {
+    close(channel);
   }
 }
 

@@ -17,7 +17,7 @@ import { check, OverlayError } from '../../base/errors.js';
 import { prepareRuntimeDirectory, runtimeDirectory } from '../../mount/registry.js';
 import { acceptFrom, listenAt, receiveDescriptor } from '../../sys/channels.js';
 import { adoptOrphans } from '../../sys/children.js';
-import { Fd } from '../../sys/files.js';
+import { close, Fd } from '../../sys/files.js';
 import { openProcess } from '../../sys/processes.js';
 import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
 import { ProgramEnds } from '../program/program-ends.js';
@@ -91,15 +91,39 @@ export class OciRuntime implements Runtime {
       ...(spec.process.terminal ? ['--console-socket', console] : []),
       id,
     ]);
+    let isHandedOver = false;
     try {
-      prepare(program);
+      // When it has been prepared, another server may let it go on in our place: nothing else may be missing then.
       await connect?.(program.pid);
-      using files = new CallFiles(false);
-      await this.#call(files, ['start', id], ['ignore', 'ignore', 'pipe']);
+      isHandedOver = true;
+      prepare(program);
+      await this.#begin();
     } catch (failure) {
       await this.forget();
+      if (!isHandedOver) closeDescriptors(program);
       throw failure;
     }
+  }
+
+  async #begin(): Promise<void> {
+    using files = new CallFiles(false);
+    await this.#call(files, ['start', this.container.id], ['ignore', 'ignore', 'pipe']);
+  }
+
+  /** What a server had begun with before it was killed may come to its end beside this. */
+  async goOn(): Promise<void> {
+    if ((await this.#status()) !== 'created') return;
+    try {
+      await this.#begin();
+    } catch (failure) {
+      if ((await this.#status()) === 'created') throw failure;
+    }
+  }
+
+  async #status(): Promise<string> {
+    using files = new CallFiles(false);
+    const said = await this.#call(files, ['state', this.container.id], ['ignore', 'pipe', 'pipe']);
+    return (JSON.parse(said) as { status: string }).status;
   }
 
   async enter({ process: program, hasInput }: Entry, prepare: Prepare): Promise<void> {
@@ -167,19 +191,21 @@ export class OciRuntime implements Runtime {
     { log }: CallFiles,
     args: readonly string[],
     stdio: readonly ('ignore' | 'pipe' | number)[],
-  ): Promise<void> {
+  ): Promise<string> {
     const root = join(runtimeDirectory(), this.name);
     const child = spawn(this.name, ['--root', root, '--log', log, '--log-format', 'json', ...args], {
       stdio: [...stdio],
       cwd: '/',
     });
-    const said = child.stderr === null ? Promise.resolve('') : text(child.stderr);
+    const [output, errors] = [child.stdout, child.stderr].map(async (stream) =>
+      stream === null ? '' : await text(stream),
+    );
     const code = await new Promise<number | null>((resolve, reject) => {
       child.on('error', (cause) => reject(this.#missing(cause)));
       child.on('exit', resolve);
     });
-    if (code === 0) return;
-    const reason = readMessage(log) ?? (await said).trim();
+    if (code === 0) return await output;
+    const reason = readMessage(log) ?? (await errors).trim();
     throw new ContainerFailure({ operation: `${this.name} ${args[0]}`, reason }, codeFor(reason));
   }
 
@@ -193,6 +219,10 @@ export class OciRuntime implements Runtime {
       cause,
     });
   }
+}
+
+function closeDescriptors({ process, streams }: RunningProgram): void {
+  for (const fd of [process, ...Object.values(streams)]) if (fd !== undefined) close(fd);
 }
 
 /** The runtime makes it again when it is asked for the next container. */

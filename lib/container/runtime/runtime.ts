@@ -25,6 +25,11 @@ export interface RunningProgram {
   process: number;
   streams: StreamDescriptors;
   exited: Promise<ExitCode>;
+  /**
+   * Where a line lets it go on, as long as it waits for that (stage.ts). It is kept with the rest, so that the
+   * next server can write it where this one does not come to it.
+   */
+  channel?: number | undefined;
 }
 
 /** What is to be done when all of a program is there and before it runs; it does not run where this throws. */
@@ -57,6 +62,11 @@ export interface Runtime {
   /** Settles when the program runs. Throws a ContainerFailure; nothing of it runs then. */
   start(launch: Launch, prepare: Prepare): Promise<void>;
   enter(entry: Entry, prepare: Prepare): Promise<void>;
+  /**
+   * For a server that finds a program prepared and does not know whether it was let go on; safe to repeat.
+   * Where there is none, `RunningProgram.channel` is used.
+   */
+  goOn?(): Promise<void>;
   /** Takes away what it keeps of a container that has ended, or was lost. */
   forget(): Promise<void>;
 }

@@ -112,7 +112,10 @@ export class ContainerServer {
     server.#take(Program.resume(program, memory, server.#outlet, server.resources.log));
     server.executions.resume(executions);
     keeping.takenOver();
-    if (server.#state.pid !== program.pid) server.#noteStart();
+    if (server.#state.pid !== program.pid) {
+      await server.resources.runtime.goOn?.();
+      server.#noteStart();
+    }
     server.#ended = server.#attend();
     return server;
   }

@@ -13,6 +13,9 @@ import type { Entry, Launch } from '../runtime/runtime.js';
 export const STAGE_HELLO = 3;
 export const STAGE_HANDOVER = 4;
 
+/** What one that is prepared waits for. */
+export const GO_ON = 'go on\n';
+
 /** The line on STAGE_HELLO. */
 export interface StageHello {
   /** As the server sees it. */

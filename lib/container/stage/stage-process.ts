@@ -22,7 +22,7 @@ import { openProcess } from '../../sys/processes.js';
 import { ContainerFailure } from '../failure.js';
 import { ProgramEnds } from '../program/program-ends.js';
 import type { ExitCode, Prepare, RunningProgram } from '../runtime/runtime.js';
-import type { StageHello, StagePlan, StageWord } from './stage-plan.js';
+import { GO_ON, type StageHello, type StagePlan, type StageWord } from './stage-plan.js';
 
 const SIGNAL_BASE = 128;
 const STAGE = fileURLToPath(new URL('./stage.js', import.meta.url));
@@ -55,7 +55,10 @@ export class Stage {
   private readonly handover: number;
   private readonly hello: Promise<StageHello | undefined>;
   private channel: Duplex | undefined;
+  /** Its descriptor. */
+  private speaking: number | undefined;
   private terminal: number | undefined;
+  private running: RunningProgram | undefined;
   private connecting: Promise<void> = Promise.resolve();
   private failure: unknown;
   /** It has become the program, or was ended: its descriptors are others' by now. */
@@ -108,13 +111,14 @@ export class Stage {
       const { pid } = hello;
       // It was sent before the hello, so this does not wait.
       const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
+      this.speaking = fd;
       this.channel = new Socket({ fd });
       this.channel.write(`${JSON.stringify(plan)}\n`);
       for await (const word of words(this.channel)) this.#answer(word, pid, prepare, isolated);
       await this.connecting;
       if (this.failure !== undefined) throw this.failure;
       this.isOver = true;
-      this.channel.destroy();
+      this.#hangUp();
       close(this.handover);
     } catch (failure) {
       await this.connecting;
@@ -140,20 +144,26 @@ export class Stage {
     }
   }
 
+  /** When it has been prepared, another server may let it go on in our place: nothing else may be missing then. */
   async #letGoOn(prepare: () => void): Promise<void> {
-    const isConnected = this.connecting;
-    await this.#attempt(async () => prepare());
-    await isConnected;
-    if (this.failure === undefined) this.channel!.write('go on\n');
+    await this.connecting;
+    if (this.failure === undefined) await this.#attempt(async () => prepare());
+    if (this.failure === undefined) this.channel!.write(GO_ON);
+  }
+
+  #hangUp(): void {
+    if (this.running !== undefined) this.running.channel = undefined;
+    this.channel?.destroy();
   }
 
   #handOver(pid: number): RunningProgram {
     const { terminal, exited } = this;
     const process = check(openProcess(pid), { operation: 'watch the program' });
     this.isHandedOver = true;
-    if (terminal === undefined) return { pid, process, exited, streams: this.ends.ours };
-    this.ends.closeOurs();
-    return { pid, process, exited, streams: { terminal } };
+    if (terminal !== undefined) this.ends.closeOurs();
+    const streams = terminal === undefined ? this.ends.ours : { terminal };
+    this.running = { pid, process, exited, streams, channel: this.speaking };
+    return this.running;
   }
 
   /** Beside what the stage does meanwhile: its own failure is heard first. */
@@ -171,7 +181,7 @@ export class Stage {
     if (this.isOver) return;
     this.isOver = true;
     this.child.kill('SIGKILL');
-    this.channel?.destroy();
+    this.#hangUp();
     close(this.handover);
     if (this.isHandedOver) return;
     this.ends.closeOurs();
