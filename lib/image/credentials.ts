@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
-/**
- * Passwords of registries, as `docker login` keeps them: config.json in
- * DOCKER_CONFIG or ~/.docker, and the helpers that it names
- * (docker-credential-helpers' protocol: the server on standard input, JSON out).
- */
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+/** Which name and password are a registry's, of those that `docker login`, `podman login` and helpers keep. */
 import { OverlayError } from '../base/errors.js';
+import { askHelper } from './credential-helper.js';
+import { type AuthFile, authFiles, type DockerConfig, isObject } from './docker-config.js';
 import { DEFAULT_DOMAIN } from './reference.js';
 
 export interface Credentials {
@@ -16,73 +10,89 @@ export interface Credentials {
   password: string;
   /** Exchanged for a token in the place of name and password. */
   identityToken?: string | undefined;
+  /** A token that the registry itself takes. */
+  registryToken?: string | undefined;
+  /** The file or the program that has them. */
+  from: string;
 }
 
 /** Docker Hub's passwords are kept under the address of its first registry. */
 const HUB_KEY = 'https://index.docker.io/v1/';
-/** What a helper answers as the name when the secret is a token. */
-const TOKEN_USER = '<token>';
+const HUB_NAMES = new Set([DEFAULT_DOMAIN, 'index.docker.io', 'registry-1.docker.io']);
 
-interface AuthEntry {
-  auth?: string;
-  username?: string;
-  password?: string;
-  identitytoken?: string;
+/** A key in its parts: tools of all ages have written a host, a URL or a namespace (docker's ConvertToHostname). */
+function partsOf(key: string): { host: string; path: string; isUrl: boolean } {
+  const [, scheme, host, path] = /^(https?:\/\/)?([^/]*)(.*)$/is.exec(key)!;
+  const name = host.toLowerCase();
+  return { host: HUB_NAMES.has(name) ? DEFAULT_DOMAIN : name, path, isUrl: scheme !== undefined };
 }
 
-interface DockerConfig {
-  auths?: Record<string, AuthEntry>;
-  credHelpers?: Record<string, string>;
-  credsStore?: string;
-}
-
-export function dockerConfigPath(): string {
-  return join(process.env.DOCKER_CONFIG ?? join(homedir(), '.docker'), 'config.json');
-}
-
-function readDockerConfig(path: string): DockerConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new OverlayError({ operation: 'read', path, reason: (cause as Error).message, cause });
+/** Keys of a list that mean a repository, the closest first. */
+function keysOf(
+  list: Record<string, unknown>,
+  domain: string,
+  repository: string,
+  { hasNamespaces }: AuthFile,
+): string[] {
+  const wanted = partsOf(domain).host;
+  const found: { key: string; rank: number }[] = [];
+  for (const key of Object.keys(list)) {
+    const { host, path, isUrl } = partsOf(key);
+    if (host !== wanted) continue;
+    const namespace = isUrl || /^\/(v\d\/?)?$/.test(path) ? '' : path.replace(/^\/|\/$/g, '');
+    const isWithin = namespace === '' || `${repository}/`.startsWith(`${namespace}/`);
+    // Docker takes a key with a path for the whole host's.
+    if (!isWithin && hasNamespaces) continue;
+    const rank = !isWithin ? -2 : namespace !== '' ? namespace.length : isUrl ? -1 : 0;
+    found.push({ key, rank });
   }
-  try {
-    return JSON.parse(text) as DockerConfig;
-  } catch (cause) {
-    throw new OverlayError({
-      operation: 'read',
-      path,
-      reason: `it is not JSON: ${(cause as Error).message}`,
-      cause,
-    });
-  }
+  return found.sort((a, b) => b.rank - a.rank).map(({ key }) => key);
 }
 
-/** The credentials for a registry; undefined where there are none. Throws an OverlayError for a damaged file or helper. */
-export function findCredentials(domain: string): Credentials | undefined {
-  const path = dockerConfigPath();
-  const config = readDockerConfig(path);
-  const keys =
-    domain === DEFAULT_DOMAIN
-      ? [HUB_KEY, domain, 'index.docker.io']
-      : [domain, `https://${domain}`, `http://${domain}`];
-  for (const key of keys) {
-    const helper = config.credHelpers?.[key] ?? config.credsStore;
-    const found = helper === undefined ? undefined : askHelper(helper, key);
+/**
+ * The credentials for a registry, or for a repository of it; undefined where there are none.
+ * Throws an OverlayError for a damaged file or helper.
+ */
+export async function findCredentials(domain: string, repository = ''): Promise<Credentials | undefined> {
+  for (const file of authFiles()) {
+    const found = await findIn(file, domain, repository);
     if (found !== undefined) return found;
-    const entry = config.auths?.[key] ?? config.auths?.[`${key}/`];
-    if (entry !== undefined) return fromEntry(entry, path, key);
   }
   return undefined;
 }
 
-function fromEntry(entry: AuthEntry, path: string, key: string): Credentials | undefined {
-  const { auth, username, password, identitytoken: identityToken } = entry;
-  if (auth === undefined || auth === '') {
-    if (username === undefined || password === undefined) return undefined;
-    return { username, password, identityToken };
+async function findIn(file: AuthFile, domain: string, repository: string): Promise<Credentials | undefined> {
+  const { auths = {}, credHelpers = {}, credsStore }: DockerConfig = file.read();
+  const keys = keysOf(auths ?? {}, domain, repository, file);
+  const [own] = keysOf(credHelpers ?? {}, domain, repository, file);
+  const helper = own === undefined ? credsStore : credHelpers[own];
+  if (typeof helper === 'string' && helper !== '') {
+    // A helper knows a server by what was typed when it was told, of which an empty entry is left.
+    const servers = new Set([domain === DEFAULT_DOMAIN ? HUB_KEY : domain, ...keys]);
+    for (const server of servers) {
+      const found = await askHelper(helper, server, file.path);
+      if (found !== undefined) return found;
+    }
+  }
+  for (const key of keys) {
+    const found = fromEntry(auths[key], file.path, key);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function fromEntry(entry: unknown, path: string, key: string): Credentials | undefined {
+  const text = (name: string): string | undefined => {
+    const value = isObject(entry) ? entry[name] : undefined;
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  const tokens = { identityToken: text('identitytoken'), registryToken: text('registrytoken'), from: path };
+  const auth = text('auth');
+  if (auth === undefined) {
+    const [username, password] = [text('username'), text('password')];
+    if (username !== undefined && password !== undefined) return { username, password, ...tokens };
+    const hasToken = tokens.identityToken !== undefined || tokens.registryToken !== undefined;
+    return hasToken ? { username: username ?? '', password: '', ...tokens } : undefined;
   }
   const decoded = Buffer.from(auth, 'base64').toString('utf8');
   const colon = decoded.indexOf(':');
@@ -97,31 +107,6 @@ function fromEntry(entry: AuthEntry, path: string, key: string): Credentials | u
   return {
     username: decoded.slice(0, colon),
     password: decoded.slice(colon + 1).replace(/\0+$/, ''),
-    identityToken,
+    ...tokens,
   };
-}
-
-function askHelper(helper: string, server: string): Credentials | undefined {
-  const program = `docker-credential-${helper}`;
-  const { error, status, stdout } = spawnSync(program, ['get'], {
-    input: server,
-    encoding: 'utf8',
-    timeout: 30_000,
-  });
-  const story = { operation: 'ask for a password', path: program };
-  if (error !== undefined) {
-    throw new OverlayError({
-      ...story,
-      reason:
-        (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the program is not installed' : error.message,
-      remedy: `install it, or take it out of ${dockerConfigPath()}`,
-    });
-  }
-  if (status !== 0) {
-    if (/credentials not found/i.test(stdout)) return undefined;
-    throw new OverlayError({ ...story, reason: stdout.trim() || `it ended with ${status}` });
-  }
-  const { Username, Secret } = JSON.parse(stdout) as { Username: string; Secret: string };
-  if (Username === TOKEN_USER) return { username: '', password: '', identityToken: Secret };
-  return { username: Username, password: Secret };
 }

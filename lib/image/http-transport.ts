@@ -19,6 +19,10 @@ export interface Response {
   body: http.IncomingMessage;
 }
 
+/** Statuses that lead on to another place. */
+export const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+export const MOST_REDIRECTS = 10;
+
 /** A connection on which nothing moves for so long is taken for broken. */
 const IDLE_TIMEOUT_MS = 60_000;
 

@@ -61,10 +61,9 @@ export async function pullImage(store: Store, reference: Reference, options: Pul
   using _lock = await StoreLock.take(store.root, 'collection', true, options.signal);
   const endpoints = endpointsFor(reference.domain, options.registries);
   for (const endpoint of endpoints) {
-    const http = new RegistryHttp(
-      endpoint,
-      endpoint.isMirror ? undefined : findCredentials(reference.domain),
-    );
+    // A mirror gets a password of its own, never the registry's.
+    const host = endpoint.isMirror ? endpoint.host : reference.domain;
+    const http = new RegistryHttp(endpoint, () => findCredentials(host, reference.path));
     try {
       const pulled = await pullFrom(store, reference, new Repository(http, reference.path), options);
       if (pulled !== undefined) return pulled;

@@ -34,7 +34,7 @@ export async function pushImage(store: Store, text: string, options: PushOptions
   const reference = parseReference(name);
   // A mirror only gives.
   const endpoint = endpointsFor(reference.domain, { ...options.registries, mirrors: [] })[0];
-  const http = new RegistryHttp(endpoint, findCredentials(reference.domain));
+  const http = new RegistryHttp(endpoint, () => findCredentials(reference.domain, reference.path));
   try {
     const repository = new Repository(http, reference.path);
     await pushBlobs(store, image, reference, repository, options.progress);

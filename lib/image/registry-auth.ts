@@ -1,25 +1,7 @@
 // SPDX-License-Identifier: MIT
-/**
- * Who we are to a registry: what its challenges ask for (RFC 7235; distribution's
- * "Token Authentication Specification" and "OAuth2").
- */
+/** Tokens of registries (distribution's "Token Authentication Specification" and "OAuth2"): how one is asked for, and read. */
+import type { Challenge } from './challenge.js';
 import type { Credentials } from './credentials.js';
-
-export interface Challenge {
-  scheme: 'basic' | 'bearer';
-  parameters: Record<string, string>;
-}
-
-/** Reads WWW-Authenticate; undefined where it asks for something that we do not know. */
-export function parseChallenge(header: string): Challenge | undefined {
-  const match = /^\s*(basic|bearer)\s+(.*)$/is.exec(header);
-  if (match === null) return /^\s*basic\s*$/i.test(header) ? { scheme: 'basic', parameters: {} } : undefined;
-  const parameters: Record<string, string> = {};
-  for (const [, key, quoted, plain] of match[2].matchAll(/([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))/gi)) {
-    parameters[key.toLowerCase()] = quoted === undefined ? plain : quoted.replace(/\\(.)/g, '$1');
-  }
-  return { scheme: match[1].toLowerCase() as Challenge['scheme'], parameters };
-}
 
 export function basicHeader({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
@@ -27,21 +9,25 @@ export function basicHeader({ username, password }: Credentials): string {
 
 /** What to ask a token server: a GET with the scope, or a POST where there is a token to exchange. */
 export interface TokenRequest {
-  url: string;
+  url: URL;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
   body?: string | undefined;
 }
 
-/** Undefined where the challenge names no server that could be asked. */
+/** The server that a challenge names for tokens; undefined where it names none that could be asked. */
+export function tokenServer({ parameters }: Challenge): URL | undefined {
+  const realm = parameters.get('realm')?.trim() ?? '';
+  return /^https?:\/\//i.test(realm) && URL.canParse(realm) ? new URL(realm) : undefined;
+}
+
 export function tokenRequest(
-  { parameters }: Challenge,
+  server: URL,
+  service: string | undefined,
   scope: string,
   credentials: Credentials | undefined,
-): TokenRequest | undefined {
-  const { realm, service } = parameters;
-  if (realm === undefined || !URL.canParse(realm) || !/^https?:/.test(realm)) return undefined;
-  const url = new URL(realm);
+): TokenRequest {
+  const url = new URL(server);
   if (credentials?.identityToken !== undefined) {
     const body = new URLSearchParams({
       grant_type: 'refresh_token',
@@ -51,13 +37,29 @@ export function tokenRequest(
       scope,
     });
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    return { url: url.href, method: 'POST', headers, body: body.toString() };
+    return { url, method: 'POST', headers, body: body.toString() };
   }
-  if (service !== undefined) url.searchParams.set('service', service);
+  if (service) url.searchParams.set('service', service);
   for (const one of scope.split(' ')) url.searchParams.append('scope', one);
-  if (credentials === undefined) return { url: url.href, method: 'GET', headers: {} };
+  if (credentials === undefined) return { url, method: 'GET', headers: {} };
   url.searchParams.set('account', credentials.username);
-  return { url: url.href, method: 'GET', headers: { authorization: basicHeader(credentials) } };
+  return { url, method: 'GET', headers: { authorization: basicHeader(credentials) } };
+}
+
+/**
+ * Two lists of scopes as one, a resource once: what a call needs, and what the registry says that
+ * it needs (a proxy of registries has other names than those that are asked for).
+ */
+export function mergeScopes(ours: string, theirs: string | undefined): string {
+  const actions = new Map<string, Set<string>>();
+  for (const scope of `${ours} ${theirs ?? ''}`.split(/\s+/).filter((one) => one !== '')) {
+    const colon = scope.lastIndexOf(':');
+    const resource = scope.slice(0, Math.max(colon, 0));
+    const known = actions.get(resource) ?? new Set();
+    for (const action of scope.slice(colon + 1).split(',')) known.add(action);
+    actions.set(resource, known);
+  }
+  return [...actions].map(([resource, all]) => `${resource}:${[...all].join(',')}`).join(' ');
 }
 
 export interface Token {
@@ -66,21 +68,25 @@ export interface Token {
   expires: number;
 }
 
-const DEFAULT_LIFE_S = 60;
+/** What a token lives at least, whatever its server says (the specification's "expires_in"). */
+const SHORTEST_LIFE_S = 60;
 /** A token is not used in its last seconds: the request would arrive too late. */
 const MARGIN_S = 5;
 
-/** Reads a token server's answer; undefined where there is no token in it. */
+/** Reads a token server's answer; undefined where there is no token in it that can be sent. */
 export function parseToken(body: string, now = Date.now()): Token | undefined {
-  let answer: { token?: unknown; access_token?: unknown; expires_in?: unknown };
+  let answer: { token?: unknown; access_token?: unknown; expires_in?: unknown } | null;
   try {
-    answer = JSON.parse(body) as typeof answer;
+    answer = JSON.parse(body.replace(/^\uFEFF/, '')) as typeof answer;
   } catch {
     // An answer that is no JSON has no token either.
     return undefined;
   }
-  const value = answer.token ?? answer.access_token;
-  if (typeof value !== 'string' || value === '') return undefined;
-  const life = typeof answer.expires_in === 'number' ? answer.expires_in : DEFAULT_LIFE_S;
-  return { value, expires: now + Math.max(life - MARGIN_S, 0) * 1000 };
+  const isToken = (value: unknown): value is string =>
+    typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);
+  const value = [answer?.token, answer?.access_token].find(isToken);
+  if (value === undefined) return undefined;
+  // Some servers write the number as text.
+  const life = Number(answer?.expires_in ?? 0) || 0;
+  return { value, expires: now + (Math.max(life, SHORTEST_LIFE_S) - MARGIN_S) * 1000 };
 }

@@ -5,17 +5,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
-import { type Credentials, dockerConfigPath } from './credentials.js';
-import { HttpTransport, type Response } from './http-transport.js';
-import {
-  basicHeader,
-  type Challenge,
-  parseChallenge,
-  parseToken,
-  type Token,
-  tokenRequest,
-} from './registry-auth.js';
+import type { Credentials } from './credentials.js';
+import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from './http-transport.js';
 import type { Endpoint } from './registry-config.js';
+import { RegistryLogin } from './registry-login.js';
 
 export type { Response } from './http-transport.js';
 
@@ -34,9 +27,7 @@ export interface Call {
 const TRIES = 5;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 30_000;
-const MOST_REDIRECTS = 10;
 const LARGEST_ERROR = 64 * 1024;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const BROKEN_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /** Reads an answer whole, if it is not larger. Throws an OverlayError. */
@@ -70,16 +61,16 @@ async function errorText(response: Response): Promise<string> {
 
 export class RegistryHttp {
   readonly #transport: HttpTransport;
-  readonly #tokens = new Map<string, Token>();
-  #challenge: Challenge | undefined;
+  readonly #login: RegistryLogin;
   #scheme: Endpoint['scheme'];
 
   constructor(
     readonly endpoint: Endpoint,
-    private readonly credentials: Credentials | undefined,
+    credentials: () => Promise<Credentials | undefined>,
   ) {
     this.#scheme = endpoint.scheme;
     this.#transport = new HttpTransport({ verifies: !endpoint.insecure });
+    this.#login = new RegistryLogin(endpoint, this.#transport, credentials);
   }
 
   close(): void {
@@ -124,60 +115,14 @@ export class RegistryHttp {
   }
 
   async #authorized(call: Call): Promise<Response> {
-    let authorization = await this.#authorization(call, false);
-    for (let tried = 0; ; tried++) {
-      const response = await this.#redirected(call, authorization);
-      if (response.statusCode !== 401 || tried >= 1) return response;
-      const header = response.headers['www-authenticate'];
-      const challenge = parseChallenge(String(header ?? ''));
+    let response = await this.#redirected(call, await this.#login.header(call));
+    if (response.statusCode !== 401) return response;
+    for await (const authorization of this.#login.answers(response, call)) {
       response.body.destroy();
-      if (challenge === undefined) throw this.#error('it asks for an authorization that is not known');
-      this.#challenge = challenge;
-      // A token that was refused may have expired early.
-      authorization = await this.#authorization(call, true);
+      response = await this.#redirected(call, authorization);
+      if (response.statusCode !== 401) break;
     }
-  }
-
-  async #authorization({ scope, signal }: Call, anew: boolean): Promise<string | undefined> {
-    const challenge = this.#challenge;
-    if (challenge === undefined) return undefined;
-    if (challenge.scheme === 'basic') {
-      if (this.credentials === undefined)
-        throw this.#error('it asks for a name and a password', this.#login());
-      return basicHeader(this.credentials);
-    }
-    const known = this.#tokens.get(scope);
-    if (known !== undefined && !anew && known.expires > Date.now()) return `Bearer ${known.value}`;
-    const token = await this.#fetchToken(challenge, scope, signal);
-    this.#tokens.set(scope, token);
-    return `Bearer ${token.value}`;
-  }
-
-  async #fetchToken(challenge: Challenge, scope: string, signal: AbortSignal | undefined): Promise<Token> {
-    const ask = tokenRequest(challenge, scope, this.credentials);
-    if (ask === undefined) throw this.#error('it names no server for tokens');
-    const { url, method, headers, body } = ask;
-    const isClear = url.startsWith('http:') && !this.endpoint.insecure && this.endpoint.scheme !== 'http';
-    if (isClear && this.credentials !== undefined) {
-      throw this.#error('it sends passwords to a token server without encryption');
-    }
-    const response = await this.#transport.send(new URL(url), {
-      method,
-      headers,
-      body: body === undefined ? undefined : Buffer.from(body),
-      signal,
-    });
-    if (response.statusCode >= 500 || response.statusCode === 429) {
-      response.body.destroy();
-      throw new Error(`the token server answered ${response.statusCode}`);
-    }
-    const text = (await readBody(response, LARGEST_ERROR, url)).toString('utf8');
-    if (response.statusCode >= 400) {
-      throw this.#error(`its token server answered ${response.statusCode}`, this.#login());
-    }
-    const token = parseToken(text);
-    if (token === undefined) throw this.#error('its token server gave no token');
-    return token;
+    return response;
   }
 
   /** Follows redirects. */
@@ -231,14 +176,8 @@ export class RegistryHttp {
     return isOwn && (url.protocol === 'https:' || this.endpoint.insecure || this.endpoint.scheme === 'http');
   }
 
-  #error(reason: string, remedy?: string): OverlayError {
-    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy });
-  }
-
-  #login(): string {
-    return this.credentials === undefined
-      ? `put a name and password for it into ${dockerConfigPath()} (docker login)`
-      : `the ones in ${dockerConfigPath()} are wrong; log in again`;
+  #error(reason: string): OverlayError {
+    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason });
   }
 
   #unreachable(cause: Error): OverlayError {
@@ -264,7 +203,7 @@ export class RegistryHttp {
       429: 'too many requests',
     };
     const reason = `${words[status] ?? 'it failed'} (${status}${said === '' ? '' : `: ${said}`}) for ${call.path}`;
-    return this.#error(reason, status === 401 || status === 403 ? this.#login() : undefined);
+    return status === 401 || status === 403 ? this.#login.refused(reason) : this.#error(reason);
   }
 }
 

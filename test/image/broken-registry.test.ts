@@ -182,7 +182,7 @@ t.test('a token that expires early is asked for again', async (t) => {
 
 t.test('a token server that refuses, or gives nothing, is said', async (t) => {
   const answers: [status: number, body: string, message: RegExp][] = [
-    [403, '', /its token server answered 403/],
+    [403, '', /its token server \S+ answered 403/],
     [200, 'no json', /gave no token/],
     [200, '{}', /gave no token/],
   ];

@@ -59,7 +59,7 @@ async function namesToPull({ name, 'all-tags': all }: PullArguments): Promise<st
 
 async function tagsOf(name: string): Promise<string[]> {
   const { domain, path } = parseName(name);
-  return withRegistry(domain, async (http) => {
+  return withRegistry(domain, path, async (http) => {
     const tags = await new Repository(http, path).listTags();
     if (tags !== undefined) return tags;
     throw new OverlayError({
@@ -70,9 +70,13 @@ async function tagsOf(name: string): Promise<string[]> {
   });
 }
 
-async function withRegistry<T>(domain: string, work: (http: RegistryHttp) => Promise<T>): Promise<T> {
+async function withRegistry<T>(
+  domain: string,
+  repository: string | undefined,
+  work: (http: RegistryHttp) => Promise<T>,
+): Promise<T> {
   const endpoint = endpointsFor(domain, { ...readRegistryConfig(), mirrors: [] })[0];
-  const http = new RegistryHttp(endpoint, findCredentials(domain));
+  const http = new RegistryHttp(endpoint, () => findCredentials(domain, repository));
   try {
     return await work(http);
   } finally {
@@ -99,7 +103,7 @@ export async function search({ registry, term, tags, json }: SearchArguments): P
 }
 
 async function repositoriesOf(registry: string): Promise<string[]> {
-  return withRegistry(registry, async (http) => {
+  return withRegistry(registry, undefined, async (http) => {
     const repositories = await listRepositories(http);
     if (repositories !== undefined) return repositories;
     throw new OverlayError({
