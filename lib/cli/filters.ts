@@ -22,6 +22,21 @@ export function parseFilters(texts: readonly string[], known: readonly string[])
   return filters;
 }
 
+/** The one truth that a filter was given (filters.Args.GetBoolOrDefault). Throws UsageError for what is none, and for both. */
+export function truthOf(key: string, values: readonly string[]): boolean {
+  const isTrue = values.some((value) => value === '1' || value === 'true');
+  const isFalse = values.some((value) => value === '0' || value === 'false');
+  if (isTrue !== isFalse) return isTrue;
+  throw new UsageError(`--filter ${key}=${values.join(',')} is not possible`, 'it is true or false');
+}
+
+/** Whether labels have `KEY`, or `KEY=VALUE`. */
+export function hasLabel(labels: Readonly<Record<string, string>> | null | undefined, text: string): boolean {
+  const [key, ...value] = text.split('=');
+  const label = labels?.[key];
+  return label !== undefined && (value.length === 0 || label === value.join('='));
+}
+
 /** Of Go's time.ParseDuration, and days. */
 const UNITS: Record<string, number> = {
   ns: 1e-6,

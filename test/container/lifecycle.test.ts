@@ -148,6 +148,73 @@ t.test('stop waits, then kills; several at once, and mistakes among them', async
   t.equal(await cli.ok('ps', '-aq'), '');
 });
 
+t.test(
+  'what ps and images cannot filter by is refused, whether there is something to list or not',
+  async (t) => {
+    const cli = await boxCli(t);
+    const refused = async (command: string, filter: string, stderr: RegExp, status = 2): Promise<boolean> =>
+      t.match(await cli.run(command, '--filter', filter), { status, stdout: '', stderr }, filter);
+    for (const filter of ['status=bogus', 'status=', 'health=good', 'exited=x', 'is-task=maybe'])
+      await refused('ps', filter, new RegExp(`--filter ${filter} is not possible; it is `));
+    await refused('ps', 'publish=x', /--filter publish=x: x is not a port/);
+    await refused('ps', 'expose=1.2.3.4:80', /is not a port/);
+    await refused('ps', 'uptime=1', /there is no filter uptime=1; filters are name=…/);
+    for (const filter of ['before=nobody', 'since=nobody'])
+      await refused('ps', filter, /nobody: there is no such container/, 1);
+    await refused('images', 'dangling=maybe', /--filter dangling=maybe is not possible; it is true or false/);
+    await refused('images', 'until=soon', /soon is not a moment/);
+    for (const filter of ['before=nobody', 'since=nobody']) await refused('images', filter, /nobody/, 1);
+
+    await cli.ok('create', '--name', 'first', '-l', 'kind=a=b', 'box', 'true');
+    await cli.ok('run', '-d', '--name', 'second', '-p', '127.0.0.1:0:80', 'box', 'sleep', '1000');
+    const listed = async (...filters: string[]): Promise<string> =>
+      (await cli.ok('ps', '-a', '--format', '{{.Names}}', ...filters.flatMap((one) => ['-f', one])))
+        .trim()
+        .split('\n')
+        .join(' ');
+    const [, port] = (await cli.ok('port', 'second')).trim().split(/:(?=\d+$)/);
+    const cases: [filters: string[], names: string][] = [
+      [['name=^/first$'], 'first'],
+      [['name=[', 'name=first'], 'first'],
+      [['status=created', 'status=dead'], 'first'],
+      [['health=none'], 'second first'],
+      [['health=healthy'], ''],
+      [['label=kind=a=b'], 'first'],
+      [['since=first'], 'second'],
+      [['before=second'], 'first'],
+      [[`publish=${port}`], 'second'],
+      [[`publish=${port}/udp`], ''],
+      [['expose=79-81/tcp'], 'second'],
+      [['is-task=false'], 'second first'],
+    ];
+    for (const [filters, names] of cases) t.equal(await listed(...filters), names, filters.join(' and '));
+    t.match(await cli.run('stop', '-t', '0.5', 'second'), {
+      status: 2,
+      stderr: /--time 0.5 is not a whole number; give seconds, or -1 to wait for ever/,
+    });
+    t.equal(await listed('status=running'), 'second', 'and it still runs');
+    t.equal(await cli.ok('stop', '-t', '0x0', 'second'), 'second\n');
+  },
+);
+
+t.test('the options of run are judged before an image is looked for', async (t) => {
+  const cli = await boxCli(t);
+  const image = '127.0.0.1:1/none';
+  for (const [option, value, reason] of [
+    ['-p', '80/sctp', /--publish 80\/sctp: sctp is not supported/],
+    ['--memory', '1k', /--memory 1k is too little/],
+    ['--restart', 'often', /--restart often is not a restart policy/],
+    ['--name', '-x', /"-x" cannot be the name of a container/],
+    ['--env-file', '/none', /\/none/],
+    ['--stop-timeout', '1.5', /--stop-timeout 1.5 is not a whole number/],
+  ] as const) {
+    const { stdout, stderr } = await cli.run('run', `${option}=${value}`, image);
+    t.match(stderr, reason);
+    t.notMatch(stderr, /Unable to find image/, `${option}: nothing is pulled`);
+    t.equal(stdout, '');
+  }
+});
+
 t.test('restart policies: until it works, so many times, always but when it was stopped', async (t) => {
   const cli = await boxCli(t);
   const script = 'echo x >> /n; [ $(wc -l < /n) -ge 3 ]';

@@ -84,6 +84,30 @@ t.test('TCP ports are published, seen by port and ps, refused when taken, and gi
   t.match(await page(`http://127.0.0.1:${free}/`), /^[0-9a-f]{12}\n$/, 'the same port after a restart');
 });
 
+t.test('of a range of ports the first that is free is taken, by each container another', async (t) => {
+  const cli = await boxCli(t);
+  const taken = createServer();
+  const first = await new Promise<number>((resolve) =>
+    taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port)),
+  );
+  t.teardown(() => taken.close());
+  const range = `127.0.0.1:${first}-${first + 20}:80`;
+  for (const name of ['web', 'other'])
+    await cli.ok('run', '-d', '--name', name, '-p', range, 'box', 'sh', '-c', SERVE);
+  const [port, other] = [await publishedPort(cli, 'web'), await publishedPort(cli, 'other')];
+  t.ok(first < port && port < other && other <= first + 20, `${first} < ${port} < ${other}`);
+  t.match(await page(`http://127.0.0.1:${port}/`), /^[0-9a-f]{12}\n$/);
+  t.match(await cli.ok('ps'), new RegExp(`127.0.0.1:${port}->80/tcp`));
+  const bindings = await cli.ok('inspect', '-f', '{{json .HostConfig.PortBindings}}', 'web');
+  t.strictSame(JSON.parse(bindings), {
+    '80/tcp': [{ HostIp: '127.0.0.1', HostPort: `${first}-${first + 20}` }],
+  });
+  t.match(await cli.run('run', '-d', '-p', `127.0.0.1:${first}-${other}:80`, 'box', 'sleep', '9'), {
+    status: 125,
+    stderr: new RegExp(`publish port 127.0.0.1:${first}-${other}/tcp: every port of the range is taken`),
+  });
+});
+
 t.test('a large download passes the proxy whole, and many connections at once', async (t) => {
   const cli = await boxCli(t);
   const script = 'mkdir -p /www; head -c 30000000 /dev/zero > /www/big; exec httpd -f -p 80 -h /www';

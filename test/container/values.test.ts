@@ -5,13 +5,15 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { sizeOf } from '../../lib/base/sizes.js';
-import { parseRestart, parseStopTimeout } from '../../lib/cli/container/container-options.js';
+import { parseRestart } from '../../lib/cli/container/container-options.js';
 import { parseExtraHost, parseNameServer } from '../../lib/cli/container/hosts.js';
 import { environmentFrom, labelsFrom } from '../../lib/cli/container/key-values.js';
 import { parseCpus, parseMemory, parseProcesses, parseUlimit } from '../../lib/cli/container/limits.js';
 import { parseMount, parseVolume } from '../../lib/cli/container/mount-requests.js';
 import { parsePorts } from '../../lib/cli/container/ports.js';
-import { parseFilters, parseMoment } from '../../lib/cli/filters.js';
+import { hasLabel, parseFilters, parseMoment, truthOf } from '../../lib/cli/filters.js';
+import { parseWhole } from '../../lib/cli/whole-numbers.js';
+import { hostPorts } from '../../lib/container/network/ports.js';
 
 const REFUSED = Symbol('refused');
 
@@ -111,8 +113,7 @@ t.test('limits are read as Docker reads them', async (t) => {
 t.test('ports are read as Docker reads them', async (t) => {
   const shown = (text: string): string[] =>
     parsePorts(text).map(
-      ({ hostAddress, hostPort, containerPort, protocol }) =>
-        `${hostAddress} ${hostPort} ${containerPort} ${protocol}`,
+      (port) => `${port.hostAddress} ${hostPorts(port)} ${port.containerPort} ${port.protocol}`,
     );
   holds(t, shown, [
     ['80', [' 0 80 tcp']],
@@ -125,6 +126,11 @@ t.test('ports are read as Docker reads them', async (t) => {
     ['published=8080,target=80,protocol=udp', [' 8080 80 udp']],
     ['target=80', [' 0 80 tcp']],
     ['8000-8001:80-81', [' 8000 80 tcp', ' 8001 81 tcp']],
+    ['8000-8010:80', [' 8000-8010 80 tcp']],
+    ['127.0.0.1:8000-8010:80/udp', ['127.0.0.1 8000-8010 80 udp']],
+    ['8000-8000:80', [' 8000 80 tcp']],
+    ['8000-8010:80-81', REFUSED],
+    ['8010-8000:80', REFUSED],
     ['80:0', REFUSED],
     ['80:65536', REFUSED],
     ['65536:80', REFUSED],
@@ -215,11 +221,31 @@ t.test('restart policies and seconds are read as Docker reads them', async (t) =
     ['sometimes', REFUSED],
   ]);
   t.throws(() => parseRestart('always', true), { name: 'UsageError' }, 'with --rm');
-  holds(t, (text) => parseStopTimeout(Number(text)), [
+});
+
+t.test('a whole number is read as Go reads it, in every base', async (t) => {
+  holds(t, (text) => parseWhole('--time', text, 'give seconds'), [
     ['3', 3],
+    ['+3', 3],
     ['-1', -1],
-    ['1.5', REFUSED],
+    ['-0', 0],
+    ['010', 8],
+    ['0o10', 8],
+    ['0x1F', 31],
+    ['0b101', 5],
+    ['1_000', 1000],
+    ['0x_f', 15],
+    ['1_', REFUSED],
+    ['1__0', REFUSED],
+    ['09', REFUSED],
+    ['0.5', REFUSED],
+    ['1.0', REFUSED],
+    ['1e3', REFUSED],
+    ['3s', REFUSED],
+    [' 3', REFUSED],
     ['soon', REFUSED],
+    ['', REFUSED],
+    ['9007199254740993', REFUSED],
   ]);
 });
 
@@ -294,3 +320,23 @@ t.test(
       t.throws(() => parseFilters([text], ['label']), { name: 'UsageError' }, text);
   },
 );
+
+t.test('a truth and a label of filters are read as moby reads them', async (t) => {
+  holds(t, (text) => truthOf('dangling', text.split(' ')), [
+    ['true', true],
+    ['1', true],
+    ['1 true', true],
+    ['false', false],
+    ['0', false],
+    ['maybe', REFUSED],
+    ['True', REFUSED],
+    ['', REFUSED],
+    ['true false', REFUSED],
+  ]);
+  const labels = { kind: 'a=b', empty: '' };
+  const found = ['kind', 'kind=a=b', 'empty=', 'kind=a', 'none', 'none='].filter((text) =>
+    hasLabel(labels, text),
+  );
+  t.strictSame(found, ['kind', 'kind=a=b', 'empty=']);
+  t.notOk(hasLabel(undefined, 'kind'));
+});

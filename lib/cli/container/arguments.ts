@@ -45,7 +45,7 @@ export interface CreateArguments extends WordsArgument {
   pull: string;
   platform: string | undefined;
   'stop-signal': string | undefined;
-  'stop-timeout': number;
+  'stop-timeout': string;
   interactive: boolean;
   tty: boolean;
   rm: boolean;
@@ -73,7 +73,7 @@ export interface NamesArguments extends RootArgument {
 }
 
 export interface StopArguments extends NamesArguments {
-  time: number | undefined;
+  time: string | undefined;
 }
 
 export interface KillArguments extends NamesArguments {
@@ -124,7 +124,7 @@ export interface PsArguments extends RootArgument {
   quiet: boolean;
   'no-trunc': boolean;
   latest: boolean;
-  last: number | undefined;
+  last: string | undefined;
   size: boolean;
 }
 

@@ -32,7 +32,6 @@ const DETACH_KEYS = {
 const SIG_PROXY = {
   'sig-proxy': { type: 'boolean', default: true, describe: 'Pass signals on to the container' },
 } satisfies Record<string, Options>;
-const number = (describe: string, alias?: string): Options => ({ ...text(describe, alias), type: 'number' });
 const on = (describe: string): Options => ({ type: 'boolean', default: false, describe });
 
 /** Of the command in the container, for run, create and exec. */
@@ -78,7 +77,7 @@ const CREATE = {
   pull: { ...text('missing, always, never'), default: 'missing' },
   platform: text('OS/ARCHITECTURE[/VARIANT]; default this machine'),
   'stop-signal': text("In the place of the image's signal to stop"),
-  'stop-timeout': { ...number('Seconds that a stop waits before it kills'), default: 10 },
+  'stop-timeout': { ...text('Seconds that a stop waits before it kills'), default: '10' },
   rm: on('Remove it when it has ended'),
   cidfile: text('Write its id to this file'),
   'storage-driver': text('tsoverlay, overlay, btrfs, vfs; default TSOVERLAY_STORAGE_DRIVER or tsoverlay'),
@@ -89,7 +88,7 @@ const CREATE = {
 const RUN = { ...CREATE, detach: flag('In the background: print its id', 'd'), ...DETACH_KEYS, ...SIG_PROXY };
 const EXEC = { ...ROOT, ...PROGRAM, detach: flag('In the background', 'd'), ...DETACH_KEYS };
 
-const TIME = { time: number("Seconds before it is killed; default the container's own", 't') };
+const TIME = { time: text("Seconds before it is killed; default the container's own", 't') };
 
 const definitions = {
   run: define<RunArguments>(
@@ -221,14 +220,14 @@ const definitions = {
         ...ROOT,
         all: flag('Those that do not run, too', 'a'),
         filter: several(
-          'name=, id=, status=, label=, exited=, ancestor=, before=, since=, publish=, network=, volume=',
+          'name=, id=, status=, label=, exited=, ancestor=, before=, since=, publish=, expose=, network=, volume=',
           'f',
         ),
         ...FORMAT,
         quiet: flag('Print ids only', 'q'),
         'no-trunc': on('Print ids and commands whole'),
         latest: flag('The newest only', 'l'),
-        last: number('So many of the newest', 'n'),
+        last: text('So many of the newest', 'n'),
         size: flag('Show what they have written', 's'),
       },
     },

@@ -7,6 +7,7 @@ import { capabilitiesFor } from '../../container/spec/container-spec.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
 import { parseStorageName } from '../../container/storage/storage-driver.js';
 import type { RunConfig } from '../../image/manifest.js';
+import { parseWhole } from '../whole-numbers.js';
 import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';
 import { environmentFrom, labelsFrom } from './key-values.js';
@@ -55,11 +56,6 @@ function securityOptions(texts: readonly string[]): Pick<ContainerOptions, 'noNe
   return found;
 }
 
-export function parseStopTimeout(seconds: number): number {
-  if (Number.isSafeInteger(seconds)) return seconds;
-  throw new UsageError('--stop-timeout must be a whole number of seconds', 'give -1 to wait for ever');
-}
-
 function parseHostname(text: string | undefined): string | undefined {
   // sethostname(2) takes no more.
   if (text === undefined || Buffer.byteLength(text) <= 64) return text || undefined;
@@ -85,20 +81,30 @@ function networkFrom(text: string): string {
 
 const DEFAULT_STORAGE = process.env.TSOVERLAY_STORAGE_DRIVER || 'tsoverlay';
 
-/** Everything that was asked for, checked as far as it can be without the container. */
-export function containerOptions(
-  args: CreateArguments,
+function checkPublished(ports: readonly PortMapping[], network: string): void {
+  if (ports.length === 0 || network === 'bridge') return;
+  throw new UsageError(
+    `--publish does not go with --network ${network}`,
+    network === 'host' ? 'the ports of the host are the container’s' : 'leave one of them out',
+  );
+}
+
+/** What was asked for and what the image has beside. */
+export function withImage(
+  options: ContainerOptions,
   image: RunConfig,
-  command: readonly string[],
+  publishAll: boolean,
 ): ContainerOptions {
+  const ports = [...options.ports, ...(publishAll ? exposedPorts(image) : [])];
+  checkPublished(ports, options.network);
+  return { ...options, ports, labels: { ...image.Labels, ...options.labels } };
+}
+
+/** Everything that was asked for, checked as far as it can be without the image and the container. */
+export function containerOptions(args: CreateArguments, command: readonly string[]): ContainerOptions {
   const network = networkFrom(args.network);
-  const ports = [...args.publish.flatMap(parsePorts), ...(args['publish-all'] ? exposedPorts(image) : [])];
-  if (ports.length > 0 && network !== 'bridge') {
-    throw new UsageError(
-      `--publish does not go with --network ${network}`,
-      network === 'host' ? 'the ports of the host are the container’s' : 'leave one of them out',
-    );
-  }
+  const ports = args.publish.flatMap(parsePorts);
+  checkPublished(ports, network);
   if (args['stop-signal'] !== undefined) signalNumber(args['stop-signal']);
   capabilitiesFor({ capAdd: args['cap-add'], capDrop: args['cap-drop'], privileged: args.privileged });
   return {
@@ -110,7 +116,7 @@ export function containerOptions(
     hostname: parseHostname(args.hostname),
     terminal: args.tty,
     interactive: args.interactive,
-    labels: { ...image.Labels, ...labelsFrom(args.label, args['label-file']) },
+    labels: labelsFrom(args.label, args['label-file']),
     mounts: [...args.volume.map(parseVolume), ...args.mount.map(parseMount), ...args.tmpfs.map(parseTmpfs)],
     network,
     ports,
@@ -130,7 +136,7 @@ export function containerOptions(
     restart: parseRestart(args.restart, args.rm),
     log: logOptions(args['log-driver'], args['log-opt']),
     stopSignal: args['stop-signal'],
-    stopTimeout: parseStopTimeout(args['stop-timeout']),
+    stopTimeout: parseWhole('--stop-timeout', args['stop-timeout'], 'give seconds, or -1 to wait for ever'),
     autoRemove: args.rm,
     storage: parseStorageName(args['storage-driver'] ?? DEFAULT_STORAGE),
     runtime: parseRuntimeName(args.runtime),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
 
+import { hostPorts } from '../../container/network/ports.js';
 import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
 import { hostnameOf } from '../../container/server/container-files.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
@@ -20,9 +21,10 @@ const NANO = 1e9;
 
 function portTable(ports: readonly PortMapping[]): Record<string, { HostIp: string; HostPort: string }[]> {
   const found: Record<string, { HostIp: string; HostPort: string }[]> = {};
-  for (const { containerPort, protocol, hostAddress, hostPort } of ports) {
-    const key = `${containerPort}/${protocol}`;
-    found[key] = [...(found[key] ?? []), { HostIp: hostAddress || '0.0.0.0', HostPort: String(hostPort) }];
+  for (const port of ports) {
+    const key = `${port.containerPort}/${port.protocol}`;
+    const binding = { HostIp: port.hostAddress || '0.0.0.0', HostPort: hostPorts(port) };
+    found[key] = [...(found[key] ?? []), binding];
   }
   return found;
 }

@@ -14,8 +14,9 @@ import { readState } from '../../container/state/recovery.js';
 import { discardContainer } from '../../container/state/removal.js';
 import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
-import { parseFilters, parseMoment } from '../filters.js';
+import { hasLabel, parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';
+import { parseWhole } from '../whole-numbers.js';
 import type {
   ContainerPruneArguments,
   KillArguments,
@@ -29,17 +30,22 @@ import { startQuietly } from './run.js';
 import { stopContainer } from './stopping.js';
 import { treeSize } from './tree-size.js';
 
-function graceOf(container: Container, time: number | undefined): number {
-  const seconds = time ?? container.readConfig().options.stopTimeout;
+/** How long a container is given to end; undefined for what it says itself. */
+function parseGrace(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : parseWhole('--time', time, 'give seconds, or -1 to wait for ever');
+}
+
+function graceOf(container: Container, given: number | undefined): number {
+  const seconds = given ?? container.readConfig().options.stopTimeout;
   // As with Docker, below zero means to wait for ever; a timer has its end.
-  if (Number.isFinite(seconds)) return seconds < 0 ? 1e6 : seconds;
-  throw new UsageError('--time must be a number of seconds');
+  return seconds < 0 ? 1e6 : seconds;
 }
 
 /** One that does not run is stopped already. */
 export async function stop({ root, names, time }: StopArguments): Promise<void> {
+  const grace = parseGrace(time);
   await forEachContainer(root, names, async (container, name) => {
-    await stopContainer(container, name, graceOf(container, time));
+    await stopContainer(container, name, graceOf(container, grace));
     return undefined;
   });
 }
@@ -60,8 +66,9 @@ export async function kill({ root, names, signal }: KillArguments): Promise<void
 }
 
 export async function restart({ root, names, time }: StopArguments): Promise<void> {
+  const grace = parseGrace(time);
   await forEachContainer(root, names, async (container, name) => {
-    await stopContainer(container, name, graceOf(container, time));
+    await stopContainer(container, name, graceOf(container, grace));
     await startQuietly(container, name);
     return undefined;
   });
@@ -130,11 +137,7 @@ export async function prune(args: ContainerPruneArguments): Promise<void> {
   const removed: string[] = [];
   for (const { container, config } of readListedContainers(Store.open(args.root))) {
     const { status } = await readState(container);
-    const has = (label: string): boolean => {
-      const [key, ...value] = label.split('=');
-      const present = config.options.labels[key];
-      return present !== undefined && (value.length === 0 || present === value.join('='));
-    };
+    const has = (label: string): boolean => hasLabel(config.options.labels, label);
     const goes =
       (status === 'exited' || status === 'created') &&
       Date.parse(config.created) < until &&

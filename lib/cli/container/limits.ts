@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { UsageError } from '../../base/errors.js';
 import type { SpecLimit } from '../../container/spec/runtime-spec.js';
 import { LIMITS } from '../../sys/programs.js';
+import { parseWhole } from '../whole-numbers.js';
 import { parseSize } from './sizes.js';
 
 /** go-units, ulimit.go: lower case, and without `as`, which a container's own start needs. */
@@ -58,7 +59,6 @@ export function parseCpus(text: string): number | undefined {
 
 /** Undefined for 0 and below, without limit. */
 export function parseProcesses(text: string): number | undefined {
-  if (!/^[+-]?\d{1,15}$/.test(text))
-    throw new UsageError(`--pids-limit ${text} is not a whole number`, 'give -1 for no limit');
-  return Number(text) > 0 ? Number(text) : undefined;
+  const most = parseWhole('--pids-limit', text, 'give -1 for no limit');
+  return most > 0 ? most : undefined;
 }

@@ -6,15 +6,13 @@ import type { PortMapping } from '../../container/state/config.js';
 
 const NOTATION = 'write HOST:CONTAINER, as in 8080:80, 127.0.0.1:8080:80/tcp or 8000-8010:8000-8010';
 
-function portRange(text: string, whole: string): [first: number, last: number] {
+/** `whole` is what it is said to be part of. */
+export function portRange(text: string, whole: string): [first: number, last: number] {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text);
   const first = Number(match?.[1]);
   const last = Number(match?.[2] ?? match?.[1]);
   if (match !== null && first <= last && last <= 65535) return [first, last];
-  throw new UsageError(
-    `--publish ${whole}: ${text || 'nothing'} is not a port or a range of ports`,
-    NOTATION,
-  );
+  throw new UsageError(`${whole}: ${text || 'nothing'} is not a port or a range of ports`, NOTATION);
 }
 
 /** `published=8080,target=80,protocol=tcp` in the short form. */
@@ -52,9 +50,13 @@ export function parsePorts(given: string): PortMapping[] {
   const protocol = protocolFrom(protocolParts.join('/'), given);
   const hostAddress = addressFrom(parts.slice(0, -2).join(':'), given);
   const host = parts.length > 1 ? parts[parts.length - 2] : '';
-  const [first, last] = portRange(container, given);
+  const [first, last] = portRange(container, `--publish ${given}`);
   if (first === 0) throw new UsageError(`--publish ${given}: a container has no port 0`, NOTATION);
-  const [hostFirst, hostLast] = host === '' ? [0, 0] : portRange(host, given);
+  const [hostFirst, hostLast] = host === '' ? [0, 0] : portRange(host, `--publish ${given}`);
+  // For one port of the container a range is what its port of the host is chosen from.
+  if (first === last && hostFirst !== hostLast) {
+    return [{ hostAddress, hostPort: hostFirst, hostPortLast: hostLast, containerPort: first, protocol }];
+  }
   if (host !== '' && hostLast - hostFirst !== last - first) {
     throw new UsageError(
       `--publish ${given}: the ranges differ in length`,

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay ps` and `tsoverlay port`, as Docker's users know them. */
-import { OverlayError, UsageError } from '../../base/errors.js';
+import { OverlayError } from '../../base/errors.js';
 import { formatPort } from '../../container/network/ports.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
 import type { ContainerConfig, ContainerState, PortMapping } from '../../container/state/config.js';
 import { type Container, findContainer, listContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
-import { type Filters, parseFilters } from '../filters.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
+import { parseWhole } from '../whole-numbers.js';
 import type { PortArguments, PsArguments } from './arguments.js';
+import { containerFilters } from './ps-filters.js';
 import { treeSize } from './tree-size.js';
 
 const COLUMNS: readonly Column[] = [
@@ -74,55 +75,6 @@ function rowFor({ container, config, state }: Listed, whole: boolean, size: bool
   };
 }
 
-const FILTERS = [
-  'name',
-  'id',
-  'status',
-  'label',
-  'exited',
-  'ancestor',
-  'before',
-  'since',
-  'publish',
-  'network',
-  'volume',
-];
-
-type Test = (listed: Listed, value: string) => boolean;
-
-function tests(created: (name: string) => string): Record<string, Test> {
-  return {
-    name: ({ config }, value) => new RegExp(value).test(config.name),
-    id: ({ config }, value) => config.id.startsWith(value),
-    status: ({ state }, value) => state.status === value,
-    label: ({ config }, value) => {
-      const [key, ...wanted] = value.split('=');
-      const label = config.options.labels[key];
-      return label !== undefined && (wanted.length === 0 || label === wanted.join('='));
-    },
-    exited: ({ state }, value) => state.status === 'exited' && state.exitCode === Number(value),
-    ancestor: ({ config }, value) =>
-      config.image.name === value ||
-      config.image.name === `${value}:latest` ||
-      config.image.id.replace('sha256:', '').startsWith(value.replace('sha256:', '')),
-    before: ({ config }, value) => config.created < created(value),
-    since: ({ config }, value) => config.created > created(value),
-    publish: ({ config }, value) =>
-      config.options.ports.some(({ hostPort }) => String(hostPort) === value.split('/')[0]),
-    network: ({ config }, value) => config.options.network === value,
-    volume: ({ config }, value) =>
-      config.options.mounts.some(({ source, target }) => source === value || target === value),
-  };
-}
-
-/** The values of one filter are alternatives, but labels must all be there; different filters must all hold. */
-function passes(listed: Listed, filters: Filters, test: Record<string, Test>): boolean {
-  return [...filters].every(([key, values]) => {
-    const holds = (value: string): boolean => test[key](listed, value);
-    return key === 'label' ? values.every(holds) : values.some(holds);
-  });
-}
-
 /** One that is damaged is named, and does not keep the others from being listed. */
 async function listAll(store: Store): Promise<Listed[]> {
   const listed: Listed[] = [];
@@ -141,17 +93,22 @@ async function listAll(store: Store): Promise<Listed[]> {
   return listed;
 }
 
+/** How many of the newest are wanted; undefined, as with Docker, for 0 and below. */
+function lastOf({ latest, last }: PsArguments): number | undefined {
+  const count = last === undefined ? 0 : parseWhole('--last', last, 'as in -n 5');
+  if (count > 0) return count;
+  return latest ? 1 : undefined;
+}
+
 export async function ps(args: PsArguments): Promise<void> {
   const store = Store.open(args.root);
-  const filters = parseFilters(args.filter, FILTERS);
+  const filters = containerFilters(args.filter, store);
+  const last = lastOf(args);
   const listed = await listAll(store);
-  const test = tests((name) => findContainer(store, name).readConfig().created);
-  const last = args.latest ? 1 : args.last;
-  if (last !== undefined && !(last > 0)) throw new UsageError('--last must be a number above 0');
-  const wantsAll = args.all || last !== undefined || filters.has('status') || filters.has('exited');
+  const wantsAll = args.all || last !== undefined || filters.wantsAll;
   const rows = listed
     .filter(({ state }) => wantsAll || state.status === 'running' || state.status === 'paused')
-    .filter((one) => passes(one, filters, test))
+    .filter(filters.passes)
     .sort((a, b) => (a.config.created < b.config.created ? 1 : -1))
     .slice(0, last)
     .map((one) => rowFor(one, args['no-trunc'], args.size || args.format?.includes('.Size') === true));

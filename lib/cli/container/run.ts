@@ -9,6 +9,7 @@ import { commandLine } from '../../container/spec/runtime-spec.js';
 import type { ContainerConfig, PortMapping } from '../../container/state/config.js';
 import {
   type Container,
+  checkNameForm,
   createContainer,
   findContainer,
   readWholeContainers,
@@ -26,7 +27,7 @@ import { transferProgress } from '../image/progress.js';
 import { interruptible } from '../interruption.js';
 import { inOrder, OutputFailure } from '../outputs.js';
 import type { CreateArguments, RunArguments, StartArguments } from './arguments.js';
-import { containerOptions } from './container-options.js';
+import { containerOptions, withImage } from './container-options.js';
 import { leaveStopping } from './stopping.js';
 import { type Joining, join, parseKeys, terminalSize, writeOutput } from './terminal.js';
 
@@ -82,11 +83,13 @@ async function make(args: CreateArguments): Promise<{ container: Container; conf
       remedy: 'remove it',
     });
   }
+  const asked = containerOptions(args, command);
+  if (args.name !== undefined) checkNameForm(args.name);
   await imageFor(store, name, args);
   using _lock = await StoreLock.take(store.root, 'collection', true);
   const { image } = findImage(store, name);
   const runConfig = image.config.config ?? {};
-  const options = containerOptions(args, runConfig, command);
+  const options = withImage(asked, runConfig, args['publish-all']);
   commandLine({ ...options, image: runConfig });
   const running = options.ports.length === 0 ? [] : await publishing(store);
   await checkPorts(

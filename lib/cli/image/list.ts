@@ -6,7 +6,7 @@ import { type Digest, shortId } from '../../image/digest.js';
 import { findImage, type Image, listImages } from '../../image/images.js';
 import { familiarRepository, parseName, parseReference, repositoryOf } from '../../image/reference.js';
 import { Store } from '../../image/store.js';
-import { type Filters, globMatches, parseFilters } from '../filters.js';
+import { type Filters, globMatches, hasLabel, parseFilters, parseMoment, truthOf } from '../filters.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
 import type { ListArguments } from './arguments.js';
@@ -34,28 +34,33 @@ export function shownId(id: Digest, whole: boolean): string {
   return whole ? id : shortId(id);
 }
 
-function keeps(images: readonly Image[], filters: Filters, store: Store): Set<Image> {
-  const moment = (text: string): number => createdAt(findImage(store, text).image);
-  const passes: Record<string, (image: Image, value: string) => boolean> = {
-    dangling: ({ names }, value) => (names.length === 0) === (value !== 'false'),
-    label: ({ config }, value) => {
-      const [key, ...wanted] = value.split('=');
-      const label = config.config?.Labels?.[key];
-      return label !== undefined && (wanted.length === 0 || label === wanted.join('='));
-    },
-    before: (image, value) => createdAt(image) < moment(value),
-    since: (image, value) => createdAt(image) > moment(value),
-    reference: ({ names }, value) => names.some((name) => matchesReference(name, value)),
-  };
-  const kept = images.filter((image) =>
-    [...filters].every(([key, values]) =>
-      // Several references are alternatives; all else must hold together, as Docker has it.
-      key === 'reference'
-        ? values.some((value) => passes[key](image, value))
-        : values.every((value) => passes[key](image, value)),
-    ),
-  );
-  return new Set(kept);
+type Test = (image: Image) => boolean;
+
+const FILTERS = ['dangling', 'label', 'before', 'since', 'until', 'reference'];
+
+/** What an image must be to be listed. Values are read before anything is, so that one that is none is refused. */
+function testsOf(filters: Filters, store: Store): Test[] {
+  const madeAt = (text: string): number => createdAt(findImage(store, text).image);
+  const {
+    dangling,
+    label = [],
+    before = [],
+    since = [],
+    until = [],
+    reference,
+  } = Object.fromEntries(filters);
+  const isDangling = dangling && truthOf('dangling', dangling);
+  const earliest = Math.min(...before.map(madeAt), ...until.map((text) => parseMoment(text)));
+  const latest = Math.max(...since.map(madeAt));
+  return [
+    ({ names }) => isDangling === undefined || isDangling === (names.length === 0),
+    ({ config }) => label.every((text) => hasLabel(config.config?.Labels, text)),
+    (image) => createdAt(image) < earliest && createdAt(image) > latest,
+    // Several references are alternatives, as Docker has it.
+    ({ names }) =>
+      reference === undefined ||
+      names.some((name) => reference.some((pattern) => matchesReference(name, pattern))),
+  ];
 }
 
 function matchesReference(name: string, pattern: string): boolean {
@@ -103,11 +108,11 @@ function rowsOf({ image, size, shared }: ImageUsage, whole: boolean, references:
 export function listImagesCommand(args: ListArguments): void {
   const store = Store.open(args.root);
   const images = listImages(store);
-  const filters = parseFilters(args.filter, ['dangling', 'label', 'before', 'since', 'reference']);
-  const kept = keeps(images, filters, store);
+  const filters = parseFilters(args.filter, FILTERS);
+  const tests = testsOf(filters, store);
   const wanted = args.repository === undefined ? undefined : parseName(args.repository);
   const rows = usageOf(store, images)
-    .filter(({ image }) => kept.has(image))
+    .filter(({ image }) => tests.every((test) => test(image)))
     .sort((a, b) => createdAt(b.image) - createdAt(a.image))
     .flatMap((usage) => rowsOf(usage, args['no-trunc'], filters.get('reference') ?? []))
     .filter(

@@ -11,7 +11,7 @@ import { findImage, forgetImage, type Image, listImages, tagImage, untag } from 
 import { familiarName, parseName } from '../../image/reference.js';
 import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
-import { parseFilters, parseMoment } from '../filters.js';
+import { hasLabel, parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';
 import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
 import { createdAt } from './list.js';
@@ -140,18 +140,12 @@ export async function prune(args: PruneArguments): Promise<void> {
     mountsOf(image, mounted).length === 0 &&
     containersOf(store, image).length === 0 &&
     (until === Number.POSITIVE_INFINITY || createdAt(image) < until) &&
-    (filters.get('label') ?? []).every((label) => hasLabel(image, label)) &&
-    !(filters.get('label!') ?? []).some((label) => hasLabel(image, label));
+    (filters.get('label') ?? []).every((label) => hasLabel(image.config.config?.Labels, label)) &&
+    !(filters.get('label!') ?? []).some((label) => hasLabel(image.config.config?.Labels, label));
   const removed = listImages(store).filter(goes);
   for (const image of removed) await forgetImage(store, image.manifestDigest);
   const collected = await collectUnused(store);
   printPruned(removed, collected);
-}
-
-function hasLabel({ config }: Image, text: string): boolean {
-  const [key, ...value] = text.split('=');
-  const label = config.config?.Labels?.[key];
-  return label !== undefined && (value.length === 0 || label === value.join('='));
 }
 
 function printPruned(removed: readonly Image[], collected: Collected | undefined): void {

@@ -27,15 +27,23 @@ export function formatPort({ hostAddress, hostPort, containerPort, protocol }: P
   return `${hostAddress === '' ? '0.0.0.0' : hostAddress}:${hostPort}->${containerPort}/${protocol}`;
 }
 
-function portFailure({ hostPort, hostAddress, protocol }: PortMapping, cause: unknown): OverlayError {
+/** `8080`, `8000-8010` */
+export function hostPorts({ hostPort, hostPortLast }: PortMapping): string {
+  return hostPortLast === undefined ? String(hostPort) : `${hostPort}-${hostPortLast}`;
+}
+
+function portFailure(mapping: PortMapping, cause: unknown): OverlayError {
+  const { hostAddress, protocol } = mapping;
   const { code } = cause as NodeJS.ErrnoException;
+  const ports = hostPorts(mapping);
+  const taken = mapping.hostPortLast === undefined ? 'the port is taken' : 'every port of the range is taken';
   const reasons: Record<string, [reason: string, remedy: string]> = {
-    EADDRINUSE: ['the port is taken', 'choose another with -p, or stop what has it (`tsoverlay ps`)'],
+    EADDRINUSE: [taken, 'choose another with -p, or stop what has it (`tsoverlay ps`)'],
     EACCES: ['ports below 1024 are for root', 'choose a higher one with -p'],
     EADDRNOTAVAIL: ['this machine has no such address', 'give one that it has, or none'],
   };
   const [reason, remedy] = reasons[code ?? ''] ?? [(cause as Error).message, undefined];
-  const place = hostAddress === '' ? `${hostPort}/${protocol}` : `${hostAddress}:${hostPort}/${protocol}`;
+  const place = hostAddress === '' ? `${ports}/${protocol}` : `${hostAddress}:${ports}/${protocol}`;
   return new OverlayError({ operation: 'publish port', path: place, reason, remedy, cause });
 }
 
@@ -50,14 +58,24 @@ export async function publishPorts(
 ): Promise<Published[]> {
   const published: Published[] = [];
   try {
-    for (const mapping of mappings) {
-      const publish = mapping.protocol === 'tcp' ? publishTcp : publishUdp;
-      published.push(await publish(mapping, address, socket));
-    }
+    for (const mapping of mappings) published.push(await publishPort(mapping, address, socket));
     return published;
   } catch (failure) {
     for (const one of published) one.close();
     throw failure;
+  }
+}
+
+async function publishPort(mapping: PortMapping, address: () => string, socket?: number): Promise<Published> {
+  const publish = mapping.protocol === 'tcp' ? publishTcp : publishUdp;
+  const { hostPortLast = mapping.hostPort, ...single } = mapping;
+  for (let hostPort = mapping.hostPort; ; hostPort++) {
+    try {
+      return await publish({ ...single, hostPort }, address, socket);
+    } catch (failure) {
+      const isTaken = (failure as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!isTaken || hostPort >= hostPortLast) throw portFailure(mapping, failure);
+    }
   }
 }
 
@@ -79,10 +97,14 @@ export async function checkPorts(
   for (const one of await publishPorts(mappings, () => '')) one.close();
 }
 
-/** Whether both want the same port of the same address. */
-export function portsClash(a: PortMapping, b: PortMapping): boolean {
-  const sameAddress = a.hostAddress === b.hostAddress || a.hostAddress === '' || b.hostAddress === '';
-  return sameAddress && a.hostPort !== 0 && a.hostPort === b.hostPort && a.protocol === b.protocol;
+/** Whether what is wanted is a port of the same address that one has; a range goes round it. */
+export function portsClash(had: PortMapping, wanted: PortMapping): boolean {
+  if (wanted.hostPortLast !== undefined) return false;
+  const sameAddress =
+    had.hostAddress === wanted.hostAddress || had.hostAddress === '' || wanted.hostAddress === '';
+  return (
+    sameAddress && had.hostPort !== 0 && had.hostPort === wanted.hostPort && had.protocol === wanted.protocol
+  );
 }
 
 function publishTcp(mapping: PortMapping, address: () => string, socket?: number): Promise<Published> {
@@ -105,7 +127,7 @@ function publishTcp(mapping: PortMapping, address: () => string, socket?: number
     }
   });
   return new Promise((resolve, reject) => {
-    server.once('error', (failure) => reject(portFailure(mapping, failure)));
+    server.once('error', reject);
     const host = mapping.hostAddress === '' ? undefined : mapping.hostAddress;
     server.listen(socket === undefined ? { port: mapping.hostPort, host } : { fd: socket }, () => {
       const { port } = server.address() as { port: number };
@@ -151,7 +173,7 @@ function publishUdp(mapping: PortMapping, address: () => string): Promise<Publis
     socket.send(bytes, mapping.containerPort, address());
   });
   return new Promise((resolve, reject) => {
-    outer.once('error', (failure) => reject(portFailure(mapping, failure)));
+    outer.once('error', reject);
     outer.bind(mapping.hostPort, mapping.hostAddress === '' ? undefined : mapping.hostAddress, () => {
       const known = { ...mapping, hostPort: outer.address().port };
       resolve({

@@ -26,6 +26,8 @@ export interface PortMapping {
   hostAddress: string;
   /** 0: any that is free. */
   hostPort: number;
+  /** The last of a range, of which the first that is free is taken. */
+  hostPortLast?: number | undefined;
   containerPort: number;
   protocol: 'tcp' | 'udp';
 }

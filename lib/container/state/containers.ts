@@ -202,14 +202,19 @@ function unknownContainer(store: Store, text: string): OverlayError {
   });
 }
 
-/** Throws UsageError for what cannot be a name, OverlayError for one that another container has. */
-function checkName(store: Store, name: string): void {
+/** Throws UsageError for what cannot be a name. */
+export function checkNameForm(name: string): void {
   if (!NAME.test(name) || name.length > LONGEST_NAME) {
     throw new UsageError(
       `${JSON.stringify(name)} cannot be the name of a container`,
       'a name has letters, digits, _, . and -, and begins with a letter or a digit',
     );
   }
+}
+
+/** Throws as `checkNameForm` does, and OverlayError for a name that another container has. */
+function checkName(store: Store, name: string): void {
+  checkNameForm(name);
   const owner = readWholeContainers(store).find(({ config }) => config.name === name);
   if (owner === undefined) return;
   throw new OverlayError({
