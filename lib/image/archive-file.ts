@@ -14,13 +14,13 @@ import {
   realpathSync,
   statSync,
 } from 'node:fs';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { toText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
-import { compressionOf, decompressor, MAGIC_SIZE, peek } from './compression.js';
+import { compressionOf, MAGIC_SIZE, unwrapped } from './compression.js';
 import { LARGEST_DOCUMENT } from './manifest.js';
-import type { TarEntry } from './tar-format.js';
+import type { Segment, TarEntry } from './tar-format.js';
 import { TarReader } from './tar-reader.js';
 
 export interface ImageArchive {
@@ -71,7 +71,16 @@ class LayoutDirectory implements ImageArchive {
   }
 }
 
-type Place = { offset: number; size: number } | { target: string };
+interface FilePlace {
+  /** Of its data in the archive. */
+  offset: number;
+  /** Bytes of the file, holes included. */
+  size: number;
+  /** Where the data goes, in order; what is between is zeros. */
+  segments: readonly Segment[];
+}
+
+type Place = FilePlace | { target: string };
 
 const MOST_LINKS = 8;
 /** An archive of images has a few files a layer. */
@@ -110,35 +119,73 @@ class TarFile implements ImageArchive {
       });
     }
     const key = normalize(toText(name));
-    if (type === 'file' && segments === null) this.#places.set(key, { offset, size });
-    else if (type === 'hard link') this.#places.set(key, { target: normalize(toText(target)) });
-    else if (type === 'symlink')
-      this.#places.set(key, { target: normalize(join(key, '..', toText(target))) });
+    const beside = toText(target);
+    if (type === 'file') this.#places.set(key, { offset, size, segments: segments ?? [{ offset: 0, size }] });
+    else if (type === 'hard link') this.#places.set(key, { target: normalize(beside) });
+    else if (type === 'symlink') {
+      // An absolute one begins at the archive's root.
+      this.#places.set(key, { target: beside.startsWith('/') ? normalize(beside) : join(key, '..', beside) });
+    }
   }
 
-  #find(name: string): { offset: number; size: number } | undefined {
-    let place = this.#places.get(normalize(name));
-    for (let links = 0; place !== undefined && 'target' in place; links++) {
-      if (links >= MOST_LINKS) return undefined;
-      place = this.#places.get(place.target);
+  #find(name: string): FilePlace | undefined {
+    let path = normalize(name);
+    for (let links = 0; links <= MOST_LINKS; links++) {
+      const place = this.#places.get(path);
+      if (place !== undefined && 'size' in place) return place;
+      const next = place?.target ?? this.#throughDirectory(path);
+      if (next === undefined) return undefined;
+      path = next;
     }
-    return place;
+    return undefined;
+  }
+
+  /** The path after the link that the lowest of its directories is; undefined where none is one. */
+  #throughDirectory(path: string): string | undefined {
+    for (let directory = dirname(path); directory !== '/'; directory = dirname(directory)) {
+      const place = this.#places.get(directory);
+      if (place !== undefined && 'target' in place) return join(place.target, path.slice(directory.length));
+    }
+    return undefined;
   }
 
   document(name: string): Buffer | undefined {
     const place = this.#find(name);
     if (place === undefined) return undefined;
     if (place.size > LARGEST_DOCUMENT) throw tooLarge(this.what, name);
-    return readRange(this.path, place.offset, place.size);
+    const whole = Buffer.alloc(place.size);
+    let at = place.offset;
+    for (const { offset, size } of place.segments) {
+      readRange(this.path, at, size).copy(whole, offset);
+      at += size;
+    }
+    return whole;
   }
 
   stream(name: string): AsyncIterable<Uint8Array> | undefined {
     const place = this.#find(name);
-    if (place === undefined) return undefined;
-    if (place.size === 0) return createReadStream('/dev/null');
-    const { offset: start, size } = place;
-    return createReadStream(this.path, { start, end: start + size - 1, highWaterMark: 256 * 1024 });
+    return place === undefined ? undefined : this.#content(place);
   }
+
+  async *#content({ offset: begin, size: whole, segments }: FilePlace): AsyncGenerator<Uint8Array> {
+    let start = begin;
+    let written = 0;
+    for (const { offset, size } of segments) {
+      yield* zeros(offset - written);
+      if (size > 0)
+        yield* createReadStream(this.path, { start, end: start + size - 1, highWaterMark: 256 * 1024 });
+      start += size;
+      written = offset + size;
+    }
+    yield* zeros(whole - written);
+  }
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+function* zeros(count: number): Generator<Uint8Array> {
+  for (let left = count; left > 0; left -= ZEROS.length)
+    yield ZEROS.subarray(0, Math.min(left, ZEROS.length));
 }
 
 function normalize(name: string): string {
@@ -163,7 +210,7 @@ function readRange(path: string, offset: number, size: number): Buffer {
 /** Opens what `load` is given: a path, or '-' for standard input. `scratch` is a directory for what must be kept meanwhile. */
 export async function openArchive(path: string, scratch: string): Promise<ImageArchive> {
   const what = path === '-' ? 'standard input' : path;
-  if (path === '-') return new TarFile(what, await keep(process.stdin, scratch)).index();
+  if (path === '-') return new TarFile(what, await keep(process.stdin, what, scratch)).index();
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new OverlayError({
@@ -176,16 +223,13 @@ export async function openArchive(path: string, scratch: string): Promise<ImageA
   if (stat.isDirectory()) return new LayoutDirectory(what, realpathSync(path));
   const isPlain =
     stat.isFile() && compressionOf(readRange(path, 0, Math.min(MAGIC_SIZE, stat.size))) === 'none';
-  return new TarFile(what, isPlain ? path : await keep(createReadStream(path), scratch)).index();
+  return new TarFile(what, isPlain ? path : await keep(createReadStream(path), what, scratch)).index();
 }
 
 /** Writes a stream to a file, decompressed. */
-async function keep(source: AsyncIterable<Uint8Array>, scratch: string): Promise<string> {
+async function keep(source: AsyncIterable<Uint8Array>, what: string, scratch: string): Promise<string> {
   const path = join(scratch, 'archive');
-  const { start, whole } = await peek(source);
-  const decompress = await decompressor(compressionOf(start));
-  const out = createWriteStream(path, { fd: openSync(path, 'wx', 0o600) });
-  if (decompress === null) await pipeline(whole, out);
-  else await pipeline(whole, decompress, out);
+  const plain = await unwrapped(source, what);
+  await pipeline(plain, createWriteStream(path, { fd: openSync(path, 'wx', 0o600) }));
   return path;
 }

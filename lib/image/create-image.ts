@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import { OverlayError } from '../base/errors.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
-import type { Compression } from './compression.js';
+import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
 import { type Image, nameImage } from './images.js';
 import { type StoredLayer, storeLayer } from './layer-store.js';
@@ -55,7 +55,7 @@ export function creationTime(): Date {
   return epoch === undefined ? new Date() : new Date(epoch * 1000);
 }
 
-export function layerDescriptor({ digest, size }: StoredLayer, compression: Compression): Descriptor {
+export function layerDescriptor({ digest, size }: StoredLayer, compression: LayerCompression): Descriptor {
   const mediaType = { none: OCI_LAYER, gzip: OCI_LAYER_GZIP, zstd: `${OCI_LAYER}+zstd` }[compression];
   return { mediaType, digest, size };
 }
@@ -89,7 +89,7 @@ async function keepImage(
   store: Store,
   base: Image | undefined,
   layer: StoredLayer,
-  compression: Compression,
+  compression: LayerCompression,
   notes: ImageNotes,
 ): Promise<CreatedImage> {
   const layers = [...(base?.manifest.layers ?? []), layerDescriptor(layer, compression)];
@@ -163,7 +163,7 @@ export async function importDirectory(store: Store, path: string, notes: ImageNo
   }
 }
 
-/** An archive of a root file system becomes an image of one layer, as it is. */
+/** An archive of a root file system becomes an image of one layer. */
 export async function importArchive(
   store: Store,
   source: AsyncIterable<Uint8Array>,
@@ -172,9 +172,10 @@ export async function importArchive(
   notes: ImageNotes,
 ): Promise<CreatedImage> {
   using _lock = await StoreLock.take(store.root, 'collection', true);
-  const layer = await storeLayer(store, source, what, { limits });
+  const archive = await asLayer(source, what);
+  const layer = await storeLayer(store, archive.source, what, { limits, compress: archive.compress });
   if (layer.archiveSize === 0) {
     throw new OverlayError({ operation: 'import', path: what, reason: 'it is empty' });
   }
-  return await keepImage(store, undefined, layer, layer.compression, notes);
+  return await keepImage(store, undefined, layer, archive.compression, notes);
 }

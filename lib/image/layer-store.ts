@@ -21,7 +21,7 @@ import { check, OverlayError } from '../base/errors.js';
 import { Marks } from '../overlay/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../sys/files.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
-import { type Compression, compressionOf, decompressor, gzipCompressor, peek } from './compression.js';
+import { compressionOf, DAMAGED, decompressor, explain, gzipCompressor, peek } from './compression.js';
 import { type Digest, Hasher, hexOf } from './digest.js';
 import { adoptAttributes } from './implied-directories.js';
 import { Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js';
@@ -61,7 +61,6 @@ export interface StoredLayer {
   size: number;
   /** Bytes decompressed: what the tar archive has. */
   archiveSize: number;
-  compression: Compression;
 }
 
 /** Lets bytes pass and digests them. */
@@ -93,7 +92,7 @@ function damaged(what: string, reason: string): OverlayError {
     operation: 'verify',
     path: what,
     reason,
-    remedy: 'it was damaged on the way or at its source; try again, or get it elsewhere',
+    remedy: DAMAGED,
   });
 }
 
@@ -166,7 +165,7 @@ export async function storeLayer(
     const compression = expected.compress === true ? 'gzip' : compressionOf(start);
     // Made at once: a stream makes its file later, by when a failure may be taking staging away.
     const copy = createWriteStream(blob, { fd: openSync(blob, 'wx', 0o600) });
-    const decompress = expected.compress === true ? null : await decompressor(compression);
+    const decompress = expected.compress === true ? null : await decompressor(compression, what);
     await together((signal) =>
       expected.compress === true
         ? [pipeline(whole, gzipCompressor(), arrived, copy, { signal }), pipeline(whole, end, { signal })]
@@ -188,7 +187,7 @@ export async function storeLayer(
     unpacker.close();
     if (implied.length > 0) adoptAttributes(root.number, implied, (await expected.below?.()) ?? []);
     commit(store, staging, digest, record);
-    return { digest, diffId, size: arrived.hasher.size, archiveSize: end.hasher.size, compression };
+    return { digest, diffId, size: arrived.hasher.size, archiveSize: end.hasher.size };
   } finally {
     unpacker.close();
   }
@@ -196,12 +195,8 @@ export async function storeLayer(
 
 /** A failure of a pipeline in words. */
 function streamFailure(what: string, cause: unknown): unknown {
-  if (cause instanceof OverlayError) return cause;
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const isData = code?.startsWith('Z_') || /zstd|invalid/i.test(message);
-  return isData
-    ? damaged(what, `it cannot be decompressed (${message})`)
-    : storeFailure('store', what, cause);
+  const failure = explain(cause, what);
+  return failure instanceof OverlayError ? failure : storeFailure('store', what, cause);
 }
 
 function verify(what: string, kind: string, found: Digest, expected: Digest | undefined): void {

@@ -8,6 +8,8 @@ import { basename } from 'node:path';
 import { OverlayError } from '../base/errors.js';
 import type { ImageArchive } from './archive-file.js';
 import { openArchive } from './archive-file.js';
+import { asLayer } from './compression.js';
+import { layerDescriptor } from './create-image.js';
 import { type Digest, digestOf, hexOf, shortId } from './digest.js';
 import { listImages, nameImage, REFERENCE_NAME } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
@@ -17,8 +19,6 @@ import {
   isIndexType,
   type Manifest,
   OCI_CONFIG,
-  OCI_LAYER,
-  OCI_LAYER_GZIP,
   OCI_MANIFEST,
   parseConfig,
   parseIndex,
@@ -189,17 +189,15 @@ class Loader {
     if (known !== undefined) return known;
     const source = this.archive.stream(name);
     if (source === undefined) throw this.#failed(`${name} is missing`);
-    const { digest, size, compression } = await storeLayer(this.store, source, `layer ${shortId(diffId)}`, {
+    const what = `layer ${shortId(diffId)}`;
+    const archive = await asLayer(source, what);
+    const layer = await storeLayer(this.store, archive.source, what, {
       diffId,
       limits: this.options.limits,
       below: async () => pathsBelow(this.store, diffIds, index),
+      compress: archive.compress,
     });
-    return {
-      mediaType:
-        compression === 'gzip' ? OCI_LAYER_GZIP : compression === 'zstd' ? `${OCI_LAYER}+zstd` : OCI_LAYER,
-      digest,
-      size,
-    };
+    return layerDescriptor(layer, archive.compression);
   }
 
   #descriptorOf(diffId: Digest): Descriptor | undefined {

@@ -6,7 +6,7 @@ import { check } from '../../base/errors.js';
 import { decodeHeader } from '../../image/tar-format.js';
 import { readData } from '../../overlay/data.js';
 import { S_IFREG } from '../../sys/stat.js';
-import { ARCHIVE_START, type ArchiveKind, archiveKind, decompressed, unpackArchive } from './archive.js';
+import { ARCHIVE_START, type ArchiveKind, archiveKind, archiveOf, unpackArchive } from './archive.js';
 import { type Found, SourceTree } from './source-tree.js';
 
 const CHUNK = 1 << 20;
@@ -43,7 +43,7 @@ async function firstBytes(
 ): Promise<Buffer> {
   let start = Buffer.alloc(0);
   try {
-    for await (const chunk of await decompressed(source, kind, what)) {
+    for await (const chunk of await archiveOf(source, kind, what)) {
       start = Buffer.concat([start, chunk as Buffer]);
       if (start.length >= ARCHIVE_START) break;
     }
