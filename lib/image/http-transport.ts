@@ -25,6 +25,8 @@ export const MOST_REDIRECTS = 10;
 
 /** A connection on which nothing moves for so long is taken for broken. */
 const IDLE_TIMEOUT_MS = 60_000;
+/** Some registries answer with more than the 16 KiB that Node takes. */
+export const LARGEST_HEADERS = 1 << 20;
 
 export class HttpTransport {
   readonly #plain: http.Agent;
@@ -46,6 +48,7 @@ export class HttpTransport {
       headers,
       agent: isSecure ? this.#secure : this.#plain,
       timeout: IDLE_TIMEOUT_MS,
+      maxHeaderSize: LARGEST_HEADERS,
       ...(signal === undefined ? {} : { signal }),
     });
     return new Promise((resolve, reject) => {

@@ -90,10 +90,12 @@ function refuse(what: string, reason: string): never {
   throw new OverlayError({ operation: 'read', path: what, reason });
 }
 
-function parseObject(bytes: Uint8Array, what: string): Json {
+/** Reads a JSON object. Throws an OverlayError for anything else. */
+export function parseObject(bytes: Uint8Array, what: string): Json {
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+    // Leaves a byte order mark out (RFC 8259, 8.1).
+    value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw new OverlayError({ operation: 'read', path: what, reason: 'it is not JSON', cause });
   }

@@ -3,14 +3,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
-import { type Digest, digestOf, shortId } from './digest.js';
+import { type Digest, shortId } from './digest.js';
 import { downloadBlob } from './download.js';
 import { nameImage } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
   isIndexType,
-  LARGEST_DOCUMENT,
   type Manifest,
   parseConfig,
   parseIndex,
@@ -19,8 +18,9 @@ import {
 import { choosePlatform, type Platform, platformName } from './platform.js';
 import { familiarName, fullName, type Reference, repositoryOf } from './reference.js';
 import { type FetchedManifest, Repository } from './registry.js';
-import { type Endpoint, endpointsFor, type RegistryConfig } from './registry-config.js';
-import { RegistryHttp, readBody } from './registry-http.js';
+import { isAbsence, type RegistryError } from './registry-answer.js';
+import { endpointsFor, type RegistryConfig } from './registry-config.js';
+import { RegistryHttp } from './registry-http.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 import { together } from './together.js';
@@ -65,34 +65,25 @@ export async function pullImage(store: Store, reference: Reference, options: Pul
     const host = endpoint.isMirror ? endpoint.host : reference.domain;
     const http = new RegistryHttp(endpoint, () => findCredentials(host, reference.path));
     try {
-      const pulled = await pullFrom(store, reference, new Repository(http, reference.path), options);
-      if (pulled !== undefined) return pulled;
-      if (endpoint.isMirror) options.progress.note(`mirror ${endpoint.host} does not have it`);
+      return await pullFrom(store, reference, new Repository(http, reference.path), options);
     } catch (failure) {
       if (!endpoint.isMirror || isLocal(failure)) throw failure;
-      options.progress.note(`mirror ${endpoint.host} failed: ${(failure as Error).message}`);
+      const { message, cause } = failure as Error;
+      options.progress.note(
+        `mirror ${endpoint.host} ${isAbsence(cause) ? 'does not have it' : `failed: ${message}`}`,
+      );
     } finally {
       http.close();
     }
   }
-  throw unknown(reference, endpoints);
+  throw new Error('a registry is asked after its mirrors');
 }
 
-/** A full disk or a hostile layer is no better elsewhere. */
+/** What a registry has or says. A full disk or a hostile layer is no better elsewhere. */
+const FOREIGN = ['ask registry', 'download', 'pull', 'read', 'read a digest', 'verify'];
+
 function isLocal(failure: unknown): boolean {
-  return (
-    !(failure instanceof OverlayError) ||
-    !['ask registry', 'verify', 'read', 'download'].includes(failure.operation)
-  );
-}
-
-function unknown(reference: Reference, endpoints: readonly Endpoint[]): OverlayError {
-  return new OverlayError({
-    operation: 'pull',
-    path: familiarName(reference),
-    reason: `${endpoints.at(-1)!.host} has no such image`,
-    remedy: 'see whether name and tag are right; a private image needs a login',
-  });
+  return !(failure instanceof OverlayError) || !FOREIGN.includes(failure.operation);
 }
 
 async function pullFrom(
@@ -100,15 +91,14 @@ async function pullFrom(
   reference: Reference,
   repository: Repository,
   options: PullOptions,
-): Promise<Pulled | undefined> {
-  const named = await repository.fetchManifest(reference.digest ?? reference.tag!, options.signal);
-  if (named === undefined) return undefined;
+): Promise<Pulled> {
+  const named = await fetchNamed(reference, repository, options.signal);
   const chosen = isIndexType(named.mediaType)
     ? await chooseManifest(named, repository, reference, options)
     : named;
-  const what = familiarName(reference);
+  const what = `${repository.name}@${chosen.digest}`;
   const manifest = parseManifest(chosen.bytes, what);
-  const config = await fetchConfig(store, manifest.config, repository, what, options.signal);
+  const config = await fetchConfig(store, manifest.config, repository, options.signal);
   const { diff_ids: diffIds } = parseConfig(config, what, manifest.layers.length).rootfs;
   const added = await fetchLayers(store, manifest, diffIds, repository, options);
   store.writeDocument(config);
@@ -127,13 +117,50 @@ async function pullFrom(
   return { digest: named.digest, isNew: added > 0 || !isKnown };
 }
 
+async function fetchNamed(
+  reference: Reference,
+  repository: Repository,
+  signal: AbortSignal | undefined,
+): Promise<FetchedManifest> {
+  try {
+    return await repository.fetchManifest(reference.digest ?? reference.tag!, signal);
+  } catch (cause) {
+    if (!isAbsence(cause)) throw cause;
+    throw new OverlayError({
+      operation: 'pull',
+      path: familiarName(reference),
+      reason: `${repository.http.endpoint.host} has no such image${wordsOf(cause)}`,
+      remedy: 'see whether name and tag are right; a private image needs a login',
+      cause,
+    });
+  }
+}
+
+function wordsOf({ refusal: { words } }: RegistryError): string {
+  return words === '' ? '' : ` (${words})`;
+}
+
+/** Fetches what an image names; a registry that does not have it has lost it. */
+async function fetchPart<T>(repository: Repository, part: string, fetch: () => Promise<T>): Promise<T> {
+  try {
+    return await fetch();
+  } catch (cause) {
+    if (!isAbsence(cause)) throw cause;
+    throw new OverlayError({
+      operation: 'pull',
+      path: `${repository.http.endpoint.host}/${repository.path}`,
+      reason: `the registry has lost the ${part}${wordsOf(cause)}`,
+    });
+  }
+}
+
 async function chooseManifest(
-  { bytes }: FetchedManifest,
+  { bytes, digest }: FetchedManifest,
   repository: Repository,
   reference: Reference,
   { platform, signal }: PullOptions,
 ): Promise<FetchedManifest> {
-  const { manifests } = parseIndex(bytes, familiarName(reference));
+  const { manifests } = parseIndex(bytes, `${repository.name}@${digest}`);
   const chosen = choosePlatform(manifests, platform);
   if (chosen === undefined) {
     const offered = manifests
@@ -147,38 +174,21 @@ async function chooseManifest(
       remedy: `choose another with --platform: ${[...new Set(offered)].join(', ') || 'it names none'}`,
     });
   }
-  const fetched = await repository.fetchManifest(chosen.digest, signal);
-  if (fetched !== undefined) return fetched;
-  throw new OverlayError({
-    operation: 'pull',
-    path: familiarName(reference),
-    reason: `the registry has lost the manifest ${chosen.digest}`,
-  });
+  return fetchPart(repository, `manifest ${chosen.digest}`, () =>
+    repository.fetchManifest(chosen.digest, signal, chosen.size),
+  );
 }
 
 async function fetchConfig(
   store: Store,
-  { digest, size }: Descriptor,
+  config: Descriptor,
   repository: Repository,
-  what: string,
   signal: AbortSignal | undefined,
 ): Promise<Buffer> {
-  if (store.hasBlob(digest)) return store.readDocument(digest);
-  const response = await repository.fetchBlob(digest, 0, signal);
-  if (response === undefined) {
-    throw new OverlayError({
-      operation: 'pull',
-      path: what,
-      reason: `the registry has lost the configuration ${digest}`,
-    });
-  }
-  const bytes = await readBody(response, Math.min(size, LARGEST_DOCUMENT), `the configuration of ${what}`);
-  if (digestOf(bytes) === digest) return bytes;
-  throw new OverlayError({
-    operation: 'verify',
-    path: what,
-    reason: 'its configuration is not what was announced',
-  });
+  if (store.hasBlob(config.digest)) return store.readDocument(config.digest);
+  return fetchPart(repository, `configuration ${config.digest}`, () =>
+    repository.fetchDocument(config, signal),
+  );
 }
 
 /** Answers how many had to be fetched. */
@@ -243,7 +253,8 @@ async function fetchLayer(
     using _lock = await lockLayer(store, layer.digest, signal);
     if (!isThere()) {
       progress.start(short, layer.size);
-      await storeLayer(store, downloadBlob(repository, layer, progress, signal), `layer ${short}`, {
+      const from = `layer ${short} from ${repository.http.endpoint.host}`;
+      await storeLayer(store, downloadBlob(repository, layer, progress, signal), from, {
         digest: layer.digest,
         size: layer.size,
         diffId,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** From the store to a registry: what it does not have yet, then the manifest. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
 import { type Digest, shortId } from './digest.js';
@@ -13,6 +13,7 @@ import { endpointsFor, type RegistryConfig } from './registry-config.js';
 import { RegistryHttp } from './registry-http.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
+import { uploadBlob } from './upload.js';
 
 export interface PushOptions {
   registries: RegistryConfig;
@@ -65,39 +66,40 @@ async function pushBlobs(
   for (const blob of [...image.manifest.layers, image.manifest.config]) {
     if (seen.has(blob.digest)) continue;
     seen.add(blob.digest);
-    progress.done(shortId(blob.digest), await pushBlob(store, blob, sources, repository, progress));
+    const how = isElsewhere(blob)
+      ? 'Skipped foreign layer'
+      : await uploadBlob(repository, blob, sources, () => bytesOf(store, blob, repository, progress));
+    progress.done(shortId(blob.digest), how);
   }
 }
 
-/** Answers how it came there, in Docker's words. */
-async function pushBlob(
+/** Such a layer is not to be given to registries: whoever wants it gets it where its descriptor says (layer.md, "Non-Distributable Layers"). */
+function isElsewhere({ mediaType, urls }: Descriptor): boolean {
+  return /\.foreign\.|\.nondistributable\./.test(mediaType) && (urls ?? []).length > 0;
+}
+
+/** Read for each try from the start. */
+async function* bytesOf(
   store: Store,
   { digest, size }: Descriptor,
-  sources: readonly string[],
   repository: Repository,
   progress: TransferProgress,
-): Promise<string> {
+): AsyncGenerator<Buffer> {
   const short = shortId(digest);
-  if (await repository.hasBlob(digest)) return 'Layer already exists';
-  for (const source of sources) {
-    if (await repository.mountBlob(digest, source)) return `Mounted from ${source}`;
-  }
-  if (!store.hasBlob(digest)) {
+  const path = store.blobPath(digest);
+  if (statSync(path, { throwIfNoEntry: false })?.size !== size) {
     throw new OverlayError({
       operation: 'push',
-      path: `${repository.http.endpoint.host}/${repository.path}`,
-      reason: `the store has lost the layer ${short}`,
+      path: repository.name,
+      reason: `the store has lost the layer ${short}, or a part of it`,
       remedy: 'run `tsoverlay system check`',
     });
   }
   progress.start(short, size);
-  await repository.pushBlob(digest, size, async function* () {
-    for await (const chunk of createReadStream(store.blobPath(digest), { highWaterMark: 256 * 1024 })) {
-      progress.advance(short, (chunk as Buffer).length);
-      yield chunk as Buffer;
-    }
-  });
-  return 'Pushed';
+  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) {
+    progress.advance(short, (chunk as Buffer).length);
+    yield chunk as Buffer;
+  }
 }
 
 /** Repositories of the same registry that are known to have the image. */

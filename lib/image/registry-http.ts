@@ -3,14 +3,27 @@
  * Requests to a registry: retried with back-off where that can help, redirected
  * without taking credentials to another host, authorized as the registry asks.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../base/errors.js';
 import type { Credentials } from './credentials.js';
-import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from './http-transport.js';
+import {
+  HttpTransport,
+  LARGEST_HEADERS,
+  MOST_REDIRECTS,
+  REDIRECTS,
+  type Response,
+} from './http-transport.js';
+import {
+  type Answer,
+  CutOff,
+  type Document,
+  type Refusal,
+  RegistryError,
+  readBody,
+  readWords,
+} from './registry-answer.js';
 import type { Endpoint } from './registry-config.js';
 import { RegistryLogin } from './registry-login.js';
-
-export type { Response } from './http-transport.js';
+import { backOff, LONGEST_WAIT_MS, mayPass, retryAfter, TRIES, triesFor } from './retrying.js';
 
 export interface Call {
   method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -18,46 +31,22 @@ export interface Call {
   path: string;
   /** What the token must allow: `repository:library/nginx:pull`. */
   scope: string;
+  /** It leads to a place that the registry does not answer for: nobody there is told who we are. */
+  anonymous?: boolean | undefined;
   headers?: Record<string, string> | undefined;
+  /** How often it is tried where trouble may pass. */
+  tries?: number | undefined;
   /** Made anew for each try. */
   body?: (() => AsyncIterable<Uint8Array> | Buffer) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-const TRIES = 5;
-const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 30_000;
-const LARGEST_ERROR = 64 * 1024;
-const BROKEN_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
-
-/** Reads an answer whole, if it is not larger. Throws an OverlayError. */
-export async function readBody({ body }: Response, limit: number, what: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) {
-      body.destroy();
-      throw new OverlayError({ operation: 'read', path: what, reason: `it is larger than ${limit} bytes` });
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** What a registry says is wrong, in its own words (distribution-spec, "Error Codes"). */
-async function errorText(response: Response): Promise<string> {
-  const text = await readBody(response, LARGEST_ERROR, 'the answer').catch(() => Buffer.alloc(0));
-  try {
-    const { errors } = JSON.parse(text.toString('utf8')) as {
-      errors?: { code?: string; message?: string }[];
-    };
-    return (errors ?? []).map(({ code, message }) => message || code).join('; ');
-  } catch {
-    // An error page of a proxy says nothing that fits a line.
-    return '';
-  }
-}
+const STATUS_WORDS: Record<number, string> = {
+  401: 'not authorized',
+  403: 'not permitted',
+  404: 'it has no such thing',
+  429: 'too many requests',
+};
 
 export class RegistryHttp {
   readonly #transport: HttpTransport;
@@ -86,76 +75,94 @@ export class RegistryHttp {
   }
 
   /**
-   * Carries a call out; answers with a status below 400, or 404. Its body must be read or
-   * destroyed. Throws an OverlayError that names the registry for anything else.
+   * Carries a call out; answers with a status below 400. Its body must be read or destroyed.
+   * Throws a RegistryError for a refusal, an OverlayError that names the registry for all else.
    */
-  async call(call: Call): Promise<Response> {
+  call(call: Call): Promise<Answer> {
+    return this.#tried(call, async (answer) => answer);
+  }
+
+  /** The same for a document, which is read whole: it is asked for again where it breaks off. */
+  read(call: Call, limit: number, what: string, size?: number): Promise<Document> {
+    return this.#tried(call, async (answer) => {
+      const { url, headers } = answer;
+      return { url, headers, bytes: await readBody(answer, limit, what, size) };
+    });
+  }
+
+  async #tried<T>(call: Call, finish: (answer: Answer) => Promise<T>): Promise<T> {
+    const { signal, tries = TRIES } = call;
     for (let attempt = 1; ; attempt++) {
-      let response: Response;
+      let answer: Answer;
       try {
-        response = await this.#authorized(call);
+        answer = await this.#authorized(call);
+        if (answer.statusCode < 400) return await finish(answer);
       } catch (cause) {
-        if (cause instanceof OverlayError || call.signal?.aborted === true) throw cause;
-        if (attempt >= triesFor(cause as Error)) throw this.#unreachable(cause as Error);
-        await this.#wait(attempt, undefined, call.signal);
+        if (cause instanceof OverlayError) throw cause;
+        signal?.throwIfAborted();
+        if (attempt >= Math.min(tries, triesFor(cause as Error)))
+          throw this.#unreachable(call, cause as Error);
+        await backOff(attempt, undefined, signal);
         continue;
       }
-      const { statusCode: status } = response;
-      if (status < 400 || status === 404) return response;
-      if (!BROKEN_STATUS.has(status) || attempt >= TRIES) throw await this.#refused(call, response);
-      const after = Number(response.headers['retry-after']);
-      response.body.destroy();
-      await this.#wait(attempt, Number.isFinite(after) ? after * 1000 : undefined, call.signal);
+      const refused = await this.#refused(call, answer);
+      if (attempt >= tries || !mayPass(refused.refusal)) throw refused;
+      await backOff(attempt, refused.refusal.retryAfter, signal);
     }
   }
 
-  async #wait(attempt: number, asked: number | undefined, signal: AbortSignal | undefined): Promise<void> {
-    const backOff = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
-    await delay(Math.min(asked ?? backOff, LONGEST_WAIT_MS), undefined, { signal });
-  }
-
-  async #authorized(call: Call): Promise<Response> {
-    let response = await this.#redirected(call, await this.#login.header(call));
-    if (response.statusCode !== 401) return response;
-    for await (const authorization of this.#login.answers(response, call)) {
-      response.body.destroy();
-      response = await this.#redirected(call, authorization);
-      if (response.statusCode !== 401) break;
+  async #authorized(call: Call): Promise<Answer> {
+    if (call.anonymous === true) return this.#redirected(call, undefined);
+    let answer = await this.#redirected(call, await this.#login.header(call));
+    if (answer.statusCode !== 401) return answer;
+    for await (const authorization of this.#login.answers(answer, call)) {
+      answer.body.destroy();
+      answer = await this.#redirected(call, authorization);
+      if (answer.statusCode !== 401) break;
     }
-    return response;
+    return answer;
   }
 
   /** Follows redirects. */
-  async #redirected(call: Call, authorization: string | undefined): Promise<Response> {
-    let response = await this.#first(call, authorization);
-    let { url } = response;
-    for (let redirects = 0; REDIRECTS.has(response.answer.statusCode); redirects++) {
-      const location = response.answer.headers.location;
-      response.answer.body.destroy();
-      if (typeof location !== 'string' || redirects >= MOST_REDIRECTS) {
-        throw this.#error('it redirects without an end');
-      }
-      url = new URL(location, url);
-      response = { url, answer: await this.#send(url, call, authorization) };
+  async #redirected(call: Call, authorization: string | undefined): Promise<Answer> {
+    let answer = await this.#first(call, authorization);
+    let asked = call;
+    for (let redirects = 0; REDIRECTS.has(answer.statusCode); redirects++) {
+      const { location } = answer.headers;
+      answer.body.destroy();
+      if (redirects >= MOST_REDIRECTS) throw this.#error('it redirects without an end');
+      const url = this.resolve(location, answer.url);
+      // RFC 9110, 15.4.4: the outcome is elsewhere, and is fetched.
+      const isOutcome = answer.statusCode === 303 && call.method !== 'HEAD';
+      if (isOutcome) asked = { ...call, method: 'GET', body: undefined };
+      answer = { url, ...(await this.#send(url, asked, authorization)) };
     }
-    return response.answer;
+    return answer;
+  }
+
+  /** Where a reference in an answer leads. Throws an OverlayError for what is no place of the web. */
+  resolve(reference: string | undefined, from: URL): URL {
+    const url = URL.canParse(reference ?? '', from.href) ? new URL(reference ?? '', from) : undefined;
+    if (reference !== undefined && (url?.protocol === 'http:' || url?.protocol === 'https:')) return url;
+    const shown = JSON.stringify(reference ?? '').slice(0, 200);
+    throw this.#error(`it names ${shown} as the place to go on at, which is none`);
   }
 
   /** An insecure host may speak HTTP only: found out by the first call. */
-  async #first(call: Call, authorization: string | undefined): Promise<{ url: URL; answer: Response }> {
+  async #first(call: Call, authorization: string | undefined): Promise<Answer> {
     const scheme = this.#scheme ?? 'https';
     const url = this.#url(call.path, scheme);
     try {
       const answer = await this.#send(url, call, authorization);
       this.#scheme ??= scheme;
-      return { url, answer };
+      return { url, ...answer };
     } catch (failure) {
       if (this.#scheme !== undefined || !this.endpoint.insecure || !speaksNoTls(failure as Error))
         throw failure;
       const plain = this.#url(call.path, 'http');
       const answer = await this.#send(plain, call, authorization);
       this.#scheme = 'http';
-      return { url: plain, answer };
+      return { url: plain, ...answer };
     }
   }
 
@@ -176,42 +183,49 @@ export class RegistryHttp {
     return isOwn && (url.protocol === 'https:' || this.endpoint.insecure || this.endpoint.scheme === 'http');
   }
 
-  #error(reason: string): OverlayError {
-    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason });
+  #error(reason: string, remedy?: string, cause?: Error): OverlayError {
+    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy, cause });
   }
 
-  #unreachable(cause: Error): OverlayError {
+  #unreachable(call: Call, cause: Error): OverlayError {
+    if (cause instanceof CutOff) {
+      const reason = `its answer breaks off (${cause.message}) for ${call.path}`;
+      return this.#error(reason, 'try again later, or another mirror', cause);
+    }
     const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'HPE_HEADER_OVERFLOW') {
+      return this.#error(
+        `the headers of its answer are larger than ${LARGEST_HEADERS} bytes`,
+        undefined,
+        cause,
+      );
+    }
     const isTls = /CERT|SSL|TLS|SELF_SIGNED|ISSUER/.test(`${code}`);
-    return new OverlayError({
-      operation: 'ask registry',
-      path: this.endpoint.host,
-      reason: `it cannot be reached (${code ?? cause.message})`,
-      remedy: isTls
+    return this.#error(
+      `it cannot be reached (${code ?? cause.message})`,
+      isTls
         ? 'if you trust it all the same, name it in insecure-registries of the configuration'
         : 'see whether its name is right and the network is up',
       cause,
-    });
+    );
   }
 
-  async #refused(call: Call, response: Response): Promise<OverlayError> {
-    const { statusCode: status } = response;
-    const said = await errorText(response);
-    const words: Record<number, string> = {
-      401: 'not authorized',
-      403: 'not permitted',
-      429: 'too many requests',
-    };
-    const reason = `${words[status] ?? 'it failed'} (${status}${said === '' ? '' : `: ${said}`}) for ${call.path}`;
-    return status === 401 || status === 403 ? this.#login.refused(reason) : this.#error(reason);
+  async #refused(call: Call, answer: Answer): Promise<RegistryError> {
+    const { statusCode: status } = answer;
+    const refusal = { status, retryAfter: retryAfter(answer.headers) ?? 0, ...(await readWords(answer)) };
+    const said = [status, refusal.words].filter((part) => part !== '').join(' ');
+    const reason = `${STATUS_WORDS[status] ?? 'it failed'} (${said}) for ${call.path}`;
+    const isLogin = (status === 401 || status === 403) && call.anonymous !== true;
+    const story = isLogin ? this.#login.refused(reason) : this.#error(reason, remedyOf(refusal));
+    return new RegistryError(story, refusal);
   }
 }
 
-/** Nobody is there, or it is nobody that we trust: that is no passing trouble. */
-function triesFor(failure: Error): number {
-  const { code } = failure as NodeJS.ErrnoException;
-  if (/CERT|SELF_SIGNED|ISSUER/.test(`${code}`)) return 1;
-  return /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(`${code}`) ? 2 : TRIES;
+function remedyOf({ codes, retryAfter: asked }: Refusal): string | undefined {
+  if (asked > LONGEST_WAIT_MS) return `it asks to be left alone for ${Math.ceil(asked / 60_000)} minutes`;
+  return codes.includes('NAME_UNKNOWN')
+    ? 'see whether the name is right; some registries want a repository to be made before the first push'
+    : undefined;
 }
 
 /** A server that speaks plain HTTP breaks a TLS handshake off, or is not there at the usual port. */

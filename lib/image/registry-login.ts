@@ -15,6 +15,7 @@ import {
   type Request,
   type Response,
 } from './http-transport.js';
+import { readBody } from './registry-answer.js';
 import {
   basicHeader,
   mergeScopes,
@@ -25,7 +26,6 @@ import {
   tokenServer,
 } from './registry-auth.js';
 import type { Endpoint } from './registry-config.js';
-import { readBody } from './registry-http.js';
 
 type Way =
   | { scheme: 'basic' }

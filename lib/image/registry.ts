@@ -3,6 +3,7 @@
 import { OverlayError } from '../base/errors.js';
 import { type Digest, digestOf, isDigest } from './digest.js';
 import {
+  type Descriptor,
   DOCKER_LIST,
   DOCKER_MANIFEST,
   documentType,
@@ -10,10 +11,11 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from './manifest.js';
-import { type RegistryHttp, type Response, readBody } from './registry-http.js';
+import { type Answer, RegistryError } from './registry-answer.js';
+import type { RegistryHttp } from './registry-http.js';
+import { listPages } from './registry-lists.js';
 
 const ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
-const LARGEST_LISTING = 64 << 20;
 
 export interface FetchedManifest {
   bytes: Buffer;
@@ -36,153 +38,165 @@ export class Repository {
     return `repository:${this.path}:pull,push`;
   }
 
-  /** A manifest or index by tag or digest; undefined where the repository has none. Verified when asked by digest. */
-  async fetchManifest(reference: string, signal?: AbortSignal): Promise<FetchedManifest | undefined> {
-    const what = `${this.http.endpoint.host}/${this.path}:${reference}`;
-    const response = await this.http.call({
-      path: `${this.path}/manifests/${reference}`,
-      scope: this.#pull,
-      headers: { accept: ACCEPT },
-      signal,
-    });
-    if (response.statusCode === 404) return drop(response);
-    const bytes = await readBody(response, LARGEST_DOCUMENT, what);
+  /** `registry.example/library/nginx`, for messages. */
+  get name(): string {
+    return `${this.http.endpoint.host}/${this.path}`;
+  }
+
+  /**
+   * A manifest or index by tag or digest, verified when asked by digest; `size` is what was
+   * announced. The digest is that of the bytes: headers that claim another are not believed.
+   */
+  async fetchManifest(reference: string, signal?: AbortSignal, size?: number): Promise<FetchedManifest> {
+    const what = `${this.name}${isDigest(reference) ? '@' : ':'}${reference}`;
+    const { bytes, headers } = await this.http.read(
+      {
+        path: `${this.path}/manifests/${reference}`,
+        scope: this.#pull,
+        headers: { accept: ACCEPT, ...PLAIN },
+        signal,
+      },
+      LARGEST_DOCUMENT,
+      what,
+      size,
+    );
     const digest = digestOf(bytes);
-    if (isDigest(reference) && digest !== reference) {
-      throw new OverlayError({
-        operation: 'verify',
-        path: what,
-        reason: `its digest is ${digest}`,
-        remedy: 'the registry or something on the way changed it; try again, or another mirror',
-      });
-    }
-    const type = response.headers['content-type'];
-    return {
-      bytes,
-      digest,
-      mediaType: documentType(bytes, typeof type === 'string' ? type.split(';')[0] : undefined, what),
-    };
+    if (isDigest(reference) && digest !== reference) throw changed(what, digest);
+    const type = headers['content-type']?.split(';')[0].trim();
+    return { bytes, digest, mediaType: documentType(bytes, type, what) };
   }
 
-  /** The answer with a blob's bytes from `offset` on; undefined where the repository has none. */
-  async fetchBlob(digest: Digest, offset = 0, signal?: AbortSignal): Promise<Response | undefined> {
-    const response = await this.http.call({
+  /** A configuration, whole and verified. */
+  async fetchDocument({ digest, size }: Descriptor, signal?: AbortSignal): Promise<Buffer> {
+    const what = `${this.name}@${digest}`;
+    const call = { path: `${this.path}/blobs/${digest}`, scope: this.#pull, headers: PLAIN, signal };
+    const { bytes } = await this.http.read(call, Math.min(size, LARGEST_DOCUMENT), what, size);
+    const found = digestOf(bytes);
+    if (found !== digest) throw changed(what, found);
+    return bytes;
+  }
+
+  /** The answer with a blob's bytes; from `offset` on, if the registry can. */
+  fetchBlob(digest: Digest, offset = 0, signal?: AbortSignal): Promise<Answer> {
+    return this.http.call({
       path: `${this.path}/blobs/${digest}`,
       scope: this.#pull,
-      headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
+      headers: blobHeaders(offset),
       signal,
     });
-    return response.statusCode === 404 ? drop(response) : response;
   }
 
+  /** The same from a place that an image names for it (descriptor.md, "urls"), to which nobody is known. */
+  fetchElsewhere(url: string, offset = 0, signal?: AbortSignal): Promise<Answer> {
+    return this.http.call({ path: url, scope: '', anonymous: true, headers: blobHeaders(offset), signal });
+  }
+
+  /**
+   * Whether the repository says that it has a blob. An answer to HEAD has no words: what is
+   * refused here is refused again, with the registry's reason, when the blob is pushed.
+   */
   async hasBlob(digest: Digest): Promise<boolean> {
-    const response = await this.http.call({
-      method: 'HEAD',
-      path: `${this.path}/blobs/${digest}`,
-      scope: this.#push,
-    });
-    response.body.destroy();
-    return response.statusCode !== 404;
+    try {
+      const call = { method: 'HEAD', path: `${this.path}/blobs/${digest}`, scope: this.#push } as const;
+      (await this.http.call(call)).body.destroy();
+      return true;
+    } catch (failure) {
+      if (failure instanceof RegistryError) return false;
+      throw failure;
+    }
   }
 
-  /** Has the registry take a blob over from another repository of its own; false where it does not. */
-  async mountBlob(digest: Digest, from: string): Promise<boolean> {
-    const response = await this.http.call({
-      method: 'POST',
-      path: `${this.path}/blobs/uploads/?mount=${digest}&from=${encodeURIComponent(from)}`,
-      scope: `${this.#push} repository:${from}:pull`,
-    });
-    response.body.destroy();
-    if (response.statusCode === 201) return true;
-    const { location } = response.headers;
-    // The registry has begun an upload instead, which nobody will finish.
-    if (typeof location === 'string') await this.#cancel(location);
-    return false;
+  /**
+   * Has the registry take a blob over from another repository of its own. Where it begins an
+   * upload instead, the answer is its place; undefined where it does neither, for whatever reason.
+   */
+  async mountBlob(digest: Digest, from: string): Promise<'mounted' | URL | undefined> {
+    try {
+      const answer = await this.http.call({
+        method: 'POST',
+        path: `${this.path}/blobs/uploads/?mount=${digest}&from=${encodeURIComponent(from)}`,
+        scope: `${this.#push} repository:${from}:pull`,
+        tries: 1,
+      });
+      answer.body.destroy();
+      if (answer.statusCode === 201) return 'mounted';
+      const { location } = answer.headers;
+      return location === undefined ? undefined : this.http.resolve(location, answer.url);
+    } catch (failure) {
+      if (failure instanceof OverlayError) return undefined;
+      throw failure;
+    }
   }
 
-  async #cancel(location: string): Promise<void> {
-    const response = await this.http.call({ method: 'DELETE', path: location, scope: this.#push });
-    response.body.destroy();
-  }
-
-  /** Uploads a blob in one piece. */
-  async pushBlob(
-    digest: Digest,
-    size: number,
-    body: () => AsyncIterable<Uint8Array> | Buffer,
-  ): Promise<void> {
-    const started = await this.http.call({
+  /** Begins an upload; answers its place. */
+  async beginUpload(): Promise<URL> {
+    const answer = await this.http.call({
       method: 'POST',
       path: `${this.path}/blobs/uploads/`,
       scope: this.#push,
     });
-    started.body.destroy();
-    const { location } = started.headers;
-    if (typeof location !== 'string')
-      throw this.#refused('push', 'the registry gave no place for the upload');
-    const place = new URL(location, 'http://relative');
-    place.searchParams.set('digest', digest);
-    const response = await this.http.call({
+    answer.body.destroy();
+    return this.http.resolve(answer.headers.location, answer.url);
+  }
+
+  /** Gives an upload up. A registry that cannot be told forgets it some day. */
+  async cancelUpload({ href }: URL): Promise<void> {
+    try {
+      const call = { method: 'DELETE', path: href, scope: this.#push, tries: 1 } as const;
+      (await this.http.call(call)).body.destroy();
+    } catch (failure) {
+      if (!(failure instanceof OverlayError)) throw failure;
+    }
+  }
+
+  /** Sends a blob in one piece to where its upload was begun; a failure is the end of that upload. */
+  async upload(
+    { origin, pathname, search }: URL,
+    { digest, size }: Descriptor,
+    body: () => AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    // What else the query holds may be signed, and stays as it is.
+    const query = `${search === '' ? '?' : `${search}&`}digest=${encodeURIComponent(digest)}`;
+    const answer = await this.http.call({
       method: 'PUT',
-      path: place.host === 'relative' ? `${place.pathname}${place.search}` : place.href,
+      path: `${origin}${pathname}${query}`,
       scope: this.#push,
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
       body,
+      tries: 1,
     });
-    response.body.destroy();
-    if (response.statusCode === 404) throw this.#refused('push', 'the registry lost the upload');
+    answer.body.destroy();
   }
 
   async pushManifest(reference: string, bytes: Buffer, mediaType: string): Promise<void> {
-    const response = await this.http.call({
+    const answer = await this.http.call({
       method: 'PUT',
       path: `${this.path}/manifests/${reference}`,
       scope: this.#push,
       headers: { 'content-type': mediaType },
       body: () => bytes,
     });
-    response.body.destroy();
-    if (response.statusCode === 404) throw this.#refused('push', 'the registry has no such repository');
+    answer.body.destroy();
   }
 
-  /** All tags, sorted; undefined where the registry does not know the repository. */
-  async listTags(): Promise<string[] | undefined> {
-    return pages(this.http, `${this.path}/tags/list?n=1000`, this.#pull, 'tags');
-  }
-
-  #refused(operation: string, reason: string): OverlayError {
-    return new OverlayError({ operation, path: `${this.http.endpoint.host}/${this.path}`, reason });
+  /** All tags, sorted. */
+  listTags(): Promise<string[]> {
+    return listPages(this.http, `${this.path}/tags/list`, this.#pull, 'tags');
   }
 }
 
-function drop(response: Response): undefined {
-  response.body.destroy();
-  return undefined;
+/** An answer that is as it lies there: what is compressed on the way cannot be gone on with. */
+const PLAIN = { 'accept-encoding': 'identity' };
+
+function blobHeaders(offset: number): Record<string, string> {
+  return offset > 0 ? { ...PLAIN, range: `bytes=${offset}-` } : PLAIN;
 }
 
-/** All repositories of a registry; undefined where it does not tell. */
-export function listRepositories(http: RegistryHttp): Promise<string[] | undefined> {
-  return pages(http, '_catalog?n=1000', 'registry:catalog:*', 'repositories');
-}
-
-/** A listing that comes in pages, each naming the next in a Link header (RFC 8288). */
-async function pages(
-  http: RegistryHttp,
-  first: string,
-  scope: string,
-  key: string,
-): Promise<string[] | undefined> {
-  const found: string[] = [];
-  const seen = new Set<string>();
-  for (let path: string | undefined = first; path !== undefined && !seen.has(path); ) {
-    seen.add(path);
-    const response = await http.call({ path, scope });
-    if (response.statusCode === 404) return drop(response);
-    const link = response.headers.link;
-    const body = await readBody(response, LARGEST_LISTING, `${http.endpoint.host}/${path}`);
-    const listed = (JSON.parse(body.toString('utf8')) as Record<string, unknown>)[key];
-    if (Array.isArray(listed)) found.push(...listed.filter((item) => typeof item === 'string'));
-    path = /<([^>]+)>;\s*rel="?next"?/.exec(String(link ?? ''))?.[1];
-  }
-  return found.sort();
+function changed(what: string, digest: Digest): OverlayError {
+  return new OverlayError({
+    operation: 'verify',
+    path: what,
+    reason: `its digest is ${digest}`,
+    remedy: 'the registry or something on the way changed it; try again, or another mirror',
+  });
 }

@@ -135,7 +135,7 @@ t.test('503 that never ends is said', async (t) => {
   );
   t.match(await cli.run('pull', name), {
     status: 1,
-    stderr: /ask registry .*: it failed \(503: down for today\)/,
+    stderr: /ask registry .*: it failed \(503 UNAVAILABLE: down for today\)/,
   });
 });
 

@@ -208,7 +208,7 @@ t.test('what is not there is said, and nothing is kept', async (t) => {
   const cli = storeCli(t, base);
   t.match(await cli.run('pull', `${host}/app:2`), {
     status: 1,
-    stderr: /has no such image; see whether name and tag are right/,
+    stderr: /has no such image \(MANIFEST_UNKNOWN: manifest unknown\); see whether name and tag are right/,
   });
   t.match(await cli.run('pull', `${host}/none`), { status: 1, stderr: /has no such image/ });
   t.match(await cli.run('pull', '127.0.0.1:9/app'), {

@@ -36,13 +36,15 @@ export interface Asked {
 }
 
 /** Answers a request, or calls `pass` for what a sound registry does. */
-export type Odd = (asked: Asked, response: ServerResponse, pass: () => void) => void | Promise<void>;
+export type Odd = (asked: Asked, response: ServerResponse, pass: () => void) => unknown;
 
 export interface OddOptions {
   /** PEM; it speaks TLS then. */
   tls?: { key: string; cert: string; ca?: string; requestCert?: boolean };
   /** The address it listens on. */
   address?: string;
+  /** Takes a request over before its body is read; false leaves it. */
+  early?: (message: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 export const digestOf = (bytes: Uint8Array): string =>
@@ -57,6 +59,8 @@ export class OddRegistry {
   readonly blobs = new Map<string, Buffer>();
   /** By `NAME:TAG` and `NAME@DIGEST`. */
   readonly manifests = new Map<string, { type: string; bytes: Buffer }>();
+  /** What an upload's Location says, from the path that a sound registry gives. */
+  place = (path: string): string => path;
   #uploads = new Map<string, Buffer>();
   #behave: Odd;
 
@@ -71,7 +75,9 @@ export class OddRegistry {
     options: OddOptions = {},
   ): Promise<OddRegistry> {
     const registry = new OddRegistry(behave);
-    const listener: RequestListener = (message, response) => void registry.#serve(message, response);
+    const listener: RequestListener = (message, response) => {
+      if (options.early?.(message, response) !== true) void registry.#serve(message, response);
+    };
     const server =
       options.tls === undefined
         ? createServer({ maxHeaderSize: 1 << 20 }, listener)
@@ -205,14 +211,16 @@ export class OddRegistry {
         });
       const upload = String(this.#uploads.size + 1);
       this.#uploads.set(upload, Buffer.alloc(0));
-      return send(response, 202, '', { location: `/v2/${name}/blobs/uploads/${upload}` });
+      const location = this.place(`/v2/${name}/blobs/uploads/${upload}`);
+      return send(response, 202, '', { location });
     }
-    const begun = this.#uploads.get(id);
+    const upload = query.get('upload') ?? id;
+    const begun = this.#uploads.get(upload);
     if (begun === undefined)
       return fail(response, 404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
     const bytes = Buffer.concat([begun, body]);
-    this.#uploads.set(id, bytes);
-    const location = `/v2/${name}/blobs/uploads/${id}`;
+    this.#uploads.set(upload, bytes);
+    const location = `/v2/${name}/blobs/uploads/${upload}`;
     if (method === 'PATCH') return send(response, 202, '', { location, range: `0-${bytes.length - 1}` });
     const digest = query.get('digest') ?? '';
     if (digestOf(bytes) !== digest)

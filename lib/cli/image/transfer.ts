@@ -12,9 +12,11 @@ import {
   parseName,
   parseReference,
 } from '../../image/reference.js';
-import { listRepositories, Repository } from '../../image/registry.js';
+import { Repository } from '../../image/registry.js';
+import { isAbsence } from '../../image/registry-answer.js';
 import { endpointsFor, readRegistryConfig } from '../../image/registry-config.js';
 import { RegistryHttp } from '../../image/registry-http.js';
+import { listRepositories } from '../../image/registry-lists.js';
 import { Store } from '../../image/store.js';
 import { interruptible } from '../interruption.js';
 import type { PullArguments, PushArguments, SearchArguments } from './arguments.js';
@@ -59,15 +61,18 @@ async function namesToPull({ name, 'all-tags': all }: PullArguments): Promise<st
 
 async function tagsOf(name: string): Promise<string[]> {
   const { domain, path } = parseName(name);
-  return withRegistry(domain, path, async (http) => {
-    const tags = await new Repository(http, path).listTags();
-    if (tags !== undefined) return tags;
-    throw new OverlayError({
-      operation: 'list the tags of',
-      path: name,
-      reason: 'the registry has no such repository',
-    });
-  });
+  return withRegistry(domain, path, (http) =>
+    new Repository(http, path).listTags().catch((cause) => {
+      if (!isAbsence(cause)) throw cause;
+      const { words } = cause.refusal;
+      throw new OverlayError({
+        operation: 'list the tags of',
+        path: name,
+        reason: `the registry has no such repository${words === '' ? '' : ` (${words})`}`,
+        cause,
+      });
+    }),
+  );
 }
 
 async function withRegistry<T>(
@@ -103,14 +108,16 @@ export async function search({ registry, term, tags, json }: SearchArguments): P
 }
 
 async function repositoriesOf(registry: string): Promise<string[]> {
-  return withRegistry(registry, undefined, async (http) => {
-    const repositories = await listRepositories(http);
-    if (repositories !== undefined) return repositories;
-    throw new OverlayError({
-      operation: 'search',
-      path: registry,
-      reason: 'the registry does not list what it has',
-      remedy: 'name a repository and give --tags',
-    });
-  });
+  return withRegistry(registry, undefined, (http) =>
+    listRepositories(http).catch((cause) => {
+      if (!isAbsence(cause)) throw cause;
+      throw new OverlayError({
+        operation: 'search',
+        path: registry,
+        reason: 'the registry does not list what it has',
+        remedy: 'name a repository and give --tags',
+        cause,
+      });
+    }),
+  );
 }
