@@ -24,6 +24,11 @@ const LONGEST_NAME = 255;
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const DOMAIN =
   /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
+/** Whether a text is a host, or a host and a port, as names of images have it. */
+export function isRegistryHost(text: string): boolean {
+  return DOMAIN.test(text);
+}
+
 const TAG = /^\w[\w.-]{0,127}$/;
 
 function malformed(text: string, why: string): UsageError {

@@ -7,12 +7,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { OverlayError } from '../base/errors.js';
+import { isInsecure, parseInsecure } from './insecure-registries.js';
 import { DEFAULT_DOMAIN } from './reference.js';
 
 export interface RegistryConfig {
   /** URLs that are asked before Docker Hub, in order. */
   mirrors: string[];
-  /** Hosts and networks that may speak plain HTTP or have a certificate that nobody signed. */
+  /** Hosts and networks that may speak plain HTTP or have a certificate that nobody signed, as `parseInsecure` gives them. */
   insecure: string[];
 }
 
@@ -29,14 +30,20 @@ export interface Endpoint {
 }
 
 const KEYS = ['registry-mirrors', 'insecure-registries'] as const;
+const SYSTEM_PATH = '/etc/tsoverlay/config.json';
 const HUB_HOST = 'registry-1.docker.io';
 
 /** The first that is there: TSOVERLAY_CONFIG, the user's, the system's. */
 function configPath(): string | undefined {
   const given = process.env.TSOVERLAY_CONFIG;
   if (given !== undefined && given !== '') return given;
-  const home = process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config');
-  return [join(home, 'tsoverlay/config.json'), '/etc/tsoverlay/config.json'].find((path) => existsSync(path));
+  const home = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  return [join(home, 'tsoverlay/config.json'), SYSTEM_PATH].find((path) => existsSync(path));
+}
+
+/** The file in use, or else the one to make for it to be. */
+export function registryConfigPath(): string {
+  return configPath() ?? SYSTEM_PATH;
 }
 
 /** Reads the configuration. Throws an OverlayError that names the line of a mistake. */
@@ -80,7 +87,17 @@ export function readRegistryConfig(path = configPath()): RegistryConfig {
       );
     }
   }
-  return { mirrors, insecure: list('insecure-registries') };
+  const insecure = list('insecure-registries').map((entry) => {
+    const meant = parseInsecure(entry);
+    if (meant !== undefined) return meant;
+    throw mistake(
+      path,
+      lineOf(text, text.indexOf(JSON.stringify(entry))),
+      `${JSON.stringify(entry)} of insecure-registries is no host, host with port, or network`,
+      'write them as in registry.example, registry.example:5000, [::1]:5000 or 10.0.0.0/8',
+    );
+  });
+  return { mirrors, insecure };
 }
 
 function parse(text: string, path: string): Record<string, unknown> {
@@ -100,27 +117,8 @@ function lineOf(text: string, position: number): number {
   return text.slice(0, Math.max(position, 0)).split('\n').length;
 }
 
-function mistake(path: string, line: number, reason: string): OverlayError {
-  return new OverlayError({ operation: 'read the configuration', path: `${path}:${line}`, reason });
-}
-
-/** Whether Docker takes a host for insecure: named, in a named network, or on this machine. */
-export function isInsecure(host: string, insecure: readonly string[]): boolean {
-  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  if (name === 'localhost' || name === '::1' || /^127\./.test(name)) return true;
-  return insecure.some((entry) => entry === host || entry === name || isInNetwork(name, entry));
-}
-
-function isInNetwork(address: string, network: string): boolean {
-  const [base, bits] = network.split('/');
-  const number = (text: string): number | undefined =>
-    /^\d+\.\d+\.\d+\.\d+$/.test(text)
-      ? text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
-      : undefined;
-  const [from, asked, size] = [number(base), number(address), Number(bits)];
-  if (from === undefined || asked === undefined || !(size >= 0 && size <= 32)) return false;
-  const block = 2 ** (32 - size);
-  return Math.floor(from / block) === Math.floor(asked / block);
+function mistake(path: string, line: number, reason: string, remedy?: string): OverlayError {
+  return new OverlayError({ operation: 'read the configuration', path: `${path}:${line}`, reason, remedy });
 }
 
 /** Where an image's registry is asked, in order: the mirrors of Docker Hub come before it. */

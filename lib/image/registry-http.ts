@@ -5,16 +5,9 @@
  */
 import { OverlayError } from '../base/errors.js';
 import type { Credentials } from './credentials.js';
-import {
-  HttpTransport,
-  LARGEST_HEADERS,
-  MOST_REDIRECTS,
-  REDIRECTS,
-  type Response,
-} from './http-transport.js';
+import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from './http-transport.js';
 import {
   type Answer,
-  CutOff,
   type Document,
   type Refusal,
   RegistryError,
@@ -22,6 +15,7 @@ import {
   readWords,
 } from './registry-answer.js';
 import type { Endpoint } from './registry-config.js';
+import { speaksNoTls, unreachable } from './registry-failure.js';
 import { RegistryLogin } from './registry-login.js';
 import { backOff, LONGEST_WAIT_MS, mayPass, retryAfter, TRIES, triesFor } from './retrying.js';
 
@@ -101,7 +95,7 @@ export class RegistryHttp {
         if (cause instanceof OverlayError) throw cause;
         signal?.throwIfAborted();
         if (attempt >= Math.min(tries, triesFor(cause as Error)))
-          throw this.#unreachable(call, cause as Error);
+          throw unreachable(this.endpoint.host, call.path, cause as Error);
         await backOff(attempt, undefined, signal);
         continue;
       }
@@ -183,31 +177,8 @@ export class RegistryHttp {
     return isOwn && (url.protocol === 'https:' || this.endpoint.insecure || this.endpoint.scheme === 'http');
   }
 
-  #error(reason: string, remedy?: string, cause?: Error): OverlayError {
-    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy, cause });
-  }
-
-  #unreachable(call: Call, cause: Error): OverlayError {
-    if (cause instanceof CutOff) {
-      const reason = `its answer breaks off (${cause.message}) for ${call.path}`;
-      return this.#error(reason, 'try again later, or another mirror', cause);
-    }
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'HPE_HEADER_OVERFLOW') {
-      return this.#error(
-        `the headers of its answer are larger than ${LARGEST_HEADERS} bytes`,
-        undefined,
-        cause,
-      );
-    }
-    const isTls = /CERT|SSL|TLS|SELF_SIGNED|ISSUER/.test(`${code}`);
-    return this.#error(
-      `it cannot be reached (${code ?? cause.message})`,
-      isTls
-        ? 'if you trust it all the same, name it in insecure-registries of the configuration'
-        : 'see whether its name is right and the network is up',
-      cause,
-    );
+  #error(reason: string, remedy?: string): OverlayError {
+    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy });
   }
 
   async #refused(call: Call, answer: Answer): Promise<RegistryError> {
@@ -226,10 +197,4 @@ function remedyOf({ codes, retryAfter: asked }: Refusal): string | undefined {
   return codes.includes('NAME_UNKNOWN')
     ? 'see whether the name is right; some registries want a repository to be made before the first push'
     : undefined;
-}
-
-/** A server that speaks plain HTTP breaks a TLS handshake off, or is not there at the usual port. */
-function speaksNoTls(failure: Error): boolean {
-  const { code } = failure as NodeJS.ErrnoException;
-  return /^(ERR_SSL_.*|EPROTO|ECONNRESET|ECONNREFUSED|UND_ERR_SOCKET)$/.test(`${code}`);
 }

@@ -5,7 +5,6 @@ import { chainIds, digestOf, isDigest, parseDigest } from '../../lib/image/diges
 import { documentType, parseConfig, parseIndex, parseManifest } from '../../lib/image/manifest.js';
 import { choosePlatform, parsePlatform } from '../../lib/image/platform.js';
 import { familiarName, fullName, parseReference } from '../../lib/image/reference.js';
-import { isInsecure } from '../../lib/image/registry-config.js';
 
 const HEX = 'a'.repeat(64);
 
@@ -116,16 +115,4 @@ t.test('documents are checked for what is used of them', async (t) => {
   t.ok(parseConfig(json(config), 'c', 1));
   t.throws(() => parseConfig(json(config), 'c', 2), { message: /names 1 layers, the manifest 2/ });
   t.throws(() => parseConfig(json({ ...config, rootfs: {} }), 'c', 1), { message: /diff_ids/ });
-});
-
-t.test('insecure registries are named by host, by host and port, or by network', async (t) => {
-  for (const host of ['localhost', 'localhost:5000', '127.0.0.1:80', '127.1.2.3', '[::1]:5000']) {
-    t.ok(isInsecure(host, []), host);
-  }
-  t.notOk(isInsecure('example.com', []));
-  t.ok(isInsecure('example.com:5000', ['example.com:5000']));
-  t.ok(isInsecure('example.com:5000', ['example.com']));
-  t.notOk(isInsecure('example.com:5001', ['example.com:5000']));
-  t.ok(isInsecure('10.1.2.3:5000', ['10.0.0.0/8']));
-  t.notOk(isInsecure('11.1.2.3:5000', ['10.0.0.0/8']));
 });

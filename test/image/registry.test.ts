@@ -169,11 +169,11 @@ t.test(
     t.match(await cli.run('pull', `${elsewhere(secret.host)}/app:1`), {
       status: 1,
       stderr:
-        /cannot be reached \(.*SELF_SIGNED.*\); if you trust it all the same, name it in insecure-registries/,
+        /cannot be reached \(.*SELF_SIGNED.*\); if you trust it all the same, name it in insecure-registries of .*config.json/,
     });
     t.match(await cli.run('pull', `${elsewhere(plain.host)}/app:1`), {
       status: 1,
-      stderr: /cannot be reached/,
+      stderr: /plain HTTP; if that is meant, name it in insecure-registries of .*config.json/,
     });
     const insecure = [elsewhere(secret.host), elsewhere(plain.host)];
     writeFileSync(cli.environment.TSOVERLAY_CONFIG, JSON.stringify({ 'insecure-registries': insecure }));
@@ -191,6 +191,7 @@ t.test('a configuration that cannot be meant is named by its line', async (t) =>
     ],
     ['{"registry-mirrors":\n "x"}', /config.json:1: registry-mirrors must be a list of strings/],
     ['{\n\n"registry-mirrors": ["ftp://x"]}', /config.json:3: the mirror ftp:\/\/x is no http or https URL/],
+    ['{\n"insecure-registries": ["a", "b/c"]}', /config.json:2: "b\/c" of insecure-registries is no host/],
     ['[]', /config.json:1: it must be a JSON object/],
   ];
   for (const [text, message] of cases) {
