@@ -94,9 +94,13 @@ export class Build implements AsyncDisposable {
       // The first failure, and not what others saw when they were ended for it.
       throw this.#failed.signal.reason;
     }
-    const { unused } = this.globals;
+    const { unused, forBuildKit } = this.globals;
     if (unused.length > 0)
       this.options.progress.note(`--build-arg ${unused.join(', ')}: the Dockerfile has no such ARG`);
+    if (forBuildKit.length > 0)
+      this.options.progress.note(
+        `--build-arg ${forBuildKit.join(', ')}: it is for BuildKit, and has no effect here`,
+      );
     if (this.dockerfile.hasChecks)
       this.options.progress.note('# check= has no effect: there are no build checks here');
     return { state, steps: this.#steps, cachedSteps: this.cachedSteps };

@@ -43,9 +43,12 @@ export interface CreatedImage {
   manifestDigest: Digest;
 }
 
-/** Seconds since 1970 after which nothing was made, if that is given: SOURCE_DATE_EPOCH (reproducible-builds.org). */
+/** The variable that has seconds since 1970 after which nothing was made (reproducible-builds.org). */
+export const SOURCE_DATE_EPOCH = 'SOURCE_DATE_EPOCH';
+
+/** What the variable says, if it is given. */
 export function sourceDateEpoch(): number | undefined {
-  const epoch = process.env.SOURCE_DATE_EPOCH;
+  const epoch = process.env[SOURCE_DATE_EPOCH];
   return epoch !== undefined && /^\d{1,12}$/.test(epoch) ? Number(epoch) : undefined;
 }
 

@@ -144,6 +144,25 @@ t.test(
   },
 );
 
+t.test('SOURCE_DATE_EPOCH is one thing as a variable and as a --build-arg, which goes before', async (t) => {
+  const builder = await Builder.make(t);
+  const dockerfile = 'FROM box\nARG SOURCE_DATE_EPOCH\nRUN echo $SOURCE_DATE_EPOCH > /epoch\n';
+  const made = async (...args: string[]): Promise<string[]> => {
+    const said = await builder.ok(dockerfile, {}, ...args);
+    t.notMatch(said, /no such ARG/);
+    const created = await builder.cli.ok('inspect', '-f', '{{.Created}}', 'built');
+    return [created.trim(), (await builder.say('cat', '/epoch')).trim()];
+  };
+  t.strictSame(await made('--build-arg', 'SOURCE_DATE_EPOCH=86400'), ['1970-01-02T00:00:00.000Z', '86400']);
+  builder.cli.environment.SOURCE_DATE_EPOCH = '0';
+  t.strictSame(await made(), ['1970-01-01T00:00:00.000Z', '0']);
+  t.strictSame(await made('--build-arg', 'SOURCE_DATE_EPOCH=86400'), ['1970-01-02T00:00:00.000Z', '86400']);
+  const forOthers = ['--build-arg', 'BUILDKIT_SANDBOX_HOSTNAME=h', '--build-arg', 'SOURCE_DATE_EPOCH=1'];
+  const noted = await builder.ok('FROM box\nRUN true\n', {}, ...forOthers);
+  t.match(noted, /--build-arg BUILDKIT_SANDBOX_HOSTNAME: it is for BuildKit, and has no effect here/);
+  t.notMatch(noted, /no such ARG/);
+});
+
 t.test('--cache-from takes layers of an image that was built elsewhere', async (t) => {
   const base = scratch(t);
   const registry = await startRegistry(t, base);

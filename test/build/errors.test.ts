@@ -35,19 +35,14 @@ const CASES: Case[] = [
     stderr: /Dockerfile:\d: copy f: there is no such file in the context/,
   },
   {
-    title: 'a pattern that nothing matches',
-    dockerfile: 'FROM box\nCOPY *.none /x/\n',
-    stderr: /Dockerfile:\d: copy "?\*\.none"?: nothing in the context matches it/,
-  },
-  {
     title: 'a source above the context',
     dockerfile: 'FROM box\nCOPY ../secret /x\n',
-    stderr: /Dockerfile:\d: copy \.\.\/secret: it leads out of the context; give a path below it/,
+    stderr: /Dockerfile:\d: copy \.\.\/secret: there is no such file in the context/,
   },
   {
     title: 'a source that winds its way above the context',
     dockerfile: 'FROM box\nCOPY a/../../secret /x\n',
-    stderr: /leads out of the context/,
+    stderr: /copy a\/\.\.\/\.\.\/secret: there is no such file in the context/,
   },
   {
     title: 'a symlink out of the context',
@@ -170,6 +165,18 @@ const CASES: Case[] = [
     stderr: /Dockerfile:2: "x has no second "/,
   },
   { title: 'a port that is none', dockerfile: 'FROM box\nEXPOSE 99999\n', stderr: /99999 is no port/ },
+  ...['80:', '99999:80', 'h:80:80', '1.2.3:80:80', '80-81:80-82', '80/tcp:80', '80/icmp'].map((port) => ({
+    title: `EXPOSE ${port}`,
+    dockerfile: `FROM box\nEXPOSE ${port}\n`,
+    stderr: new RegExp(`Dockerfile:2: ${port} is no port`),
+  })),
+  {
+    title: 'an epoch that is none',
+    dockerfile: 'FROM box\n',
+    args: ['--build-arg', 'SOURCE_DATE_EPOCH=today'],
+    status: 2,
+    stderr: /SOURCE_DATE_EPOCH=today is no time; give seconds since 1970/,
+  },
   {
     title: 'a signal that is none',
     dockerfile: 'FROM box\nSTOPSIGNAL SIGX\n',

@@ -141,6 +141,63 @@ t.test('ADD fetches from a server, checks the digest, and says what fails', asyn
   t.ok(requests > 0);
 });
 
+t.test('ADD shows a server the secret of its host, and no other', async (t) => {
+  const builder = await Builder.make(t);
+  const seen: string[] = [];
+  const server = createServer((message, response) => {
+    seen.push(`${message.headers.host} ${message.url} ${message.headers.authorization}`);
+    const { port } = server.address() as AddressInfo;
+    const location = { '/near': '/f', '/far': `http://127.0.0.2:${port}/f` }[message.url!];
+    if (location === undefined) response.end('content\n');
+    else response.writeHead(302, { location }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  t.teardown(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const host = `127.0.0.1:${port}`;
+  const get = async (secrets: Record<string, string>, path: string): Promise<string[]> => {
+    seen.length = 0;
+    const options = Object.entries(secrets).flatMap(([id, value], at) => {
+      builder.cli.environment[`SECRET_${at}`] = value;
+      return ['--secret', `id=${id},env=SECRET_${at}`];
+    });
+    await builder.ok(`FROM box\nADD http://${host}/${path} /got\n`, {}, '--no-cache', ...options);
+    return [...seen];
+  };
+  const header = { 'HTTP_AUTH_HEADER_127.0.0.1': 'Basic YTpi' };
+  const token = { 'HTTP_AUTH_TOKEN_127.0.0.1': 't0k3n' };
+  t.strictSame(await get({}, 'f'), [`${host} /f undefined`]);
+  t.strictSame(await get(header, 'f'), [`${host} /f Basic YTpi`]);
+  t.strictSame(await get({ ...header, ...token }, 'f'), [`${host} /f Bearer t0k3n`], 'the token goes before');
+  t.strictSame(await get({ 'HTTP_AUTH_TOKEN_127.0.0.2': 'x' }, 'f'), [`${host} /f undefined`]);
+  t.strictSame(await get(token, 'near'), [`${host} /near Bearer t0k3n`, `${host} /f Bearer t0k3n`]);
+  t.strictSame(await get(token, 'far'), [
+    `${host} /near Bearer t0k3n`.replace('near', 'far'),
+    `127.0.0.2:${port} /f undefined`,
+  ]);
+  t.notMatch(await builder.cli.ok('history', '--no-trunc', 'built'), /t0k3n/);
+  builder.cli.environment.SECRET_0 = 'two\r\nlines: x';
+  const split = ['--secret', 'id=HTTP_AUTH_HEADER_127.0.0.1,env=SECRET_0'];
+  t.match(await builder.run(`FROM box\nADD http://${host}/f /g\n`, {}, '--no-cache', ...split), {
+    status: 1,
+    stderr: /read the secret HTTP_AUTH_HEADER_127.0.0.1: it is no value of a header; give one line/,
+  });
+});
+
+t.test(
+  'COPY of patterns that match nothing copies nothing, and what leads above the root stays at it',
+  async (t) => {
+    const builder = await Builder.make(t);
+    const files = { 'dir/f': 'f\n', 'dir/sub/g': 'g\n' };
+    await builder.ok('FROM box\nCOPY *.none none-* /new/\nADD *.none /new\nRUN test ! -e /new\n', files);
+    await builder.ok(
+      'FROM box\nCOPY ../dir/f /a\nCOPY dir/../../../dir/sub /b\nCOPY ../d*/f /c\nCOPY --parents dir/./../sub /d\nCOPY --from=box /../bin/busybox /e\n',
+      files,
+    );
+    t.equal(await builder.say('cat', '/a', '/b/g', '/c', '/d/sub/g'), 'f\ng\nf\ng\n');
+  },
+);
+
 t.test('secrets are there for the step and nowhere else', async (t) => {
   const builder = await Builder.make(t);
   shell('echo s3cr3t > token', builder.base);
@@ -287,6 +344,19 @@ t.test('what Docker does and Buildah 1.28 does not is done', async (t) => {
   t.match(await configured(t, 'FROM box\nEXPOSE 7000-7002/udp\n'), {
     ExposedPorts: { '7000/udp': {}, '7001/udp': {}, '7002/udp': {} },
   });
+  const { ExposedPorts: exposed } = await configured(
+    t,
+    'FROM box\nEXPOSE 8080:80 127.0.0.1:81:81/UDP [::1]::82/sctp 8000-8010:83 1-2:84-85 86/\n',
+  );
+  t.strictSame(Object.keys(exposed as object).sort(), [
+    '80/tcp',
+    '81/udp',
+    '82/sctp',
+    '83/tcp',
+    '84/tcp',
+    '85/tcp',
+    '86/tcp',
+  ]);
   t.match(
     await configured(
       t,

@@ -21,11 +21,28 @@ function failure(url: string, reason: string, cause?: unknown): OverlayError {
   });
 }
 
+export interface FetchOptions {
+  /** Is verified. */
+  checksum: string | undefined;
+  /** For the URL's host alone. */
+  authorization: string | undefined;
+  signal: AbortSignal;
+}
+
 /** Redirects are followed, but not from a secure address to another kind. */
-async function request(transport: HttpTransport, url: URL, signal: AbortSignal): Promise<Response> {
+async function request(
+  transport: HttpTransport,
+  url: URL,
+  { authorization, signal }: FetchOptions,
+): Promise<Response> {
   let at = url;
   for (let count = 0; count < MOST_REDIRECTS; count++) {
-    const headers = { 'user-agent': 'tsoverlay', accept: '*/*' };
+    const isSameHost = at.host === url.host;
+    const headers = {
+      'user-agent': 'tsoverlay',
+      accept: '*/*',
+      ...(authorization === undefined || !isSameHost ? {} : { authorization }),
+    };
     const answer = await transport.send(at, { method: 'GET', headers, signal });
     const { statusCode } = answer;
     const { location } = answer.headers;
@@ -47,13 +64,13 @@ function nameOf(url: URL): string {
   throw failure(url.href, 'its path ends without the name of a file');
 }
 
-/** Fetches a file into a new directory. Throws an OverlayError; `checksum` is verified. */
+/** Fetches a file into a new directory. Throws an OverlayError. */
 export async function fetchFile(
   text: string,
   directory: string,
-  checksum: string | undefined,
-  signal: AbortSignal,
+  options: FetchOptions,
 ): Promise<{ name: string; digest: Digest }> {
+  const { checksum, signal } = options;
   const url = new URL(text);
   const name = nameOf(url);
   mkdirSync(directory, { mode: 0o700 });
@@ -61,7 +78,7 @@ export async function fetchFile(
   const transport = new HttpTransport({ verifies: true });
   const hasher = new Hasher();
   try {
-    const answer = await request(transport, url, signal);
+    const answer = await request(transport, url, options);
     const passage = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         hasher.update(chunk);

@@ -32,9 +32,9 @@ export interface FindOptions {
   parents?: boolean;
 }
 
-/** From the root, as that of an image is; what leads above it is not cut off. */
+/** From the root, above which nothing leads, as that of an image is. */
 function fromRoot(text: string): string {
-  return posix.normalize(text.replace(/^\/+/, '') || '.').replace(/\/$/, '');
+  return posix.join('/', text).slice(1).replace(/\/$/, '');
 }
 
 export class SourceTree implements Disposable {
@@ -58,19 +58,11 @@ export class SourceTree implements Disposable {
    * OverlayError for a name that is not there.
    */
   find(text: string, { parents = false }: FindOptions = {}): Found[] {
-    const path = fromRoot(text);
     const pivotAt = parents ? text.indexOf('/./') : -1;
-    const above = pivotAt < 0 ? '.' : fromRoot(text.slice(0, pivotAt));
-    const pivot = above === '.' ? 0 : above.split('/').length;
-    if (path === '..' || path.startsWith('../')) {
-      throw new OverlayError({
-        operation: 'copy',
-        path: text,
-        reason: `it leads out of ${this.name}`,
-        remedy: 'give a path below it, or build with a directory further up as context',
-      });
-    }
-    if (!isGlob(path)) return [this.#take(path === '.' ? '' : fromText(path), text, pivot)];
+    const above = pivotAt < 0 ? '' : fromRoot(text.slice(0, pivotAt));
+    const pivot = above === '' ? 0 : above.split('/').length;
+    const path = fromRoot(`${above}/${fromRoot(text.slice(pivotAt + 1))}`);
+    if (!isGlob(path)) return [this.#take(fromText(path), text, pivot)];
     const found = this.#match(path, parents).map((one) => this.#take(one, text, pivot));
     if (found.length > 0 || hasWildcard(path)) return found;
     throw this.#missing(text, `there is no such file in ${this.name}`);

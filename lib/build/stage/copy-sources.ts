@@ -2,13 +2,13 @@
 /** The sources of a COPY or an ADD, found: in the context, a stage, an image, a here-document, on a server. */
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OverlayError } from '../../base/errors.js';
 import { isDigest } from '../../image/digest.js';
 import { Staging } from '../../image/staging.js';
 import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
 import type { CopyInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';
+import { authorizationFor } from '../source/authorization.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
 import { isRepository, isUrl } from '../source/urls.js';
@@ -66,8 +66,8 @@ export class CopySources implements Disposable {
   ) {}
 
   /**
-   * A pattern without a match is nothing where something else is copied. Throws an OverlayError
-   * for a name that is not there, and where there is nothing at all.
+   * A pattern without a match is nothing, and so is a copy of nothing else (BuildKit's AllowEmptyWildcard).
+   * Throws an OverlayError for a name that is not there.
    */
   static async find(setting: StepSetting, copy: ExpandedCopy): Promise<CopySources> {
     const scope = new Scope(setting.build.store.root);
@@ -76,7 +76,6 @@ export class CopySources implements Disposable {
       for (const source of copy.sources) pieces.push(await findPiece(setting, copy, source, scope));
       for (const document of copy.instruction.heredocs)
         pieces.push(documentPiece(setting, copy.instruction.place, document, scope));
-      if (pieces.every(({ found }) => found.length === 0)) throw nothingFound(copy);
       return new CopySources(setting, scope, pieces);
     } catch (failure) {
       scope[Symbol.dispose]();
@@ -106,17 +105,6 @@ export class CopySources implements Disposable {
   [Symbol.dispose](): void {
     this.scope[Symbol.dispose]();
   }
-}
-
-/** No pattern has a match, and there is nothing else. */
-function nothingFound({ sources, from }: ExpandedCopy): OverlayError {
-  const isContext = from === undefined;
-  return new OverlayError({
-    operation: 'copy',
-    path: sources.join(' '),
-    reason: `nothing in ${from ?? 'the context'} matches ${sources.length === 1 ? 'it' : 'them'}`,
-    remedy: isContext ? 'see the name, and what .dockerignore leaves out' : 'see the name',
-  });
 }
 
 async function findPiece(
@@ -186,6 +174,8 @@ async function fetched(
   const directory = scope.scratch();
   // Loaded only here: what speaks HTTP takes its time.
   const { fetchFile } = await import('../source/fetch.js');
-  const { name } = await fetchFile(url, directory, checksum, build.signal);
+  const { secrets } = build.options;
+  const authorization = authorizationFor(new URL(url), secrets);
+  const { name } = await fetchFile(url, directory, { checksum, authorization, signal: build.signal });
   return scope.own(new SourceTree({ lowers: [directory] }, url, false)).find(escapeGlob(name));
 }

@@ -4,6 +4,7 @@
  * hides an ARG of the same name.
  */
 
+import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
 import type { RunConfig } from '../../image/manifest.js';
 import { hostPlatform, type Platform, platformName } from '../../image/platform.js';
 import { DockerfileError, type Place } from '../language/failure.js';
@@ -15,6 +16,9 @@ const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROX
   name,
   name.toLowerCase(),
 ]);
+
+/** What BuildKit itself is told in this way (Dockerfile reference, "BuildKit built-in build args"). */
+const OF_BUILDKIT = /^BUILDKIT_/;
 
 /** TARGETPLATFORM and its like; `stage` is the one that was asked for. */
 export function platformArguments(target: Platform, stage = 'default'): Map<string, string> {
@@ -48,7 +52,13 @@ export class GlobalArguments {
 
   /** `--build-arg`s that nothing has asked for. */
   get unused(): string[] {
-    return [...this.given.keys()].filter((name) => !this.#used.has(name) && !PROXIES.includes(name));
+    const taken = [...this.#used, ...PROXIES, SOURCE_DATE_EPOCH];
+    return [...this.given.keys()].filter((name) => !taken.includes(name) && !OF_BUILDKIT.test(name));
+  }
+
+  /** Those for BuildKit that nothing has asked for. */
+  get forBuildKit(): string[] {
+    return [...this.given.keys()].filter((name) => OF_BUILDKIT.test(name) && !this.#used.has(name));
   }
 
   get proxies(): [string, string][] {

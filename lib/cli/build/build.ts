@@ -22,9 +22,9 @@ import { JsonProgress, PlainProgress } from './progress-plain.js';
 import { TerminalProgress } from './progress-terminal.js';
 import {
   type DockerfileText,
+  parseBuildArguments,
   parseNames,
   parseOutput,
-  parsePairs,
   parseSecrets,
   readDockerfile,
 } from './requests.js';
@@ -64,6 +64,7 @@ export async function build(args: BuildArguments): Promise<void> {
   const output = parseOutput(args.output);
   const network = networkFrom(args.network);
   const secrets = parseSecrets(args.secret);
+  const buildArguments = parseBuildArguments(args['build-arg']);
   const platform = args.platform === undefined ? undefined : parsePlatform(args.platform);
   const dockerfile = await readDockerfile(args.context, args.file);
   const store = Store.open(args.root);
@@ -79,7 +80,7 @@ export async function build(args: BuildArguments): Promise<void> {
           context: scope.context,
           dockerfile,
           target: args.target,
-          args: parsePairs('build-arg', args['build-arg']),
+          args: buildArguments,
           labels: labelsFrom(args.label, []),
           secrets,
           platform,

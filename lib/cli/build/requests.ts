@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { nearestName, OverlayError, UsageError } from '../../base/errors.js';
 import type { Secret } from '../../build/options.js';
+import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
 import { fullName, parseReference } from '../../image/reference.js';
 import { isStandard } from '../image/write-out.js';
 
@@ -21,6 +22,17 @@ export function parsePairs(option: string, texts: readonly string[]): Map<string
     if (value !== undefined) pairs.set(name, value);
   }
   return pairs;
+}
+
+/** `--build-arg`. As with BuildKit, SOURCE_DATE_EPOCH is one thing as an argument and as a variable. */
+export function parseBuildArguments(texts: readonly string[]): Map<string, string> {
+  const pairs = parsePairs('build-arg', texts);
+  const epoch = pairs.get(SOURCE_DATE_EPOCH) ?? process.env[SOURCE_DATE_EPOCH] ?? '';
+  if (epoch === '') return pairs;
+  if (!/^\d{1,12}$/.test(epoch))
+    throw new UsageError(`SOURCE_DATE_EPOCH=${epoch} is no time`, 'give seconds since 1970');
+  process.env[SOURCE_DATE_EPOCH] = epoch;
+  return pairs.set(SOURCE_DATE_EPOCH, epoch);
 }
 
 export function parseNames(tags: readonly string[]): string[] {
