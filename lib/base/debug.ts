@@ -26,3 +26,4 @@ function channel(name: string): DebugChannel {
 export const fuseDebug = channel('tsoverlay-fuse');
 export const overlayDebug = channel('tsoverlay-overlay');
 export const mountDebug = channel('tsoverlay-mount');
+export const imageDebug = channel('tsoverlay-image');

@@ -3,10 +3,14 @@
 
 import { OverlayError, UsageError } from '../base/errors.js';
 import { CODE_FAILED, ContainerFailure } from '../container/failure.js';
+import { isFull, storeFailure } from '../image/staging.js';
 
 /** Prints it and answers the exit code; `runsProgram`: that of a program comes from the same command. */
 export function reportFailure(failure: unknown, debug: boolean, runsProgram = false): number {
   if (isSuppressed(failure)) return reportFailure(failure.suppressed, debug, runsProgram);
+  // A disk may be full wherever something is written.
+  if (failure instanceof Error && 'path' in failure && !(failure instanceof OverlayError) && isFull(failure))
+    return reportFailure(storeFailure('write', String(failure.path), failure), debug, runsProgram);
   const error = failure instanceof Error ? failure : new Error(String(failure));
   process.stderr.write(`tsoverlay: ${error.message.replaceAll('\n', ' ')}\n`);
   if (debug) process.stderr.write(`${error.stack}\n${describeCause(error.cause)}`);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What of a store is used, what it takes, and what nothing names any more. */
-import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from './digest.js';
 import { type Image, listImages } from './images.js';
@@ -89,8 +89,7 @@ function collectUnderLock(store: Store, inUse: ReadonlySet<Digest>): Collected {
 
 /** Takes the name first, so that nobody sees half a layer. */
 export function removeLayer(store: Store, diffId: Digest): void {
-  using staging = Staging.make(store);
-  renameSync(store.layerPath(diffId), join(staging.path, 'layer'));
+  using _removed = Staging.ofRemoved(store, store.layerPath(diffId));
 }
 
 export interface ImageUsage {

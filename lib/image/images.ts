@@ -20,7 +20,8 @@ import {
   parseManifest,
 } from './manifest.js';
 import { familiarName, fullName, parseName, parseReference, repositoryOf } from './reference.js';
-import { writeFileWhole } from './staging.js';
+import { spendReserve } from './reserve.js';
+import { isFull, writeFileWhole } from './staging.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 
@@ -64,8 +65,15 @@ export async function changeIndex(
   using _lock = await StoreLock.take(store.root, 'names');
   const index = readIndex(store);
   const manifests = change(index.manifests);
-  if (JSON.stringify(manifests) !== JSON.stringify(index.manifests))
-    writeIndex(store, { ...index, manifests });
+  if (JSON.stringify(manifests) === JSON.stringify(index.manifests)) return;
+  const write = (): void => writeIndex(store, { ...index, manifests });
+  try {
+    write();
+  } catch (failure) {
+    // Who adds something finds the disk full; who takes something away must not.
+    if (manifests.length > index.manifests.length || !isFull(failure) || !spendReserve(store)) throw failure;
+    write();
+  }
 }
 
 /** The caller has the `names` lock. */

@@ -4,7 +4,7 @@
  * long as the maker lives. What a killed maker left is told by its lock being free.
  */
 
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { cryptography } from '../base/builtins.js';
 import { fromText } from '../base/bytes.js';
@@ -38,11 +38,33 @@ export class Staging implements Disposable {
   /** A sweeper may take a new directory for an abandoned one before it is locked: then another is made. */
   static make({ root }: Rooted): Staging {
     for (;;) {
-      const path = join(root, 'staging', cryptography().randomBytes(8).toString('hex'));
-      mkdirSync(path, { mode: 0o700 });
+      const path = newPath(root);
+      try {
+        mkdirSync(path, { mode: 0o700 });
+      } catch (failure) {
+        throw storeFailure('write to the store', root, failure);
+      }
       const fd = tryLock(path);
       if (fd !== undefined && existsSync(path)) return new Staging(path, fd);
       fd?.close();
+    }
+  }
+
+  /**
+   * What is at a path in the store, taken away at once and removed when it is disposed of. It becomes a directory
+   * in `staging/` itself, so a full disk has room for it.
+   */
+  static ofRemoved({ root }: Rooted, path: string): Staging {
+    const owned = tryLock(path);
+    if (owned === undefined)
+      throw new OverlayError({ operation: 'remove', path, reason: 'somebody else does' });
+    try {
+      const staged = newPath(root);
+      renameSync(path, staged);
+      return new Staging(staged, owned);
+    } catch (failure) {
+      owned.close();
+      throw storeFailure('remove', path, failure);
     }
   }
 
@@ -50,6 +72,10 @@ export class Staging implements Disposable {
     removeStaged(this.path);
     this.owned.close();
   }
+}
+
+function newPath(root: string): string {
+  return join(root, 'staging', cryptography().randomBytes(8).toString('hex'));
 }
 
 function removeStaged(path: string): void {
@@ -142,13 +168,29 @@ export function renameUnlessThere(fresh: string, path: string): void {
 export function storeFailure(operation: string, path: string, cause: unknown): unknown {
   const { code, errno, syscall } = cause as NodeJS.ErrnoException;
   if (cause instanceof OverlayError || syscall === undefined) return cause;
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const lack = lackOf(code, path);
   return new OverlayError({
     operation,
     path,
     errno,
-    reason: isFull ? 'no space is left on the device' : undefined,
-    remedy: isFull ? 'free some (`tsoverlay image prune`), or choose another store with --root' : undefined,
+    reason: lack,
+    remedy: lack && 'free some (`tsoverlay image prune`), or choose another store with --root',
     cause,
   });
+}
+
+/** Whether a failure is for want of space. */
+export function isFull(failure: unknown): boolean {
+  const { code } = failure as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/** What is used up, in words; undefined for another failure. */
+export function lackOf(code: string | undefined, path: string): string | undefined {
+  if (code === 'EDQUOT') return 'the quota is used up';
+  if (code !== 'ENOSPC') return undefined;
+  let above = path;
+  while (!existsSync(above)) above = dirname(above);
+  const { files, ffree } = statfsSync(above);
+  return files > 0 && ffree === 0 ? 'no inodes are left on the device' : 'no space is left on the device';
 }

@@ -28,6 +28,9 @@ import {
 
 const POLL_MS = 20;
 
+/** What somebody may have to take who removes something. */
+export const REMOVAL_LOCKS = ['collection', 'names', 'network', 'btrfs'] as const;
+
 export class StoreLock implements Disposable {
   private constructor(private readonly fd: Fd) {}
 

@@ -7,19 +7,22 @@
  *   blobs/sha256/HEX            manifests, configurations, layers as they were distributed
  *   layers/HEX/diff             a layer unpacked, by its diff ID; layer.json says what it is
  *   empty/                      the view of an image without layers
+ *   reserve/                    space for removals (reserve.ts)
  *   staging/NAME/               what is being made; each is locked by who makes it
  *   locks/                      see store-lock.ts
  *
  * Everything becomes visible by one rename and only when it is complete and
  * verified, and is never changed then. What nothing names is garbage, not damage.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { OverlayError } from '../base/errors.js';
 import { type Digest, digestOf, hexOf } from './digest.js';
 import { LARGEST_DOCUMENT } from './manifest.js';
-import { writeFileWhole } from './staging.js';
+import { fillReserve } from './reserve.js';
+import { lackOf, writeFileWhole } from './staging.js';
+import { REMOVAL_LOCKS } from './store-lock.js';
 
 /** Root's own, where nothing else is said. */
 export const SYSTEM_ROOT = '/var/lib/tsoverlay';
@@ -65,17 +68,19 @@ export class Store {
       for (const part of ['.', 'blobs', 'blobs/sha256', 'layers', 'staging', 'locks']) {
         makeDirectories(join(store.root, part));
       }
+      store.#makeLocks();
       store.#makeEmpty();
       if (!existsSync(store.indexPath)) writeFileWhole(store, store.indexPath, EMPTY_INDEX);
       const layout = join(store.root, 'oci-layout');
       if (!existsSync(layout)) writeFileWhole(store, layout, LAYOUT);
+      fillReserve(store);
     } catch (cause) {
       const { code, errno } = cause as NodeJS.ErrnoException;
       throw new OverlayError({
         operation: 'open the store',
         path: store.root,
         errno,
-        reason: code === 'ENOSPC' ? 'no space is left on the device' : undefined,
+        reason: lackOf(code, store.root),
         remedy: 'choose another directory with --root or TSOVERLAY_ROOT',
         cause,
       });
@@ -117,6 +122,14 @@ export class Store {
   /** What an image without layers shows; it is there always. */
   get emptyPath(): string {
     return join(this.root, 'empty');
+  }
+
+  /** Those that removals take: on a full disk none can be made. */
+  #makeLocks(): void {
+    for (const name of REMOVAL_LOCKS) {
+      const path = join(this.root, 'locks', name);
+      if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600, flag: 'a' });
+    }
   }
 
   /** The same each time: it is the root directory of what is built on it. */

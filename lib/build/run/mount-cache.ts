@@ -13,7 +13,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -130,7 +129,6 @@ function idOf(path: string): string | undefined {
 export function removeMountCache(store: Store, { name }: KnownMountCache): boolean {
   using lock = StoreLock.tryTake(store.root, lockName(name), false);
   if (lock === undefined) return false;
-  using staging = Staging.make(store);
-  renameSync(join(directoryOf(store), name), join(staging.path, 'cache'));
+  using _removed = Staging.ofRemoved(store, join(directoryOf(store), name));
   return true;
 }

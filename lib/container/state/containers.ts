@@ -251,7 +251,8 @@ export async function createContainer(
     const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
     writeFileSync(join(temporary, 'container.json'), encode(config));
     writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE));
-    writeFileSync(join(temporary, 'log'), '', { mode: 0o600 });
+    // Whoever removes it on a full disk cannot make one.
+    for (const file of ['log', 'lock']) writeFileSync(join(temporary, file), '', { mode: 0o600 });
     renameSync(temporary, join(all, id));
   } catch (failure) {
     throw storeFailure('make a container in', all, failure);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** Taking a container away. */
-import { renameSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { listImages } from '../../image/images.js';
@@ -24,9 +22,8 @@ export async function removeContainer(container: Container): Promise<void> {
   const { store } = container;
   const config = container.tryReadConfig();
   {
-    using staging = Staging.make(store);
-    const directory = join(staging.path, 'container');
-    renameSync(container.directory, directory);
+    using removed = Staging.ofRemoved(store, container.directory);
+    const directory = removed.path;
     if (config !== undefined) {
       const storage = await storageDriver(config.options.storage);
       await storage.remove({ store, directory, image: config.image });

@@ -4,7 +4,7 @@
  * one begins with what the image has at its place, as Docker's do. One without a name
  * goes with its container.
  */
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { renameUnlessThere, Staging } from '../../image/staging.js';
@@ -50,7 +50,6 @@ export function removeNamelessVolumes(store: Store, mounts: readonly MountReques
   for (const { type, source } of mounts) {
     const path = volumePath(store, source);
     if (type !== 'volume' || !NAMELESS.test(source) || !existsSync(path)) continue;
-    using staging = Staging.make(store);
-    renameSync(path, join(staging.path, 'volume'));
+    using _removed = Staging.ofRemoved(store, path);
   }
 }
