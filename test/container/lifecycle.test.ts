@@ -390,12 +390,14 @@ t.test('top, stats and inspect tell what runs', async (t) => {
     'sleep 1000 & while :; do :; done',
   );
   t.match(await cli.ok('top', 'busy'), /^UID +PID +PPID +TIME +CMD\n0 .* sh -c .*\n0 .* sleep 1000\n$/);
-  const [line] = (
-    await cli.ok('stats', '--no-stream', '--format', '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}')
-  ).split('\n');
-  const [, share, limit, pids] = /^busy ([\d.]+)% .* \/ ([\d.]+) MiB (\d)$/.exec(line) ?? [];
-  t.ok(Number(share) > 20, line);
-  t.strictSame([limit, pids], ['64.0', '2'], line);
+  const format = '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}';
+  // The machine may have others to run in one second, not for ever.
+  for (let share = 0; share <= 20; ) {
+    const [line] = (await cli.ok('stats', '--no-stream', '--format', format)).split('\n');
+    const [, percentage, limit, pids] = /^busy ([\d.]+)% .* \/ ([\d.]+) MiB (\d)$/.exec(line) ?? [];
+    t.strictSame([limit, pids], ['64.0', '2'], line);
+    share = Number(percentage);
+  }
   t.match(JSON.parse(await cli.ok('inspect', 'busy')), [
     {
       Name: '/busy',
