@@ -5,7 +5,7 @@ import { OverlayError } from '../base/errors.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
 import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
-import { type Image, nameImage } from './images.js';
+import type { Image } from './images.js';
 import { type StoredLayer, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
@@ -19,6 +19,7 @@ import {
   OCI_MANIFEST,
   type RunConfig,
 } from './manifest.js';
+import { nameImage } from './naming.js';
 import { packUpper, packView } from './pack.js';
 import { hostPlatform, type Platform } from './platform.js';
 import type { Store } from './store.js';

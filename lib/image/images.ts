@@ -27,7 +27,7 @@ import { StoreLock } from './store-lock.js';
 
 export const REFERENCE_NAME = 'org.opencontainers.image.ref.name';
 /** The digest under which a registry has the image: that of an index, where it came from one. */
-const REPOSITORY_DIGEST = 'tsoverlay.repository-digest';
+export const REPOSITORY_DIGEST = 'tsoverlay.repository-digest';
 
 export interface Image {
   /** The digest of the configuration, as Docker takes it. */
@@ -81,8 +81,14 @@ export function writeIndex(store: Store, index: Index): void {
   writeFileWhole(store, store.indexPath, encodeDocument({ ...index, mediaType: OCI_INDEX }));
 }
 
-function nameOf({ annotations }: Descriptor): string | undefined {
+/** The name that a descriptor gives its image. */
+export function nameOf({ annotations }: Descriptor): string | undefined {
   return annotations?.[REFERENCE_NAME];
+}
+
+/** The digest under which a repository has a descriptor's image. */
+export function repositoryDigestOf({ annotations }: Descriptor): string | undefined {
+  return annotations?.[REPOSITORY_DIGEST];
 }
 
 /** Reads what a manifest leads to. Throws an OverlayError where the store is damaged. */
@@ -121,7 +127,7 @@ export function listImages(store: Store): Image[] {
 function addNames(image: Image, descriptor: Descriptor): void {
   const name = nameOf(descriptor);
   if (name !== undefined) image.names.push(name);
-  const digest = descriptor.annotations?.[REPOSITORY_DIGEST];
+  const digest = repositoryDigestOf(descriptor);
   if (digest !== undefined && !image.repositoryDigests.includes(digest)) image.repositoryDigests.push(digest);
 }
 
@@ -129,6 +135,8 @@ export interface FoundImage {
   image: Image;
   /** The name by which it was asked for, in full; undefined for an id or a digest. */
   name: string | undefined;
+  /** The repository's digest by which it was asked for, in full. */
+  repositoryDigest?: string | undefined;
 }
 
 const SHORTEST_ID = 2;
@@ -143,7 +151,9 @@ export function findImage(store: Store, text: string): FoundImage {
   const prefix = text.replace(/^sha256:/, '');
   if (/^[0-9a-f]+$/.test(prefix) && prefix.length >= SHORTEST_ID) {
     const matches = images.filter((image) =>
-      [image.id, image.manifestDigest].some((id) => hexOf(id).startsWith(prefix)),
+      [image.id, image.manifestDigest, ...image.repositoryDigests.map(digestIn)].some((id) =>
+        hexOf(id).startsWith(prefix),
+      ),
     );
     const ids = new Set(matches.map(({ id }) => id));
     if (ids.size === 1) return { image: matches[0], name: undefined };
@@ -159,9 +169,14 @@ export function findImage(store: Store, text: string): FoundImage {
   throw unknownImage(images, text);
 }
 
+/** `docker.io/library/nginx@sha256:…` is kept by us, and well formed. */
+function digestIn(repositoryDigest: string): Digest {
+  return parseName(repositoryDigest).digest!;
+}
+
 /** An image by one of its names, without a look at the others: a store may have thousands. */
 function findKnownName(store: Store, text: string): FoundImage | undefined {
-  if (/^sha256:[0-9a-f]*$/.test(text)) return undefined;
+  if (isIdentifier(text)) return undefined;
   const name = fullName(parseReference(text));
   const { manifests } = readIndex(store);
   const named = manifests.find((descriptor) => nameOf(descriptor) === name);
@@ -173,25 +188,27 @@ function findKnownName(store: Store, text: string): FoundImage | undefined {
 }
 
 function findByName(images: readonly Image[], text: string): FoundImage | undefined {
-  let reference: ReturnType<typeof parseReference>;
-  try {
-    reference = parseReference(text);
-  } catch (failure) {
-    if (/^sha256:[0-9a-f]{2,64}$/.test(text)) return undefined;
-    throw failure;
-  }
+  if (isIdentifier(text)) return undefined;
+  const reference = parseReference(text);
   const name = fullName(reference);
   const image = images.find(({ names }) => names.includes(name));
   if (image !== undefined) return { image, name };
   if (reference.digest === undefined) return undefined;
-  const digest = `${repositoryOf(reference)}@${reference.digest}`;
-  const byDigest = images.find(
-    ({ repositoryDigests, manifestDigest, names }) =>
-      repositoryDigests.includes(digest) ||
-      (manifestDigest === reference.digest &&
-        names.some((known) => repositoryOf(parseName(known)) === repositoryOf(reference))),
+  const digest = fullName({ ...reference, tag: undefined });
+  const byDigest = images.find(({ repositoryDigests }) => repositoryDigests.includes(digest));
+  if (byDigest !== undefined) return { image: byDigest, name: undefined, repositoryDigest: digest };
+  // It came in an archive, say.
+  const byName = images.find(
+    ({ manifestDigest, names }) =>
+      manifestDigest === reference.digest &&
+      names.some((known) => repositoryOf(parseName(known)) === repositoryOf(reference)),
   );
-  return byDigest === undefined ? undefined : { image: byDigest, name: undefined };
+  return byName === undefined ? undefined : { image: byName, name: undefined };
+}
+
+/** What is an id, or the beginning of one that says so, and no name. */
+function isIdentifier(text: string): boolean {
+  return /^(?:sha256:[0-9a-f]*|[0-9a-f]{64})$/.test(text);
 }
 
 function unknownImage(images: readonly Image[], text: string): OverlayError {
@@ -221,81 +238,6 @@ function nearNames(names: readonly string[], text: string): string[] {
     .filter((name) => isNear(lastOf(name)))
     .map((name) => familiarName(parseName(name)))
     .slice(0, 3);
-}
-
-export interface Naming {
-  manifestDigest: Digest;
-  mediaType: string;
-  size: number;
-  /** In full; without one the image is kept without a name. */
-  name?: string | undefined;
-  repositoryDigest?: string | undefined;
-}
-
-/** Gives an image a name, or just keeps it. What had the name before stays, without it. */
-export async function nameImage(store: Store, naming: Naming): Promise<void> {
-  const { manifestDigest: digest, mediaType, size, name, repositoryDigest } = naming;
-  const annotations = {
-    ...(name === undefined ? {} : { [REFERENCE_NAME]: name }),
-    ...(repositoryDigest === undefined ? {} : { [REPOSITORY_DIGEST]: repositoryDigest }),
-  };
-  await changeIndex(store, (manifests) => {
-    const others = withoutName(manifests, name).filter(
-      (known) => known.digest !== digest || (nameOf(known) !== undefined && nameOf(known) !== name),
-    );
-    const isNamed = name !== undefined || others.every((known) => known.digest !== digest);
-    return isNamed ? [...others, { mediaType, digest, size, annotations }] : others;
-  });
-}
-
-/** Takes a name away; the last one leaves its image behind without a name. */
-function withoutName(manifests: readonly Descriptor[], name: string | undefined): Descriptor[] {
-  if (name === undefined) return [...manifests];
-  const named = manifests.find((known) => nameOf(known) === name);
-  if (named === undefined) return [...manifests];
-  const rest = manifests.filter((known) => known !== named);
-  if (rest.some(({ digest }) => digest === named.digest)) return rest;
-  const { [REFERENCE_NAME]: _, ...annotations } = named.annotations ?? {};
-  return [...rest, { ...named, annotations }];
-}
-
-/** Takes a name from an image that has others. */
-export async function untag(store: Store, name: string): Promise<void> {
-  await changeIndex(store, (manifests) => manifests.filter((known) => nameOf(known) !== name));
-}
-
-/** Takes an image with all its names from the list. */
-export async function forgetImage(store: Store, manifestDigest: Digest): Promise<void> {
-  await changeIndex(store, (manifests) => manifests.filter(({ digest }) => digest !== manifestDigest));
-}
-
-/** One more name. Throws UsageError for what is no name, or has a digest. */
-export async function tagImage(store: Store, source: string, target: string): Promise<string> {
-  // What is found must still be there when it has its name.
-  using _lock = await StoreLock.take(store.root, 'collection', true);
-  const { image } = findImage(store, source);
-  const reference = parseReference(target);
-  if (reference.digest !== undefined) {
-    throw new OverlayError({
-      operation: 'tag',
-      path: target,
-      reason: 'a name with a digest is given by what the image holds',
-      remedy: 'give NAME[:TAG]',
-    });
-  }
-  const name = fullName(reference);
-  const size = store.readDocument(image.manifestDigest).length;
-  const keeps = image.repositoryDigests.find(
-    (digest) => repositoryOf(parseName(digest)) === repositoryOf(reference),
-  );
-  await nameImage(store, {
-    manifestDigest: image.manifestDigest,
-    mediaType: image.mediaType,
-    size,
-    name,
-    repositoryDigest: keeps,
-  });
-  return name;
 }
 
 /** Whether findImage would find one. */

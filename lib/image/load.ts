@@ -11,7 +11,7 @@ import { openArchive } from './archive-file.js';
 import { asLayer } from './compression.js';
 import { layerDescriptor } from './create-image.js';
 import { type Digest, digestOf, hexOf, shortId } from './digest.js';
-import { listImages, nameImage, REFERENCE_NAME } from './images.js';
+import { listImages, REFERENCE_NAME } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
@@ -24,6 +24,7 @@ import {
   parseIndex,
   parseManifest,
 } from './manifest.js';
+import { nameImage } from './naming.js';
 import { choosePlatform, type Platform } from './platform.js';
 import { fullName, parseReference } from './reference.js';
 import { Staging } from './staging.js';

@@ -5,7 +5,6 @@ import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
 import { type Digest, shortId } from './digest.js';
 import { downloadBlob } from './download.js';
-import { nameImage } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
@@ -15,6 +14,7 @@ import {
   parseIndex,
   parseManifest,
 } from './manifest.js';
+import { nameImage } from './naming.js';
 import { choosePlatform, type Platform, platformName } from './platform.js';
 import { familiarName, fullName, type Reference, repositoryOf } from './reference.js';
 import { type FetchedManifest, Repository } from './registry.js';
@@ -108,10 +108,8 @@ async function pullFrom(
     manifestDigest: chosen.digest,
     mediaType: chosen.mediaType,
     size: chosen.bytes.length,
-    name:
-      reference.digest === undefined || reference.tag !== undefined
-        ? fullName({ ...reference, digest: undefined })
-        : undefined,
+    // A tag beside a digest was not looked at: whose it is nobody knows.
+    name: reference.digest === undefined ? fullName(reference) : undefined,
     repositoryDigest: `${repositoryOf(reference)}@${named.digest}`,
   });
   return { digest: named.digest, isNew: added > 0 || !isKnown };

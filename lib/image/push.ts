@@ -4,8 +4,9 @@ import { createReadStream, statSync } from 'node:fs';
 import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
 import { type Digest, shortId } from './digest.js';
-import { findImage, type Image, nameImage } from './images.js';
+import { findImage, type Image } from './images.js';
 import type { Descriptor } from './manifest.js';
+import { nameImage } from './naming.js';
 import type { TransferProgress } from './pull.js';
 import { parseName, parseReference, type Reference, repositoryOf } from './reference.js';
 import { Repository } from './registry.js';
@@ -28,7 +29,9 @@ export async function pushImage(store: Store, text: string, options: PushOptions
     throw new OverlayError({
       operation: 'push',
       path: text,
-      reason: 'an id says nothing of where to push it',
+      reason: text.includes('@')
+        ? 'a digest cannot be pushed to: it is what the registry answers'
+        : 'an id says nothing of where to push it',
       remedy: 'give the image a name first with `tsoverlay tag`',
     });
   }

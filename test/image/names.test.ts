@@ -4,7 +4,7 @@ import t from 'tap';
 import { chainIds, digestOf, isDigest, parseDigest } from '../../lib/image/digest.js';
 import { documentType, parseConfig, parseIndex, parseManifest } from '../../lib/image/manifest.js';
 import { choosePlatform, parsePlatform } from '../../lib/image/platform.js';
-import { familiarName, fullName, parseReference } from '../../lib/image/reference.js';
+import { familiarName, fullName, parseReference, parseRegistry } from '../../lib/image/reference.js';
 
 const HEX = 'a'.repeat(64);
 
@@ -15,7 +15,12 @@ t.test('a name is completed as Docker does it, and shown as people write it', as
     ['team/app', 'docker.io/team/app:latest', 'team/app:latest'],
     ['docker.io/nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
     ['index.docker.io/library/nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
+    ['index.docker.io/nginx', 'docker.io/library/nginx:latest', 'nginx:latest'],
+    ['docker.io/team/app:1', 'docker.io/team/app:1', 'team/app:1'],
     ['localhost/app', 'localhost/app:latest', 'localhost/app:latest'],
+    ['Registry/app', 'Registry/app:latest', 'Registry/app:latest'],
+    [`a:${'t'.repeat(128)}`, `docker.io/library/a:${'t'.repeat(128)}`, `a:${'t'.repeat(128)}`],
+    ['[2001:DB8::1]/a', '[2001:DB8::1]/a:latest', '[2001:DB8::1]/a:latest'],
     ['localhost:5000/app', 'localhost:5000/app:latest', 'localhost:5000/app:latest'],
     ['[::1]:5000/app:x', '[::1]:5000/app:x', '[::1]:5000/app:x'],
     ['quay.io/a/b/c:v1.0-rc_1', 'quay.io/a/b/c:v1.0-rc_1', 'quay.io/a/b/c:v1.0-rc_1'],
@@ -33,21 +38,45 @@ t.test('a name is completed as Docker does it, and shown as people write it', as
 
 t.test('what is no name is refused with the reason', async (t) => {
   const cases: [given: string, reason: RegExp][] = [
-    ['', /empty/],
-    ['Nginx', /lower case/],
-    ['a:', /no tag/],
-    ['a:b:c', /tag|cannot be part/],
-    [`a:${'x'.repeat(129)}`, /no tag/],
-    ['a/../b', /cannot be part/],
-    ['a//b', /cannot be part/],
-    ['-a', /cannot be part/],
-    ['a@sha256:12', /no digest/],
-    [`a@md5:${HEX}`, /no digest/],
-    ['bad_host.com:x/a', /no registry|cannot/],
-    [`${'a/'.repeat(130)}a`, /too long/],
-    ['a b', /cannot be part/],
+    ['', /empty \(at character 1\)/],
+    ['Nginx', /must be lower case \(at character 1\)/],
+    ['team/nGinx', /must be lower case \(at character 7\)/],
+    ['a:', /"" is no tag \(at character 3\)/],
+    ['a:.b', /".b" is no tag \(at character 3\)/],
+    ['a:b:c', /"a:b" cannot be part of it \(at character 2\)/],
+    [`a:${'x'.repeat(129)}`, /no tag \(at character 131\)/],
+    ['a/../b', /".." cannot be part of it \(at character 3\)/],
+    ['a//b', /"" cannot be part of it \(at character 3\)/],
+    ['/a', /"" cannot be part of it \(at character 1\)/],
+    ['docker.io/', /"" cannot be part of it \(at character 11\)/],
+    ['-a', /cannot be part of it \(at character 1\)/],
+    ['ab-', /cannot be part of it \(at character 3\)/],
+    ['a___b', /cannot be part of it \(at character 2\)/],
+    ['ä', /cannot be part of it \(at character 1\)/],
+    ['a@sha256:12', /no digest.* \(at character 12\)/],
+    [`a@sha256:${HEX}0`, /no digest.* \(at character 74\)/],
+    [`a@sha256:${HEX.toUpperCase()}`, /no digest.* \(at character 10\)/],
+    [`a@md5:${HEX}`, /no digest of sha256; md5 is not supported \(at character 3\)/],
+    ['a@', /no digest.* \(at character 3\)/],
+    ['bad_host.com/a', /"bad_host.com" is no registry \(at character 4\)/],
+    ['host.com:x/a', /"host.com:x" is no registry \(at character 9\)/],
+    ['host.com:70000/a', /"host.com:70000" is no registry/],
+    ['300.1.1.1/a', /"300.1.1.1" is no registry/],
+    ['[::1/a', /is no registry \(at character 1\)/],
+    ['[1:2:3]/a', /"\[1:2:3\]" is no registry/],
+    [`${'a/'.repeat(130)}a`, /too long: 255 characters/],
+    ['a b', /cannot be part of it \(at character 2\)/],
+    [HEX, /64 hexadecimal digits are an id/],
   ];
   for (const [given, reason] of cases) t.throws(() => parseReference(given), { message: reason }, given);
+});
+
+t.test('a registry is named by its host alone', async (t) => {
+  t.equal(parseRegistry('index.docker.io'), 'docker.io');
+  for (const host of ['localhost', '[::1]:5000', 'Quay.IO', '10.0.0.1:80'])
+    t.equal(parseRegistry(host), host);
+  for (const bad of ['', 'http://quay.io', 'quay.io/', 'a b', '300.1.1.1', 'quay.io:70000', '::1'])
+    t.throws(() => parseRegistry(bad), { message: /is no registry/ }, bad);
 });
 
 t.test('a digest is sha256 and nothing else', async (t) => {

@@ -2,7 +2,8 @@
 /** Pulls and pushes in the test's own process, into a store of its own: tables of odd answers need many. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { findImage, tagImage } from '../../lib/image/images.js';
+import { findImage } from '../../lib/image/images.js';
+import { tagImage } from '../../lib/image/naming.js';
 import { hostPlatform } from '../../lib/image/platform.js';
 import { type Pulled, pullImage } from '../../lib/image/pull.js';
 import { pushImage } from '../../lib/image/push.js';

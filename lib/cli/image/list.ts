@@ -86,23 +86,20 @@ function rowsOf({ image, size, shared }: ImageUsage, whole: boolean, references:
     Containers: 'N/A',
   };
   const digestFor = (repository: string): string =>
-    image.repositoryDigests.find((digest) => digest.startsWith(`${repository}@`))?.split('@')[1] ?? NONE;
-  if (image.names.length === 0) {
-    const digest = image.repositoryDigests[0];
-    const repository = digest === undefined ? NONE : familiarRepository(parseName(digest));
-    return [{ Repository: repository, Tag: NONE, Digest: digest?.split('@')[1] ?? NONE, ...common }];
-  }
+    image.repositoryDigests.findLast((digest) => digest.startsWith(`${repository}@`))?.split('@')[1] ?? NONE;
   const isAsked = (name: string): boolean =>
     references.length === 0 || references.some((pattern) => matchesReference(name, pattern));
-  return image.names.filter(isAsked).map((name) => {
+  const tagged = image.names.map((name) => repositoryOf(parseName(name)));
+  const untagged = image.repositoryDigests.map((digest) => repositoryOf(parseName(digest)));
+  // A repository that knows the image by its digest alone has a line of its own, as Docker has it.
+  const others = [...new Set(untagged)].filter((repository) => !tagged.includes(repository));
+  const rows = [...image.names.filter(isAsked), ...(references.length === 0 ? others : [])].map((name) => {
     const reference = parseName(name);
-    return {
-      Repository: familiarRepository(reference),
-      Tag: reference.tag ?? NONE,
-      Digest: digestFor(repositoryOf(reference)),
-      ...common,
-    };
+    const Digest = digestFor(repositoryOf(reference));
+    return { Repository: familiarRepository(reference), Tag: reference.tag ?? NONE, Digest, ...common };
   });
+  const isBare = image.names.length === 0 && others.length === 0;
+  return isBare ? [{ Repository: NONE, Tag: NONE, Digest: NONE, ...common }] : rows;
 }
 
 export function listImagesCommand(args: ListArguments): void {

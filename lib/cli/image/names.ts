@@ -7,8 +7,9 @@ import { readContainers } from '../../container/state/containers.js';
 import { collectUnused, mountedLayers } from '../../container/state/layers-in-use.js';
 import type { Collected } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
-import { findImage, forgetImage, type Image, listImages, tagImage, untag } from '../../image/images.js';
-import { familiarName, parseName } from '../../image/reference.js';
+import { findImage, type Image, listImages } from '../../image/images.js';
+import { forgetDigest, forgetImage, tagImage, untag } from '../../image/naming.js';
+import { familiarName, parseName, repositoryOf } from '../../image/reference.js';
 import { Store } from '../../image/store.js';
 import { confirm } from '../confirm.js';
 import { hasLabel, parseFilters, parseMoment } from '../filters.js';
@@ -54,13 +55,14 @@ async function removeOne(
   force: boolean,
   mounted: ReadonlyMap<Digest, string[]>,
 ): Promise<void> {
-  const { image, name } = findImage(store, text);
-  const goes = name === undefined || image.names.length === 1;
+  const { image, name, repositoryDigest } = findImage(store, text);
+  const only = name ?? repositoryDigest;
+  const goes = only === undefined || isLast(image, only);
   if (goes) {
     if (!force) refuseContained(store, image, text);
     refuseMounted(store, image, text, mounted);
   }
-  if (name === undefined && image.names.length > 1 && !force) {
+  if (only === undefined && image.names.length > 1 && !force) {
     throw new OverlayError({
       operation: 'remove image',
       path: text,
@@ -68,12 +70,24 @@ async function removeOne(
       remedy: 'remove them by name, or give --force',
     });
   }
-  for (const removed of name === undefined ? image.names : [name])
+  for (const removed of only === undefined ? image.names : [only])
     process.stdout.write(`Untagged: ${shown(removed)}\n`);
   if (goes) {
     await forgetImage(store, image.manifestDigest);
     process.stdout.write(`Deleted: ${image.id}\n`);
-  } else await untag(store, name);
+  } else if (name !== undefined) await untag(store, name);
+  else await forgetDigest(store, only);
+}
+
+/** Whether an image would be left with neither a name nor a digest of another repository. */
+function isLast(image: Image, reference: string): boolean {
+  const repository = repositoryOf(parseName(reference));
+  const others = [...image.names, ...image.repositoryDigests].filter((other) => other !== reference);
+  const isDigestOfIt = (other: string): boolean => {
+    const { domain, path, tag, digest } = parseName(other);
+    return tag === undefined && digest !== undefined && `${domain}/${path}` === repository;
+  };
+  return others.every((other) => !reference.includes('@') && isDigestOfIt(other));
 }
 
 /** The names of the containers that were made of an image. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay pull`, `push` and `search`. */
-import { OverlayError, UsageError } from '../../base/errors.js';
+import { OverlayError, quote, UsageError } from '../../base/errors.js';
 import { findCredentials } from '../../image/credentials.js';
 import { hostPlatform, parsePlatform } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';
@@ -11,6 +11,7 @@ import {
   fullName,
   parseName,
   parseReference,
+  parseRegistry,
 } from '../../image/reference.js';
 import { Repository } from '../../image/registry.js';
 import { isAbsence } from '../../image/registry-answer.js';
@@ -104,11 +105,11 @@ export async function search({ registry, term, tags, json }: SearchArguments): P
   const found = tags ? await tagsOf(registry) : await repositoriesOf(registry);
   const shown = found.filter((name) => term === undefined || name.includes(term));
   if (json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
-  else for (const name of shown) process.stdout.write(`${name}\n`);
+  else for (const name of shown) process.stdout.write(`${quote(name)}\n`);
 }
 
 async function repositoriesOf(registry: string): Promise<string[]> {
-  return withRegistry(registry, undefined, (http) =>
+  return withRegistry(parseRegistry(registry), undefined, (http) =>
     listRepositories(http).catch((cause) => {
       if (!isAbsence(cause)) throw cause;
       throw new OverlayError({
