@@ -4,6 +4,7 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { secureContext } from './certificates.js';
 
 export interface Request {
   method: string;
@@ -28,31 +29,48 @@ const IDLE_TIMEOUT_MS = 60_000;
 /** Some registries answer with more than the 16 KiB that Node takes. */
 export const LARGEST_HEADERS = 1 << 20;
 
+const KEPT = { keepAlive: true, timeout: IDLE_TIMEOUT_MS };
+
+/** Whom we speak with. */
+export interface Peer {
+  /** Without it a certificate may be anybody's. */
+  verifies: boolean;
+  /** The host for which certs.d may have certificates. */
+  registry?: string | undefined;
+}
+
 export class HttpTransport {
   readonly #plain: http.Agent;
-  readonly #secure: https.Agent;
+  /** Made when it is needed: the authorities that it trusts are many. */
+  #secure: https.Agent | undefined;
 
-  /** Without `verifies` a certificate may be anybody's. */
-  constructor({ verifies }: { verifies: boolean }) {
-    // Proxies of the environment are honoured where Node knows how to (24 and newer).
-    const options = { keepAlive: true, timeout: IDLE_TIMEOUT_MS, proxyEnv: process.env };
-    this.#plain = new http.Agent(options);
-    this.#secure = new https.Agent({ ...options, rejectUnauthorized: verifies });
+  constructor(private readonly peer: Peer) {
+    this.#plain = new http.Agent(KEPT);
   }
 
-  /** Settles when the answer's head is there; rejects with the system's error. */
-  send(url: URL, { method, headers, body, signal }: Request): Promise<Response> {
+  #secureAgent(): https.Agent {
+    const { verifies, registry } = this.peer;
+    this.#secure ??= new https.Agent({
+      ...KEPT,
+      rejectUnauthorized: verifies,
+      secureContext: secureContext(registry, verifies),
+    } as https.AgentOptions);
+    return this.#secure;
+  }
+
+  /** Settles when the answer's head is there; rejects with the system's error, to which `server` is added: the host that was asked. */
+  async send(url: URL, { method, headers, body, signal }: Request): Promise<Response> {
     const isSecure = url.protocol === 'https:';
     const request = (isSecure ? https : http).request(url, {
       method,
       headers,
-      agent: isSecure ? this.#secure : this.#plain,
+      agent: isSecure ? this.#secureAgent() : this.#plain,
       timeout: IDLE_TIMEOUT_MS,
       maxHeaderSize: LARGEST_HEADERS,
       ...(signal === undefined ? {} : { signal }),
     });
     return new Promise((resolve, reject) => {
-      request.on('error', reject);
+      request.on('error', (cause) => reject(Object.assign(cause, { server: url.host })));
       request.on('timeout', () =>
         request.destroy(Object.assign(new Error('nothing came'), { code: 'ETIMEDOUT' })),
       );
@@ -67,6 +85,6 @@ export class HttpTransport {
 
   close(): void {
     this.#plain.destroy();
-    this.#secure.destroy();
+    this.#secure?.destroy();
   }
 }

@@ -52,7 +52,7 @@ export class RegistryHttp {
     credentials: () => Promise<Credentials | undefined>,
   ) {
     this.#scheme = endpoint.scheme;
-    this.#transport = new HttpTransport({ verifies: !endpoint.insecure });
+    this.#transport = new HttpTransport({ verifies: !endpoint.insecure, registry: endpoint.host });
     this.#login = new RegistryLogin(endpoint, this.#transport, credentials);
   }
 

@@ -3,7 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Refusal } from './registry-answer.js';
-import { answersNoTls } from './registry-failure.js';
+import { isAboutTls } from './registry-failure.js';
 
 export const TRIES = 5;
 const FIRST_WAIT_MS = 250;
@@ -21,7 +21,7 @@ export function mayPass({ status, retryAfter: asked }: Refusal): boolean {
 /** Nobody is there, or it is nobody that we trust: that is no passing trouble. */
 export function triesFor(failure: Error): number {
   const { code } = failure as NodeJS.ErrnoException;
-  if (answersNoTls(failure) || /CERT|SELF_SIGNED|ISSUER|HPE_HEADER_OVERFLOW/.test(`${code}`)) return 1;
+  if (isAboutTls(failure) || code === 'HPE_HEADER_OVERFLOW') return 1;
   return /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(`${code}`) ? 2 : TRIES;
 }
 

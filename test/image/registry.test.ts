@@ -169,7 +169,7 @@ t.test(
     t.match(await cli.run('pull', `${elsewhere(secret.host)}/app:1`), {
       status: 1,
       stderr:
-        /cannot be reached \(.*SELF_SIGNED.*\); if you trust it all the same, name it in insecure-registries of .*config.json/,
+        /its certificate is .* \(.*SELF_SIGNED.*\); put .*\/ca.crt, or if you trust it all the same, name it in insecure-registries of .*config.json/,
     });
     t.match(await cli.run('pull', `${elsewhere(plain.host)}/app:1`), {
       status: 1,
