@@ -35,7 +35,8 @@ export function retryAfter(headers: IncomingHttpHeaders, now = Date.now()): numb
     const seconds = Number(text);
     return seconds < EPOCH_S ? seconds * 1000 : Math.max(seconds * 1000 - now, 0);
   }
-  const until = Date.parse(text);
+  // Every form of a date begins with the day's name (RFC 9110, 5.6.7).
+  const until = /^[A-Z]/i.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(until)) return undefined;
   // By the clock that the date was taken from, where the server tells it.
   const sent = Date.parse(headers.date ?? '');
