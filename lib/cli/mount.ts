@@ -105,12 +105,13 @@ async function gather(args: Arguments): Promise<{ options: MountOptions; lock: D
 function sayHowWritten(target: string): void {
   const record = findRecord(realpathSync(target));
   if (record?.upperAbilities == null) return;
-  const { upper, whiteoutForm, upperAbilities } = record;
+  const { upper, whiteoutForm, upperAbilities, noIndexBecause } = record;
   const names = Object.entries(upperAbilities);
   const list = (wanted: boolean): string =>
     names.flatMap(([name, can]) => (can === wanted ? [name] : [])).join(', ') || 'nothing';
+  const links = noIndexBecause === null ? 'are kept (index)' : `break at copy-up: ${noIndexBecause}`;
   process.stderr.write(
-    `tsoverlay: upper ${upper}: whiteouts are written as ${whiteoutForm}; it can: ${list(true)}; it cannot: ${list(false)}\n`,
+    `tsoverlay: upper ${upper}: whiteouts are written as ${whiteoutForm}; it can: ${list(true)}; it cannot: ${list(false)}; hard links of lower layers ${links}\n`,
   );
 }
 

@@ -2,6 +2,7 @@
 /** Making images here: from an upper on top of an image, from a tree, from an archive of one. */
 import { Readable } from 'node:stream';
 import { OverlayError } from '../base/errors.js';
+import { refuseStranded } from '../overlay/index-choice.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
 import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
@@ -131,6 +132,7 @@ export async function commitUpper(
 ): Promise<CreatedImage> {
   const union = openUnion({ ...layers, readOnly: true });
   try {
+    if (union.index === null && layers.index !== false) refuseStranded(union);
     return await commitLayer(store, base, packUpper(union), notes);
   } finally {
     union.close();

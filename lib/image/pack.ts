@@ -14,6 +14,7 @@ import type { Change } from '../overlay/diff.js';
 import { hiddenBy, isFileOfFormat } from '../overlay/file-whiteouts.js';
 import { completeListing } from '../overlay/listing.js';
 import { findNode } from '../overlay/lookup.js';
+import { namesByIndex } from '../overlay/names-by-index.js';
 import type { DirectoryNode } from '../overlay/node.js';
 import type { RealDirectory } from '../overlay/real.js';
 import { release, settle } from '../overlay/references.js';
@@ -42,6 +43,8 @@ interface Level {
 
 class Packer {
   readonly #nodes: NodePacker;
+  /** What `below` has packed, of an upper with an index. */
+  readonly #packed = new Set<ByteString>();
 
   constructor(
     private readonly union: Union,
@@ -74,10 +77,18 @@ class Packer {
       }
       if (typeof node === 'number') throw this.#failed('look up', path, node);
       if (this.isLayer) refuseWhiteoutName(name, path);
+      if (union.index !== null) this.#packed.add(path);
       yield* this.#nodes.pack(node, path, this.rewrite);
       if (node.isDirectory()) levels.push(yield* this.#enter(level, node, name, path));
       else settle(union, node);
     }
+  }
+
+  /** All that an upper changes: what it has, and names that show one of its files by the index. */
+  *upper(): Generator<Buffer> {
+    yield* this.below(this.union.root, true);
+    const more = namesByIndex(this.union).filter((path) => !this.#packed.has(path.slice(1)));
+    yield* this.changes(more.map((path): Change => ({ kind: 'C', path })));
   }
 
   #level(directory: DirectoryNode, path: ByteString, changed: boolean): Level {
@@ -187,7 +198,7 @@ export function packDirectory(union: Union, directory: DirectoryNode): Generator
  * its topmost layer.
  */
 export function packUpper(union: Union, rewrite?: Rewrite): Generator<Buffer> {
-  return gathered(new Packer(union, rewrite, true).below(union.root, true));
+  return gathered(new Packer(union, rewrite, true).upper());
 }
 
 /** The changes of a view that has no upper, as a layer; sorted by path. */

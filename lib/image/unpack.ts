@@ -241,7 +241,7 @@ export class LayerUnpacker implements TarSink {
     }
     const mode = SPECIAL[entry.type]! | entry.mode;
     const status = makeNode(parent, name, mode, deviceNumber(deviceMajor, deviceMinor));
-    return status === -EPERM && this.marks.prefix.startsWith('user.') ? LEFT_OUT : status;
+    return status === -EPERM && this.marks.inUser ? LEFT_OUT : status;
   }
 
   /** The target is a name in the same archive, as every other (pax(1), type 1). */

@@ -44,6 +44,10 @@ export interface MountRecordFile {
   /** How whiteouts are written into the upper, by what its file system can do; null where nothing is written. */
   whiteoutForm: WhiteoutForm | null;
   upperAbilities: UpperAbilities | null;
+  /** Whether an index keeps hard links together over copy-up; null where nothing is written. */
+  index: boolean | null;
+  /** Why it does not. */
+  noIndexBecause: string | null;
   /** With `lazy` the upper may lack data that only the server has the way to. */
   copyUp: 'whole' | 'lazy';
   userxattr: boolean;
@@ -54,8 +58,11 @@ export interface MountRecordFile {
 }
 
 /** The layers of a mount, to be read beside it. */
-export function layersOf({ lowers, dataLowers, upper, whiteout, userxattr }: MountRecordFile): LayerSet {
-  return { lowers, dataLowers, upper: upper ?? undefined, readOnly: true, whiteout, userxattr };
+export function layersOf(record: MountRecordFile): LayerSet {
+  const { lowers, dataLowers, upper, whiteout, userxattr } = record;
+  // What a mount without an index shows is not what an earlier index says.
+  const index = record.index === false ? false : undefined;
+  return { lowers, dataLowers, upper: upper ?? undefined, readOnly: true, whiteout, userxattr, index };
 }
 
 /**

@@ -102,6 +102,8 @@ export async function announceMount(
     whiteout: options.whiteout ?? 'both',
     whiteoutForm: mounted.ways?.form ?? null,
     upperAbilities: mounted.ways?.can ?? null,
+    index: mounted.ways === null ? null : mounted.ways.noIndex === '',
+    noIndexBecause: mounted.ways?.noIndex || null,
     copyUp: options.copyUp ?? 'whole',
     userxattr: options.userxattr ?? !hasTrustedAttributes(),
     version: programVersion(),

@@ -104,7 +104,7 @@ function measureFile(union: Union, node: FileNode, out: Stat): Errno {
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, out);
   if (status < 0) return gone(status);
-  const { override } = isInUpper(node) ? union.upper! : node.lower!.directory.layer;
+  const { override } = isInUpper(node) ? union.topmost : node.lower!.directory.layer;
   if (override !== null) applyOverride(override, place.fd, place.name, out);
   return 0;
 }

@@ -152,6 +152,6 @@ export function withParents(changes: readonly Change[]): Change[] {
   return [...known.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function sorted(changes: Change[]): Change[] {
+export function sorted(changes: Change[]): Change[] {
   return changes.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }

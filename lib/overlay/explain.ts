@@ -128,7 +128,9 @@ function findings(
       merged.add(real.layer.path);
   }
   const found: LayerFinding[] = [];
-  let decided = false;
+  const copy = examineCopy(union, parent, name, node);
+  if (copy !== undefined) found.push(copy);
+  let decided = copy !== undefined;
   for (const real of reals) {
     const finding = examine(union, real, name);
     if (finding === undefined) continue;
@@ -138,6 +140,29 @@ function findings(
     found.push(finding);
   }
   return found;
+}
+
+/** What the upper has of a file whose name is in lower layers only; undefined where it has the name. */
+function examineCopy(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  node: OverlayNode | Errno,
+): LayerFinding | undefined {
+  if (typeof node === 'number' || node.isDirectory() || !node.indexed?.copied) return undefined;
+  const copy = node.indexed.name;
+  const own = parent.upper ?? parent.lowers.find(({ layer }) => layer === union.topmost);
+  const stat = new Stat();
+  if (own !== undefined && statAt(union.directories.of(own), name, stat) === 0) return undefined;
+  const found = statAt(union.index!.fd, copy, stat);
+  return {
+    layer: union.topmost.path,
+    type: found < 0 ? 'unknown' : (typeNames.get(stat.type) ?? 'unknown'),
+    role: 'supplies',
+    copiedUp: true,
+    opaque: false,
+    metadataOnly: isMetacopy(union, union.index!.fd, copy) === 1,
+  };
 }
 
 function examine(union: Union, real: RealDirectory, name: ByteString): LayerFinding | undefined {

@@ -11,7 +11,7 @@ import type { IndexDirectory, Indexed } from './index-directory.js';
 import { askDirectory, isImpure } from './lookup.js';
 import { findData, isMetacopy } from './metacopy.js';
 import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from './node.js';
-import { readOrigin } from './origin.js';
+import { openOrigin, readOrigin } from './origin.js';
 import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
@@ -80,7 +80,11 @@ function findIndexedData(
 /** Precondition: `union.stat` holds the file's attributes. */
 function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNode | Errno {
   const { stat, numbers } = union;
-  if (union.index !== null && stat.linkCount > 1) return linkedLowerFile(union, union.index, real, name);
+  const { index } = union;
+  if (index?.keeps(stat)) {
+    const isUpper = union.upper === null && real.layer === union.topmost;
+    return isUpper ? readUpperFile(union, index, real, name) : linkedLowerFile(union, index, real, name);
+  }
   const node = union.nodes.addFile(stat.type);
   node.lower = { directory: real, name };
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
@@ -103,6 +107,18 @@ function linkedLowerFile(
   if (known !== undefined) return known;
   const indexed = index.find(real.layer, union.directories.of(real), name, stat.linkCount);
   if (typeof indexed === 'number') return indexed;
+  const copy = new Stat();
+  if (indexed.copied) {
+    const status = statAt(index.fd, indexed.name, copy);
+    if (status < 0) return gone(status);
+    // Found before by a name in the upper, and where that came from could not be told.
+    const same = union.nodes.linkedFile(linkKey(copy));
+    if (same !== undefined) {
+      same.indexed ??= indexed;
+      union.nodes.rememberLinks(same, key);
+      return same;
+    }
+  }
   const node = union.nodes.addFile(stat.type);
   node.indexed = indexed;
   node.inUpper = indexed.copied;
@@ -111,11 +127,33 @@ function linkedLowerFile(
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
   node.inodeLow = numbers.low;
   node.inodeHigh = numbers.high;
-  if (!indexed.copied) return node;
-  const copy = new Stat();
-  const status = statAt(index.fd, indexed.name, copy);
-  if (status < 0) return gone(status);
-  union.nodes.rememberLinks(node, linkKey(copy));
+  if (indexed.copied) union.nodes.rememberLinks(node, linkKey(copy));
+  return node;
+}
+
+/** A file of an upper that is only read: names that lower layers alone have of it are the same node. */
+function readUpperFile(union: Union, index: IndexDirectory, real: RealDirectory, name: ByteString): FileNode {
+  const { stat, numbers } = union;
+  const key = linkKey(stat);
+  const known = union.nodes.linkedFile(key);
+  if (known !== undefined) return known;
+  const own = Object.assign(new Stat(), stat);
+  const mark = getXattr(union.directories.of(real), name, union.marks.origin);
+  const node = union.nodes.addFile(stat.type);
+  node.lower = { directory: real, name };
+  union.nodes.rememberLinks(node, key);
+  const origin = typeof mark !== 'number' && openOrigin(union, mark, stat) ? stat : own;
+  const indexed = typeof mark === 'number' ? undefined : index.findCopy(mark, own, origin.linkCount);
+  if (indexed !== undefined) {
+    node.indexed = indexed;
+    node.inUpper = true;
+    node.lower = null;
+    if (origin === stat) union.nodes.rememberLinks(node, lowerKey(stat));
+  }
+  const { fileSystem, inodeLow, inodeHigh } = indexed === undefined ? own : origin;
+  numbers.compute(fileSystem, inodeLow, inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
   return node;
 }
 
@@ -140,13 +178,11 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString): Fi
   const mayHaveOrigin = key !== null || isImpure(union, directory);
   const found = mayHaveOrigin && readOrigin(union, directory, name, stat);
   if (!mayHaveOrigin) union.measured = node;
-  if (own !== null && found) {
+  if (own !== null) {
     const mark = getXattr(union.directories.of(directory.upper!), name, union.marks.origin);
-    const indexed = typeof mark === 'number' ? undefined : union.index!.findCopy(mark, own, stat.linkCount);
-    if (indexed !== undefined) {
-      node.indexed = indexed;
-      union.nodes.rememberLinks(node, lowerKey(stat));
-    }
+    const lowerLinks = found ? stat.linkCount : own.linkCount;
+    node.indexed = typeof mark === 'number' ? null : (union.index!.findCopy(mark, own, lowerLinks) ?? null);
+    if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(stat));
   }
   numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
   node.inodeLow = numbers.low;

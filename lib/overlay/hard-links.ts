@@ -28,6 +28,17 @@ export function copyUpName(
   return linkUp(union, node, directory.entries.get(name)!);
 }
 
+/**
+ * Makes ready for a name to go. Where the index was asked for, the file is copied up first, so
+ * that the count of its names outlives the mount (ovl_nlink_start). Where it was not, nobody is
+ * to wait for a copy of what he removes: after a remount the count may be too high.
+ */
+export function prepareLoss(union: Union, node: FileNode, directory: DirectoryNode, name: ByteString): Errno {
+  const { indexed } = node;
+  const isCounted = indexed !== null && (indexed.copied || union.features.exactLinkCounts);
+  return isCounted ? copyUpName(union, node, directory, name) : copyUp(union, directory);
+}
+
 /** Gives a name its link in the upper, if it has none. Precondition: the file is in the index. */
 export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
   const { directory, name } = entry;
@@ -54,7 +65,7 @@ export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
 
 /** Makes ready for a name to come or go. Precondition: that name, if it is there, is linked up. */
 export function startLinkChange(union: Union, node: OverlayNode): Errno {
-  if (node.isDirectory() || node.indexed === null) return 0;
+  if (node.isDirectory() || !node.indexed?.copied) return 0;
   return union.index!.markLinks(node.indexed, 'copy');
 }
 
@@ -71,8 +82,10 @@ export function endLinkChange(
   if (node.isDirectory() || node.indexed === null) return 0;
   const { indexed } = node;
   indexed.links += by;
+  if (!indexed.copied) union.index!.remember(indexed);
   if (indexed.links > 0) return 0;
   node.indexed = null;
+  if (!indexed.copied) return 0;
   if (node.references === 0) return unlink(union.index!.fd, indexed.name);
   const status = rename(union.index!.fd, indexed.name, union.work!.fd, orphan);
   if (status === 0) setOrphan(union, node, orphan);

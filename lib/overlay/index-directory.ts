@@ -12,7 +12,7 @@
  * ovl_set_nlink_lower), so that a kill between mark and step leaves it true.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EEXIST, EOPNOTSUPP, type Errno, ESTALE } from '../base/errno.js';
+import { EEXIST, type Errno, ESTALE } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import { listDirectory, makeDirectory, unlink } from '../sys/entries.js';
 import { close, O_DIRECTORY, O_PATH, openAt } from '../sys/files.js';
@@ -37,6 +37,8 @@ export interface Indexed {
 
 export class IndexDirectory {
   readonly #stat = new Stat();
+  /** How many names files have lost that were never copied up, as far as this server knows. */
+  readonly #lost = new Map<ByteString, number>();
 
   private constructor(
     /** O_PATH descriptor. */
@@ -45,8 +47,8 @@ export class IndexDirectory {
   ) {}
 
   /**
-   * Opens the index of an upper, or makes it. Throws an OverlayError where the file
-   * systems have no handles, or where the index belongs to other layers.
+   * Opens the index of an upper, or makes it. Throws an OverlayError where it belongs to
+   * other layers. Precondition: the file systems of the layers have handles.
    */
   static open(
     workRoot: number,
@@ -56,7 +58,6 @@ export class IndexDirectory {
     marks: Marks,
   ): IndexDirectory {
     const story = { operation: 'open index directory', path: `${workPath}/index` };
-    for (const layer of [upper, ...lowers]) requireHandles(layer);
     const made = makeDirectory(workRoot, 'index', 0o700);
     if (made !== -EEXIST) check(made, story);
     const fd = check(openAt(workRoot, 'index', O_PATH | O_DIRECTORY), story);
@@ -74,9 +75,14 @@ export class IndexDirectory {
     }
   }
 
-  /** The index of an earlier server, by its descriptor. */
-  static resume(fd: number, marks: Marks): IndexDirectory {
+  /** One that is open already: an earlier server's, or one that is only read. */
+  static of(fd: number, marks: Marks): IndexDirectory {
     return new IndexDirectory(fd, marks);
+  }
+
+  /** Whether a file has names to be kept together, and can be marked so. */
+  keeps(stat: Stat): boolean {
+    return stat.linkCount > 1 && (stat.isRegular || !this.marks.inUser);
   }
 
   /**
@@ -97,7 +103,10 @@ export class IndexDirectory {
   }
 
   #read(name: ByteString, lowerLinks: number): Indexed | Errno {
-    if (statAt(this.fd, name, this.#stat) < 0) return { name, copied: false, lowerLinks, links: lowerLinks };
+    if (statAt(this.fd, name, this.#stat) < 0) {
+      const links = lowerLinks - (this.#lost.get(name) ?? 0);
+      return { name, copied: false, lowerLinks, links };
+    }
     if (isWhiteout(this.#stat)) return -ESTALE;
     return { name, copied: true, lowerLinks, links: this.#linksOf(name, lowerLinks) };
   }
@@ -128,23 +137,45 @@ export class IndexDirectory {
     return setXattr(dir, name, this.marks.nlink, Buffer.from(value));
   }
 
+  /** Keeps in mind how many names a file has that has no copy to say so. */
+  remember({ name, links, lowerLinks }: Indexed): void {
+    if (links > 0) this.#lost.set(name, lowerLinks - links);
+    else this.#lost.delete(name);
+  }
+
   /** Names that the view has of a file, as the index says; 0 for one that is not in it. */
   linksLeft(name: ByteString, lowerLinks: number): number {
     return statAt(this.fd, name, this.#stat) < 0 ? 0 : this.#linksOf(name, lowerLinks);
+  }
+
+  /** Whether some file may have names that are in lower layers only. */
+  reachesBelow(): boolean {
+    const names = this.#list();
+    if (typeof names === 'number') return true;
+    return names.some((name) => {
+      if (statAt(this.fd, name, this.#stat) < 0 || this.#stat.isDirectory || isWhiteout(this.#stat))
+        return false;
+      return this.#linksOf(name, Number.POSITIVE_INFINITY) > this.#stat.linkCount - 1;
+    });
   }
 
   close(): void {
     close(this.fd);
   }
 
-  /** A copy whose last name went just before a kill is taken away (ovl_indexdir_cleanup). */
-  removeForgotten(): Errno {
+  #list(): ByteString[] | Errno {
     const readable = openReadable(this.fd);
     if (readable < 0) return readable;
     const names: ByteString[] = [];
     const listed = listDirectory(readable, (name) => names.push(name) > 0);
     close(readable);
-    if (listed < 0) return listed;
+    return listed < 0 ? listed : names;
+  }
+
+  /** A copy whose last name went just before a kill is taken away (ovl_indexdir_cleanup). */
+  removeForgotten(): Errno {
+    const names = this.#list();
+    if (typeof names === 'number') return names;
     for (const name of names) {
       if (statAt(this.fd, name, this.#stat) < 0 || !this.#stat.isRegular || this.#stat.linkCount > 1)
         continue;
@@ -154,17 +185,6 @@ export class IndexDirectory {
     }
     return 0;
   }
-}
-
-function requireHandles(layer: Layer): void {
-  if (encodeOrigin(layer, layer.fd, '').length > 0) return;
-  throw new OverlayError({
-    operation: 'use with index=on',
-    path: layer.path,
-    errno: EOPNOTSUPP,
-    reason: 'its file system has no file handles',
-    remedy: 'leave index=on out',
-  });
 }
 
 /** Sets a mark that is not there yet, and refuses one that says something else (ovl_verify_set_fh). */

@@ -29,6 +29,8 @@ export class Marks {
   readonly whiteout: ByteString;
   /** On an upper's root: its whiteouts are the kernel's alone (layer-format.ts). overlayfs does not know it. */
   readonly whiteouts: ByteString;
+  /** On an upper's root: the way to the work directory that has its index (index-choice.ts). overlayfs does not know it. */
+  readonly index: ByteString;
   /** On a directory that was moved: where lower layers have it. */
   readonly redirect: ByteString;
   /** On a regular file: it has metadata only, its data is in a layer below. */
@@ -44,11 +46,13 @@ export class Marks {
   /** Nested overlays keep their own marks one step further in. */
   readonly escape: string;
 
-  constructor(userNamespace: boolean) {
-    this.prefix = userNamespace ? 'user.overlay.' : 'trusted.overlay.';
+  /** `inUser`: whoever owns a file may set them, but only on files and directories (xattr(7)). */
+  constructor(readonly inUser: boolean) {
+    this.prefix = inUser ? 'user.overlay.' : 'trusted.overlay.';
     this.opaque = `${this.prefix}opaque`;
     this.whiteout = `${this.prefix}whiteout`;
     this.whiteouts = `${this.prefix}whiteouts`;
+    this.index = `${this.prefix}index`;
     this.redirect = `${this.prefix}redirect`;
     this.metacopy = `${this.prefix}metacopy`;
     this.origin = `${this.prefix}origin`;

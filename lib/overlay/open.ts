@@ -11,7 +11,7 @@ import { Stat, statFd } from '../sys/stat.js';
 import { getXattr, setXattr } from '../sys/xattrs.js';
 import { hasOpaqueFile } from './file-whiteouts.js';
 import { type IdOptions, idMapping } from './id-mapping.js';
-import { IndexDirectory } from './index-directory.js';
+import { askedForIndex, chooseIndex, findIndex } from './index-choice.js';
 import { type Layer, openLower, openUpper } from './layer.js';
 import { checkPlacement, checkSameFileSystem, checkSet } from './layer-checks.js';
 import { mayHoldFileWhiteouts, settleUpper } from './layer-format.js';
@@ -38,7 +38,10 @@ export interface LayerSet extends IdOptions {
   dataLowers?: readonly string[] | undefined;
   /** Whether directories of lower layers can be renamed; default `on`. */
   redirectDir?: RedirectMode | undefined;
-  /** Hard links stay one file over copy-up; default false. */
+  /**
+   * Hard links stay one file over copy-up; by default where the upper can hold an index
+   * (index-choice.ts). True: it is refused where it cannot.
+   */
   index?: boolean | undefined;
   /** Copy-up of metadata alone, where that is all that changes; default false. */
   metacopy?: boolean | undefined;
@@ -76,7 +79,10 @@ export function openUnion(set: LayerSet): Union {
     for (const layer of [...lowers, ...dataLayers])
       layer.readsFiles = mayHoldFileWhiteouts(set.whiteout ?? 'both', marks, layer);
     const writable = isWritten(set) ? openWritable(set, set.upper, set.work, marks, lowers, undo) : null;
-    return { lowers, dataLayers, upper: null, work: null, index: null, ...writable };
+    if (writable !== null) return { lowers, dataLayers, ...writable };
+    const index = set.upper === undefined ? null : findIndex(set, lowers, marks);
+    if (index !== null) undo.push(() => index.close());
+    return { lowers, dataLayers, upper: null, work: null, index };
   });
   undo.push(() => {
     union.files.closeAll();
@@ -119,6 +125,7 @@ export function joinUnion(
     staticLinkCount: set.staticLinkCount === true,
     ids: idMapping(set),
     whiteouts: set.whiteout ?? 'both',
+    exactLinkCounts: askedForIndex(set) !== '',
     sync: set.volatile !== true && set.sync !== false,
   };
   const union = new Union(open(marks), marks, features, descriptorLimit());
@@ -134,7 +141,7 @@ function openLowers(paths: readonly string[], first: number, undo: Rollback): La
   });
 }
 
-/** The upper with its work directory and, if asked for, its index. */
+/** The upper with its work directory and, if it has one, its index. */
 function openWritable(
   set: LayerSet,
   upperPath: string,
@@ -155,8 +162,11 @@ function openWritable(
   if (upper.override !== null)
     check(keepOwnership(upper, lowers), { operation: 'mark upper directory', path: upperPath });
   if (set.volatile === true) work.markVolatile(workPath);
-  if (!(set.index ?? set.nfsExport) || lowers.length === 0) return { upper, work, index: null };
-  const index = IndexDirectory.open(workRoot.number, workPath, upper, lowers, marks);
+  const index = chooseIndex(set, { workRoot: workRoot.number, workPath, work, upper, lowers, marks });
+  if (typeof index === 'string') {
+    work.ways.noIndex = index;
+    return { upper, work, index: null };
+  }
   undo.push(() => index.close());
   return { upper, work, index };
 }
@@ -164,15 +174,16 @@ function openWritable(
 /** What the upper can do, and how it is written. Throws an OverlayError where it cannot hold what is asked for. */
 function findWays(set: LayerSet, work: number, marks: Marks): UpperWays {
   const can = probeUpper(work);
+  const asked = askedForIndex(set);
   const needsMarks = [
     ...(set.metacopy === true ? ['metacopy=on'] : []),
     ...(set.copyUp === 'lazy' ? ['copyup=lazy'] : []),
-    ...((set.index ?? set.nfsExport) === true ? [set.index === true ? 'index=on' : 'nfs_export=on'] : []),
+    ...(asked === '' ? [] : [asked]),
   ];
   const wanted = { whiteouts: set.whiteout ?? 'both', marks, needsMarks: needsMarks[0] ?? '' };
   const form = chooseForm(can, wanted, set.upper!);
   overlayDebug('upper %s: whiteouts are written as %s; %j', set.upper, form, can);
-  return { form, can };
+  return { form, can, noIndex: '' };
 }
 
 /** An upper whose root has the attribute is known for one that keeps owners and modes there. */

@@ -60,7 +60,8 @@ function isHandle(mark: Buffer): boolean {
   return mark.length > HEADER && mark[0] === 0 && mark[1] === MAGIC && mark[2] === mark.length;
 }
 
-function openOrigin(union: Union, mark: Buffer, out: Stat): boolean {
+/** The same by the mark alone. */
+export function openOrigin(union: Union, mark: Buffer, out: Stat): boolean {
   if (!isHandle(mark)) return false;
   if (mark[3] !== ownEndian && (mark[3] & FLAG_ANY_ENDIAN) === 0) return false;
   const uuid = mark.subarray(5, HEADER);

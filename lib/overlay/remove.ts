@@ -17,7 +17,7 @@ import { directoryAttributes } from './attributes.js';
 import { copyUp } from './copy-up.js';
 import { resolveData } from './file-lookup.js';
 import { hideByFile } from './file-whiteouts.js';
-import { copyUpName, endLinkChange, startLinkChange } from './hard-links.js';
+import { endLinkChange, prepareLoss, startLinkChange } from './hard-links.js';
 import { declare, declared, type Losing, losingIndexed, losingName } from './journal/intent.js';
 import { recordDead, recordName, recordPlaces, setOrphan } from './journal/recorder.js';
 import { finishLosing } from './journal/redo.js';
@@ -48,7 +48,7 @@ function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node:
   // Without its name the data could not be found any more, and who has it open may want it.
   let status = node.references > 0 ? resolveData(union, node) : 0;
   if (status < 0) return status;
-  status = node.indexed === null ? copyUp(union, parent) : copyUpName(union, node, parent, name);
+  status = prepareLoss(union, node, parent, name);
   if (status >= 0) status = startLinkChange(union, node);
   if (status < 0) return status;
   const dir = union.directories.of(parent.upper!);

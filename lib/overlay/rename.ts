@@ -22,7 +22,7 @@ import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
 import { copyUpMetadata } from './copy-up.js';
 import { isReserved } from './file-whiteouts.js';
-import { copyUpName } from './hard-links.js';
+import { copyUpName, prepareLoss } from './hard-links.js';
 import { declared } from './journal/intent.js';
 import { finishRename, wasRenamed } from './journal/redo.js';
 import { completeListing } from './listing.js';
@@ -85,9 +85,8 @@ function perform(union: Union, renaming: Renaming, flags: number): Errno {
   const { source, target, from, fromName, to, toName } = renaming;
   let status = copyUpName(union, source, from, fromName);
   if (status >= 0) status = copyUpMetadata(union, to);
-  if (status >= 0 && target !== null && !target.isDirectory() && target.indexed !== null) {
-    status = copyUpName(union, target, to, toName);
-  }
+  const isLost = flags !== RENAME_EXCHANGE && target !== null && !target.isDirectory();
+  if (status >= 0 && isLost) status = prepareLoss(union, target, to, toName);
   if (status < 0) return status;
   return flags === RENAME_EXCHANGE ? exchangeNodes(union, renaming) : moveNode(union, renaming);
 }

@@ -41,13 +41,16 @@ interface LayerFacts {
   descriptor: number;
 }
 
+/** As versions handed it on that did not choose an index. */
+type FormerWays = Omit<UpperWays, 'noIndex'>;
+
 /** What a new server must know of a union, beside its options and its journal; positions stand for descriptors. */
 export interface UnionFacts {
   upper: LayerFacts | null;
   lowers: LayerFacts[];
   dataLayers: LayerFacts[];
   roots: RootInSight[];
-  work: { fd: number; locks: number[]; ways: UpperWays } | null;
+  work: { fd: number; locks: number[]; ways: UpperWays | FormerWays | undefined } | null;
   index: number | null;
 }
 
@@ -128,7 +131,9 @@ export function resumeUnion(
     if (facts.work === null) return null;
     const { fd, locks, ways } = facts.work;
     const held = { fd: descriptors[fd], locks: locks.map((position) => descriptors[position]) };
-    return WorkDirectory.resume(held, marks, ways ?? formerWays(set));
+    // Versions that did not choose made one where it was asked for.
+    const noIndex = facts.index === null ? 'it was not asked for' : '';
+    return WorkDirectory.resume(held, marks, { noIndex, ...(ways ?? formerWays(set)) });
   };
   const union = joinUnion(
     set,
@@ -137,7 +142,7 @@ export function resumeUnion(
       lowers: facts.lowers.map(layer),
       dataLayers: facts.dataLayers.map(layer),
       work: work(marks),
-      index: facts.index === null ? null : IndexDirectory.resume(descriptors[facts.index], marks),
+      index: facts.index === null ? null : IndexDirectory.of(descriptors[facts.index], marks),
     }),
     facts.roots,
   );
@@ -156,7 +161,7 @@ export function resumeUnion(
 }
 
 /** Versions that did not look at the upper took only one that has devices, or wrote files. */
-function formerWays({ whiteout, userxattr }: LayerSet): UpperWays {
+function formerWays({ whiteout, userxattr }: LayerSet): FormerWays {
   const can = {
     whiteoutDevices: true,
     renameWhiteout: true,

@@ -51,6 +51,8 @@ export interface UnionFeatures {
   /** fsync reaches the disk, and copy-up waits for it. */
   sync: boolean;
   whiteouts: Whiteouts;
+  /** How many names a file has is kept over remounts also where none of them was copied up. */
+  exactLinkCounts: boolean;
 }
 
 /** Where a file can be named for a system call. */
@@ -67,7 +69,7 @@ export interface UnionLayers {
   readonly dataLayers: readonly Layer[];
   /** Null where nothing can be changed. */
   readonly work: WorkDirectory | null;
-  /** Keeps hard links together over copy-up; null without index=on. */
+  /** Keeps hard links together over copy-up; null where there is none. Of an upper that is only read too. */
   readonly index: IndexDirectory | null;
 }
 
@@ -118,6 +120,11 @@ export class Union implements UnionLayers {
     this.files = new FileDescriptors(Math.max(32, Math.floor(descriptorLimit / 4)), this.watch);
     if (this.upper !== null) this.numbers.register(this.upper.fileSystem);
     for (const lower of [...this.lowers, ...this.dataLayers]) this.numbers.register(lower.fileSystem);
+  }
+
+  /** The upper, also where it is only read and therefore the first of the lower layers. */
+  get topmost(): Layer {
+    return this.upper ?? this.lowers[0];
   }
 
   /** Whether the merged view can be changed. */

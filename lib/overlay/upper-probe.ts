@@ -45,6 +45,8 @@ export interface UpperAbilities {
 export interface UpperWays {
   readonly form: WhiteoutForm;
   readonly can: UpperAbilities;
+  /** Why hard links break at copy-up; '' where an index keeps them together. */
+  noIndex: string;
 }
 
 /** Of a full disk or a broken one nothing is learned: what failed so is taken to be possible. */
@@ -99,7 +101,7 @@ export function chooseForm(
   { whiteouts, marks, needsMarks }: WantedFormat,
   path: string,
 ): WhiteoutForm {
-  const inUser = marks.prefix.startsWith('user.');
+  const { inUser } = marks;
   const keepsMarks = inUser ? found.userAttributes : found.trustedAttributes;
   const keepsOthers = inUser ? found.trustedAttributes : found.userAttributes;
   // With the other ones the marks of its lower layers would not be read.

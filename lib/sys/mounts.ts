@@ -80,6 +80,7 @@ export function statFileSystem(fd: number): FileSystemSize | number {
 }
 
 export const BTRFS_MAGIC = 0x9123683e;
+export const FUSE_MAGIC = 0x65735546;
 
 /** What a file system is (statfs(2), f_type); or a negated errno. */
 export function fileSystemType(fd: number): number {

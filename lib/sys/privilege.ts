@@ -2,6 +2,7 @@
 /** What this process may do, as far as it decides how a mount is made. */
 import { readFileSync } from 'node:fs';
 
+const CAP_DAC_OVERRIDE = 1n;
 const CAP_SYS_ADMIN = 21n;
 
 function hasCapability(capability: bigint): boolean {
@@ -12,6 +13,11 @@ function hasCapability(capability: bigint): boolean {
 /** Whether mount(2) may be tried: the capability counts in a user namespace of one's own too. */
 export function mayMount(): boolean {
   return hasCapability(CAP_SYS_ADMIN);
+}
+
+/** Whether modes of files do not bind this process (capabilities(7)). */
+export function overridesModes(): boolean {
+  return hasCapability(CAP_DAC_OVERRIDE);
 }
 
 /** Whether a group is one of this user namespace (user_namespaces(7), gid_map). */

@@ -114,6 +114,16 @@ for (const flavour of OWN_FLAVOURS) {
   });
 }
 
+t.test("random operations without any option look like kernel overlayfs's with an index", async (t) => {
+  t.comment(`seed ${seed}, ${runs} sequences`);
+  const base = scratch(t);
+  const pair = makePair(base, makeLowers(base, CASES));
+  // Counts of names that were removed without a copy end with the mount: there is one only.
+  await mounted(t, pair, { options: FLAVOURS[3].options, ours: {} }, () => {
+    explore(t, (name, sequence) => compareCase(pair, name, sequence), runs, true);
+  });
+});
+
 t.test('between every two steps both are mounted anew', async (t) => {
   t.comment(`seed ${seed}`);
   const base = scratch(t);

@@ -133,6 +133,14 @@ t.test('Podman pulls, runs, commits and builds through tsoverlay', { timeout: 30
     );
   });
 
+  await t.test('what is changed by one name of a file is committed for all of them', async (t) => {
+    const read = 'cat /var/log/l /var/log/l2';
+    const seen = inContainer(['--name=links'], `${host}/small:1`, `echo more >> /var/log/l; ${read}`);
+    podman('commit', '-q', 'links', 'linked');
+    t.equal(inContainer(['--rm'], 'linked', read), seen);
+    for (const name of ['l', 'l2']) t.match(podman('diff', 'links'), new RegExp(`^C /var/log/${name}$`, 'm'));
+  });
+
   await t.test('a Dockerfile is built on it', async (t) => {
     const context = join(base, 'context');
     mkdirSync(context);

@@ -42,18 +42,19 @@ export interface Flavour {
 }
 
 export const FLAVOURS: Flavour[] = [
-  { options: 'redirect_dir=on,index=off,metacopy=off', ours: {} },
-  { options: 'redirect_dir=off,index=off,metacopy=off', ours: { redirectDir: 'off' } },
-  { options: 'redirect_dir=on,index=off,metacopy=on', ours: { metacopy: true } },
+  { options: 'redirect_dir=on,index=off,metacopy=off', ours: { index: false } },
+  { options: 'redirect_dir=off,index=off,metacopy=off', ours: { redirectDir: 'off', index: false } },
+  { options: 'redirect_dir=on,index=off,metacopy=on', ours: { metacopy: true, index: false } },
   { options: 'redirect_dir=on,index=on,metacopy=off', ours: { index: true } },
   { options: 'redirect_dir=on,index=on,metacopy=on', ours: { index: true, metacopy: true } },
 ];
 
 /** Unions whose upper the kernel would not understand: what is seen through the mount is the same. */
 export const OWN_FLAVOURS: Flavour[] = [
-  { options: FLAVOURS[0].options, ours: { whiteout: 'aufs' } },
+  { options: FLAVOURS[0].options, ours: { whiteout: 'aufs', index: false } },
   // 1, because the attribute that 2 stands for cannot be given to symlinks.
-  { options: FLAVOURS[0].options, ours: { xattrPermissions: 1 } },
+  { options: FLAVOURS[0].options, ours: { xattrPermissions: 1, index: false } },
+  { options: FLAVOURS[3].options, ours: { xattrPermissions: 1, index: true } },
 ];
 
 /** One union by each implementation; the directories of the one may have been the other's before. */

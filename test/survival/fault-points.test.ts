@@ -168,6 +168,7 @@ const SCENARIOS: readonly Scenario[] = [
 for (const [flavour, resends] of [
   [FLAVOURS[0], true],
   [FLAVOURS[4], false],
+  [{ options: FLAVOURS[3].options, ours: {} }, true],
   [OWN_FLAVOURS[0], true],
   [OWN_FLAVOURS[1], true],
 ] as const) {

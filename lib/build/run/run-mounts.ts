@@ -142,7 +142,7 @@ async function mountLayers(layers: LayerSet, { store, undo }: MountSetting): Pro
   const userxattr = !hasTrustedAttributes();
   const server = await mountInBackground({
     target,
-    options: { lowers: layers.lowers, upper, work, userxattr, source: 'tsoverlay-build' },
+    options: { lowers: layers.lowers, upper, work, userxattr, index: false, source: 'tsoverlay-build' },
   });
   undo.push(async () => {
     const answer = await askServer(server, { command: 'unmount', detach: false }, 0);

@@ -159,7 +159,8 @@ export async function commit(args: CommitArguments): Promise<void> {
       reason: 'it is neither a container nor a mount nor an upper directory',
     });
   }
-  const layers = { ...imageLayers(store, base), upper };
+  // What is mounted knows its own lower layers, wherever the image has them.
+  const layers = record?.upper == null ? { ...imageLayers(store, base), upper } : layersOf(record);
   printCreated(await commitUpper(store, base, layers, notes));
 }
 

@@ -84,7 +84,8 @@ export async function bundle(args: BundleArguments): Promise<void> {
   for (const name of PLACES) mkdirSync(join(directory, name));
   writeFileSync(join(directory, 'config.json'), `${JSON.stringify(spec, null, 2)}\n`);
   // Writable also for a container that may not write: the runtime makes mount points in it first.
-  const writable = { upper: join(directory, 'upper'), work: join(directory, 'work') };
+  // Without an index, as a container's: what is changed is packed from the upper alone.
+  const writable = { upper: join(directory, 'upper'), work: join(directory, 'work'), index: false };
   const target = join(directory, ROOTFS);
   await mountInBackground({ target, options: { ...layers, ...writable, source: args.name } });
   undo.commit();

@@ -21,13 +21,15 @@ export function writableLayers(place: ContainerPlace): LayerSet & { upper: strin
     upper: join(place.directory, 'upper'),
     work: join(place.directory, 'work'),
     userxattr: !hasTrustedAttributes(),
+    // What is packed into an image, by us or by others, is the upper alone; Docker mounts it so too.
+    index: false,
   };
 }
 
 /** The same to be read beside a mount. */
 export function readableLayers(place: ContainerPlace): LayerSet & { upper: string } {
-  const { lowers, upper, userxattr } = writableLayers(place);
-  return { lowers, upper, userxattr, readOnly: true };
+  const { lowers, upper, userxattr, index } = writableLayers(place);
+  return { lowers, upper, userxattr, index, readOnly: true };
 }
 
 export function changesInUpper(place: ContainerPlace): Change[] {

@@ -88,9 +88,9 @@ export function losingName(
   };
 }
 
-/** What is to be known of the index when a file loses a name; null where it is not in it. */
+/** What is to be known of the index when a file loses a name; null where it has no copy in it. */
 export function losingIndexed(union: Union, node: OverlayNode): Losing['indexed'] {
-  if (node.isDirectory() || node.indexed === null) return null;
+  if (node.isDirectory() || !node.indexed?.copied) return null;
   const { name, lowerLinks } = node.indexed;
   return { name, lowerLinks, orphan: union.work!.temporaryName() };
 }
