@@ -112,11 +112,22 @@ export function readImage(store: Store, manifestDigest: Digest): Image {
   };
 }
 
+/** An image of the list; undefined where another command has removed it since the list was read. */
+function readListed(store: Store, manifestDigest: Digest): Image | undefined {
+  try {
+    return readImage(store, manifestDigest);
+  } catch (failure) {
+    if (readIndex(store).manifests.some(({ digest }) => digest === manifestDigest)) throw failure;
+    return undefined;
+  }
+}
+
 /** All images, each once, in the order in which they came. */
 export function listImages(store: Store): Image[] {
   const images = new Map<Digest, Image>();
   for (const descriptor of readIndex(store).manifests) {
-    const image = images.get(descriptor.digest) ?? readImage(store, descriptor.digest);
+    const image = images.get(descriptor.digest) ?? readListed(store, descriptor.digest);
+    if (image === undefined) continue;
     images.set(descriptor.digest, image);
     addNames(image, descriptor);
   }
@@ -181,7 +192,8 @@ function findKnownName(store: Store, text: string): FoundImage | undefined {
   const { manifests } = readIndex(store);
   const named = manifests.find((descriptor) => nameOf(descriptor) === name);
   if (named === undefined) return undefined;
-  const image = readImage(store, named.digest);
+  const image = readListed(store, named.digest);
+  if (image === undefined) return undefined;
   for (const descriptor of manifests) if (descriptor.digest === named.digest) addNames(image, descriptor);
   image.names.sort();
   return { image, name };
