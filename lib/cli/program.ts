@@ -20,6 +20,22 @@ const aboutBoth = [
   diffCommand as CommandModule,
 ];
 
+/** What yargs is given for a `-`, which it would hand over as an empty text; no word can hold its NUL. */
+const DASH = '\0-';
+
+/** Words of ours; those behind `--` yargs leaves alone. */
+function hideDashes(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, at) => (word === '-' && (end < 0 || at < end) ? DASH : word));
+}
+
+function showDashes(args: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(args)) {
+    if (value === DASH) args[name] = '-';
+    else if (Array.isArray(value)) args[name] = value.map((one) => (one === DASH ? '-' : one));
+  }
+}
+
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
 export async function runProgram(words: readonly string[]): Promise<void> {
   const argv = separateWords(words);
@@ -38,7 +54,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   ] as CommandModule[];
   refuseUnknownCommand(argv, commands);
   refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags, ...buildFlags(argv) });
-  await yargs(argv)
+  await yargs(hideDashes(argv))
     .scriptName('tsoverlay')
     .usage(
       '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, the images that they come in, and containers.',
@@ -53,13 +69,14 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
     .parserConfiguration(PARSING)
+    .middleware(showDashes)
     .exitProcess(false)
     .fail((message, failure) => {
       if (failure !== undefined && failure !== null) throw failure;
       const isIncomplete = /^Not enough non-option arguments/.test(message);
       throw isIncomplete
         ? new UsageError('an argument is missing', `see \`tsoverlay ${argv[0]} --help\``)
-        : new UsageError(message);
+        : new UsageError(message.replaceAll(DASH, '-'));
     })
     .parseAsync();
 }

@@ -120,6 +120,13 @@ function find(root: Root, written: Place, follow: boolean): Found {
   return found;
 }
 
+export interface PackOptions {
+  follow: boolean;
+  owner: NewOwner | undefined;
+  /** Where it is unpacked, if that is a directory here. */
+  into?: Fd;
+}
+
 /**
  * Packs what lies at a path. `as` gives it a name in the archive. A symlink is copied as
  * one, unless `follow` is set or the path ends in a slash.
@@ -128,7 +135,7 @@ export function openSource(
   root: Root,
   path: ByteString,
   as: (source: Omit<Source, 'archive'>) => ByteString,
-  { follow, owner }: { follow: boolean; owner: NewOwner | undefined },
+  { follow, owner, into }: PackOptions,
 ): Source {
   const written = takeApart(path);
   const { place, status, stat, asDirectory } = find(
@@ -140,7 +147,7 @@ export function openSource(
   const { isDirectory } = stat;
   if (asDirectory && !isDirectory) throw refusal(root, path, 'it is not a directory');
   const source = { isDirectory, contents: written.contents, name: written.name };
-  return { ...source, archive: packFrom(root, place, as(source), owner) };
+  return { ...source, archive: packFrom(root, place, as(source), owner, into) };
 }
 
 function* packFrom(
@@ -148,11 +155,14 @@ function* packFrom(
   { parent, name }: Place,
   as: ByteString,
   owner: NewOwner | undefined,
+  into: Fd | undefined,
 ): Generator<Buffer> {
+  const stat = new Stat();
+  if (into !== undefined) check(statFd(into.number, stat), { operation: 'stat' });
   using directory = new Fd(
     check(root.open(parent, O_PATH | O_DIRECTORY), { operation: 'copy from', path: root.name }),
   );
-  yield* packTree(directory.number, name === '' ? '.' : name, as, owner);
+  yield* packTree(directory.number, name === '' ? '.' : name, as, owner, into && stat);
 }
 
 /** Where a copy goes: a directory that is there, and the name it gets in it. */

@@ -24,13 +24,19 @@ export interface NewOwner {
   gid: number;
 }
 
+/** A directory, whatever name leads to it. */
+export type DirectoryIdentity = Pick<Stat, 'fileSystem' | 'inode'>;
+
 class TreePacker {
   readonly #stat = new Stat();
   readonly #data = Buffer.allocUnsafe(CHUNK);
   /** The first name of each file that has several, by device and inode number. */
   readonly #linked = new Map<string, ByteString>();
 
-  constructor(private readonly owner: NewOwner | undefined) {}
+  constructor(
+    private readonly owner: NewOwner | undefined,
+    private readonly into: DirectoryIdentity | undefined,
+  ) {}
 
   *node(parent: number, name: ByteString, path: ByteString): Generator<Buffer> {
     const stat = this.#stat;
@@ -38,6 +44,7 @@ class TreePacker {
     // A socket is a program's, not the tree's; no archive can have one.
     if (stat.type === S_IFSOCK) return;
     const { isDirectory } = stat;
+    if (this.#isDestination()) throw intoItself(path);
     const first = this.#firstName(path);
     const entry: TarEntry = {
       name: isDirectory ? `${path}/` : path,
@@ -58,6 +65,11 @@ class TreePacker {
     if (path !== '.') yield headerOf(entry);
     if (entry.size > 0) yield* this.#content(parent, name, path, entry.size);
     if (isDirectory) yield* this.#entries(parent, name, path);
+  }
+
+  #isDestination(): boolean {
+    const { isDirectory, fileSystem, inode } = this.#stat;
+    return isDirectory && inode === this.into?.inode && fileSystem === this.into.fileSystem;
   }
 
   #firstName(path: ByteString): ByteString | undefined {
@@ -101,6 +113,16 @@ class TreePacker {
   }
 }
 
+/** By way of a bind mount, say; it would never end. */
+function intoItself(path: ByteString): OverlayError {
+  return new OverlayError({
+    operation: 'copy',
+    path: toText(path),
+    reason: 'it is the directory that is copied to, by another name',
+    remedy: 'copy to one that lies outside',
+  });
+}
+
 function readTarget(parent: number, name: ByteString, path: ByteString): ByteString {
   const target = readLink(parent, name);
   if (typeof target === 'string') return target;
@@ -121,12 +143,16 @@ function xattrsOf(parent: number, name: ByteString, path: ByteString): Map<ByteS
   return xattrs;
 }
 
-/** What has a name in a directory, with all below it; `as` is its name in the archive, `.` for what it holds alone. */
+/**
+ * What has a name in a directory, with all below it; `as` is its name in the archive, `.` for what it holds alone.
+ * Throws an OverlayError when it comes to the directory that the archive is unpacked `into`.
+ */
 export function packTree(
   parent: number,
   name: ByteString,
   as: ByteString,
   owner: NewOwner | undefined,
+  into?: DirectoryIdentity,
 ): Generator<Buffer> {
-  return gathered(new TreePacker(owner).node(parent, name, as));
+  return gathered(new TreePacker(owner, into).node(parent, name, as));
 }

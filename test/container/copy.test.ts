@@ -197,9 +197,48 @@ t.test(
       [['f', 'c:/magic'], 1, LOOP],
       [['all/', 'c:/new'], 2, /holds the files of c/],
       [['-L', 'all', 'c:/new'], 2, /holds the files of c/],
+      [['', 'c:/new'], 2, /a path is empty; write - for the standard input/],
+      [['c:/up', ''], 2, /a path is empty/],
     ];
     for (const [args, status, stderr] of refused)
       t.match(await cli.run('cp', ...args), { status, stderr }, args.join(' '));
     t.equal(await cli.ok('exec', 'c', 'stat', '-c', '%F', '/dev/null'), 'character special file\n');
   },
 );
+
+t.test('cp of a directory into itself ends with an error, by whatever name it is reached', async (t) => {
+  const cli = await boxCli(t);
+  const { base } = cli;
+  shell('mkdir -p shared/sub/deep; echo f > shared/f', base);
+  const volumes = ['-v', `${base}/shared:/data`, '-v', `${base}/shared/sub/deep:/deep`];
+  await cli.ok('run', '-d', '--name', 'box-1', ...volumes, 'box', 'sleep', '1000');
+  const refused = /it is the directory that is copied to, by another name; copy to one that lies outside/;
+  const seen = shell('find shared', base);
+  for (const [source, destination] of [
+    ['shared', 'box-1:/data'],
+    ['shared/.', 'box-1:/data'],
+    ['shared/sub/deep', 'box-1:/deep'],
+    ['box-1:/data', 'shared'],
+    ['box-1:/deep', 'shared/sub/deep'],
+  ]) {
+    t.match(
+      await cli.run('cp', source, destination),
+      { status: 1, stderr: refused },
+      `${source} ${destination}`,
+    );
+    t.equal(shell('find shared', base), seen, 'nothing was copied');
+  }
+  for (const [source, destination] of [
+    ['shared', 'box-1:/data/sub'],
+    ['shared', 'box-1:/deep'],
+    ['box-1:/data', 'shared/sub'],
+  ])
+    t.match(
+      await cli.run('cp', source, destination),
+      { status: 1, stderr: refused },
+      `${source} ${destination}`,
+    );
+  await cli.ok('cp', 'shared/sub', 'box-1:/srv');
+  await cli.ok('cp', 'shared/f', 'box-1:/data/f');
+  t.equal(await cli.ok('exec', 'box-1', 'cat', '/data/f'), 'f\n', 'a file onto itself stays what it is');
+});

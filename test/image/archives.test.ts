@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { digestOf } from '../../lib/image/digest.js';
 import { run, scratch, shell } from '../support/ground.js';
@@ -411,4 +412,21 @@ sys.stdin.read()`;
   await cli.ok('mount', '--image', 'mapped:1', 'mnt');
   t.equal(readFileSync(join(base, 'mnt/etc/motd'), 'utf8'), 'ONE\ntwo\n');
   await cli.ok('unmount', 'mnt');
+});
+
+t.test('what is written to a device or a pipe leaves it there', async (t) => {
+  const cli = storeCli(t, scratch(t), 'store');
+  const { base } = cli;
+  shell('mkdir box; echo f > box/f; mknod null c 1 3; mkfifo pipe', base);
+  await cli.ok('import', join(base, 'box'), 'box');
+  writeFileSync(join(base, 'box/Dockerfile'), 'FROM box\n');
+  for (const command of ['export', 'save']) await cli.ok(command, '-o', join(base, 'null'), 'box');
+  await cli.ok('build', '-q', '--iidfile', join(base, 'null'), join(base, 'box'));
+  await cli.ok('build', '-q', '-o', `type=tar,dest=${join(base, 'null')}`, join(base, 'box'));
+  t.ok(statSync(join(base, 'null')).isCharacterDevice());
+  const reader = spawn('tar', ['-tf', join(base, 'pipe')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const said = text(reader.stdout);
+  await cli.ok('export', '-o', join(base, 'pipe'), 'box');
+  t.equal(await said, 'f\n');
+  t.ok(statSync(join(base, 'pipe')).isFIFO());
 });

@@ -14,7 +14,7 @@ import { Staging } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
 import { parseExtraHost } from '../container/hosts.js';
 import { labelsFrom } from '../container/key-values.js';
-import { isStandard } from '../image/write-out.js';
+import { isSpecial, isStandard } from '../image/write-out.js';
 import { interruptible } from '../interruption.js';
 import type { BuildArguments } from './arguments.js';
 import { excerpt, RememberingProgress } from './failure-report.js';
@@ -70,7 +70,7 @@ export async function build(args: BuildArguments): Promise<void> {
   const store = Store.open(args.root);
   const progress = new RememberingProgress(shown);
   // One of an earlier build would be taken for this one's.
-  if (args.iidfile !== undefined) rmSync(args.iidfile, { force: true });
+  if (args.iidfile !== undefined && !isSpecial(args.iidfile)) rmSync(args.iidfile, { force: true });
   try {
     using scope = contextOf(store, args, dockerfile);
     const built = await interruptible((signal) =>

@@ -59,6 +59,7 @@ async function copyBetween(from: Side, to: Side, args: CopyArguments, intoContai
   const source = openSource(from.root, fromText(from.path), (found) => destination.nameFor(found), {
     follow: args['follow-link'],
     owner: ownerOf(args, intoContainer),
+    into: destination.directory,
   });
   const size = await unpackInto(destination.directory, source.archive, args.source);
   if (args.quiet || !process.stderr.isTTY) return;
