@@ -6,19 +6,17 @@ import { refuseStranded } from '../overlay/index-choice.js';
 import { type LayerSet, openUnion } from '../overlay/open.js';
 import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
+import { encodeDocument } from './documents.js';
+import type { HistoryEntry, ImageConfig, RunConfig } from './image-config.js';
 import type { Image } from './images.js';
 import { type StoredLayer, storeLayer } from './layer-store.js';
 import {
   type Descriptor,
-  encodeDocument,
-  type HistoryEntry,
-  type ImageConfig,
   type Manifest,
   OCI_CONFIG,
   OCI_LAYER,
   OCI_LAYER_GZIP,
   OCI_MANIFEST,
-  type RunConfig,
 } from './manifest.js';
 import { nameImage } from './naming.js';
 import { packUpper, packView } from './pack.js';

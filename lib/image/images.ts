@@ -7,18 +7,18 @@
 import { readFileSync } from 'node:fs';
 import { nearestName, OverlayError } from '../base/errors.js';
 import { type Digest, hexOf } from './digest.js';
+import { encodeDocument } from './documents.js';
+import { type ImageConfig, parseConfig } from './image-config.js';
 import {
   type Descriptor,
-  encodeDocument,
-  type ImageConfig,
   type Index,
   type Manifest,
   OCI_INDEX,
   OCI_MANIFEST,
-  parseConfig,
   parseIndex,
   parseManifest,
 } from './manifest.js';
+import type { Platform } from './platform.js';
 import { familiarName, fullName, parseName, parseReference, repositoryOf } from './reference.js';
 import { spendReserve } from './reserve.js';
 import { isFull, writeFileWhole } from './staging.js';
@@ -36,6 +36,8 @@ export interface Image {
   mediaType: string;
   manifest: Manifest;
   config: ImageConfig;
+  /** What the index says of its platform that it came by; it counts more than the configuration. */
+  stated: Platform | undefined;
   /** In full, sorted: `docker.io/library/nginx:latest`. */
   names: string[];
   /** `docker.io/library/nginx@sha256:…` */
@@ -92,7 +94,7 @@ export function repositoryDigestOf({ annotations }: Descriptor): string | undefi
 }
 
 /** Reads what a manifest leads to. Throws an OverlayError where the store is damaged. */
-export function readImage(store: Store, manifestDigest: Digest): Image {
+export function readImage(store: Store, manifestDigest: Digest, stated?: Platform): Image {
   const what = store.blobPath(manifestDigest);
   const manifest = parseManifest(store.readDocument(manifestDigest), what);
   const { config: descriptor, layers, mediaType } = manifest;
@@ -100,24 +102,26 @@ export function readImage(store: Store, manifestDigest: Digest): Image {
     store.readDocument(descriptor.digest),
     store.blobPath(descriptor.digest),
     layers.length,
+    stated,
   );
   return {
     id: descriptor.digest,
     manifestDigest,
-    mediaType: mediaType ?? OCI_MANIFEST,
+    mediaType: mediaType || OCI_MANIFEST,
     manifest,
     config,
+    stated,
     names: [],
     repositoryDigests: [],
   };
 }
 
 /** An image of the list; undefined where another command has removed it since the list was read. */
-function readListed(store: Store, manifestDigest: Digest): Image | undefined {
+function readListed(store: Store, listed: Descriptor): Image | undefined {
   try {
-    return readImage(store, manifestDigest);
+    return readImage(store, listed.digest, listed.platform);
   } catch (failure) {
-    if (readIndex(store).manifests.some(({ digest }) => digest === manifestDigest)) throw failure;
+    if (readIndex(store).manifests.some(({ digest }) => digest === listed.digest)) throw failure;
     return undefined;
   }
 }
@@ -126,7 +130,7 @@ function readListed(store: Store, manifestDigest: Digest): Image | undefined {
 export function listImages(store: Store): Image[] {
   const images = new Map<Digest, Image>();
   for (const descriptor of readIndex(store).manifests) {
-    const image = images.get(descriptor.digest) ?? readListed(store, descriptor.digest);
+    const image = images.get(descriptor.digest) ?? readListed(store, descriptor);
     if (image === undefined) continue;
     images.set(descriptor.digest, image);
     addNames(image, descriptor);
@@ -192,7 +196,7 @@ function findKnownName(store: Store, text: string): FoundImage | undefined {
   const { manifests } = readIndex(store);
   const named = manifests.find((descriptor) => nameOf(descriptor) === name);
   if (named === undefined) return undefined;
-  const image = readListed(store, named.digest);
+  const image = readListed(store, named);
   if (image === undefined) return undefined;
   for (const descriptor of manifests) if (descriptor.digest === named.digest) addNames(image, descriptor);
   image.names.sort();

@@ -11,6 +11,7 @@ import {
   repositoryDigestOf,
 } from './images.js';
 import type { Descriptor } from './manifest.js';
+import type { Platform } from './platform.js';
 import { fullName, parseName, parseReference, repositoryOf } from './reference.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
@@ -22,6 +23,8 @@ export interface Naming {
   /** In full; without one the image is kept without a name. */
   name?: string | undefined;
   repositoryDigest?: string | undefined;
+  /** As an index states it; without one what is known of the manifest already stays. */
+  stated?: Platform | undefined;
 }
 
 /** Gives an image a name, or just keeps it. What had the name before stays, without it. */
@@ -31,9 +34,12 @@ export async function nameImage(store: Store, naming: Naming): Promise<void> {
     ...(name === undefined ? {} : { [REFERENCE_NAME]: name }),
     ...(repositoryDigest === undefined ? {} : { [REPOSITORY_DIGEST]: repositoryDigest }),
   };
-  await changeIndex(store, (manifests) =>
-    withoutSuperfluous([...withoutName(manifests, name), { mediaType, digest, size, annotations }]),
-  );
+  await changeIndex(store, (manifests) => {
+    const platform = naming.stated ?? manifests.find((known) => known.digest === digest)?.platform;
+    const all = [...withoutName(manifests, name), { mediaType, digest, size, annotations }];
+    const said = all.map((one) => (platform && one.digest === digest ? { ...one, platform } : one));
+    return withoutSuperfluous(said);
+  });
 }
 
 /** Takes a name away; its image stays, and is known by the digest that the name's registry has it under. */

@@ -5,17 +5,12 @@ import { OverlayError } from '../base/errors.js';
 import { findCredentials } from './credentials.js';
 import { type Digest, shortId } from './digest.js';
 import { downloadBlob } from './download.js';
+import { parseConfig } from './image-config.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
-import {
-  type Descriptor,
-  isIndexType,
-  type Manifest,
-  parseConfig,
-  parseIndex,
-  parseManifest,
-} from './manifest.js';
+import { type Descriptor, isIndexType, type Manifest, parseManifest } from './manifest.js';
+import { type DocumentSource, type FoundManifest, ManifestSearch } from './manifest-search.js';
 import { nameImage } from './naming.js';
-import { choosePlatform, type Platform, platformName } from './platform.js';
+import { machinePlatform, type Platform, platformName } from './platform.js';
 import { familiarName, fullName, type Reference, repositoryOf } from './reference.js';
 import { type FetchedManifest, Repository } from './registry.js';
 import { isAbsence, type RegistryError } from './registry-answer.js';
@@ -37,7 +32,8 @@ export interface TransferProgress {
 }
 
 export interface PullOptions {
-  platform: Platform;
+  /** Asked for, and refused where it is not there; without one the machine's is preferred. */
+  platform?: Platform | undefined;
   registries: RegistryConfig;
   progress: TransferProgress;
   limits?: UnpackLimits | undefined;
@@ -93,9 +89,7 @@ async function pullFrom(
   options: PullOptions,
 ): Promise<Pulled> {
   const named = await fetchNamed(reference, repository, options.signal);
-  const chosen = isIndexType(named.mediaType)
-    ? await chooseManifest(named, repository, reference, options)
-    : named;
+  const chosen = await chooseManifest(store, named, repository, familiarName(reference), options);
   const what = `${repository.name}@${chosen.digest}`;
   const manifest = parseManifest(chosen.bytes, what);
   const config = await fetchConfig(store, manifest.config, repository, options.signal);
@@ -111,6 +105,7 @@ async function pullFrom(
     // A tag beside a digest was not looked at: whose it is nobody knows.
     name: reference.digest === undefined ? fullName(reference) : undefined,
     repositoryDigest: `${repositoryOf(reference)}@${named.digest}`,
+    stated: chosen.stated,
   });
   return { digest: named.digest, isNew: added > 0 || !isKnown };
 }
@@ -148,33 +143,53 @@ async function fetchPart<T>(repository: Repository, part: string, fetch: () => P
       operation: 'pull',
       path: `${repository.http.endpoint.host}/${repository.path}`,
       reason: `the registry has lost the ${part}${wordsOf(cause)}`,
+      cause,
     });
   }
 }
 
+/** The image that serves. One that is no index's is taken for any machine, unless a platform is asked for. */
 async function chooseManifest(
-  { bytes, digest }: FetchedManifest,
+  store: Store,
+  named: FetchedManifest,
   repository: Repository,
-  reference: Reference,
-  { platform, signal }: PullOptions,
+  what: string,
+  { platform, progress, signal }: PullOptions,
+): Promise<FoundManifest> {
+  const wanted = platform ?? machinePlatform();
+  let lost: unknown;
+  const unlessLost = async <T>(part: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await part;
+    } catch (failure) {
+      if (!isAbsence((failure as Error).cause)) throw failure;
+      lost ??= failure;
+      return undefined;
+    }
+  };
+  const source: DocumentSource = {
+    manifest: async (descriptor) =>
+      descriptor.digest === named.digest
+        ? named.bytes
+        : (await unlessLost(fetchListed(descriptor, repository, signal)))?.bytes,
+    config: (descriptor) => unlessLost(fetchConfig(store, descriptor, repository, signal)),
+  };
+  const { bytes, digest, mediaType } = named;
+  const search = new ManifestSearch(source, wanted, what);
+  const found = await search.open({ mediaType, digest, size: bytes.length });
+  if (found === undefined) throw lost ?? search.failure('pull');
+  if (found.fit > 0) return found;
+  if (platform !== undefined || isIndexType(mediaType)) throw search.failure('pull');
+  progress.note(`${what} is for ${platformName(found.platform)}, this machine is ${platformName(wanted)}`);
+  return found;
+}
+
+function fetchListed(
+  { digest, size }: Descriptor,
+  repository: Repository,
+  signal: AbortSignal | undefined,
 ): Promise<FetchedManifest> {
-  const { manifests } = parseIndex(bytes, `${repository.name}@${digest}`);
-  const chosen = choosePlatform(manifests, platform);
-  if (chosen === undefined) {
-    const offered = manifests
-      .map((offer) => offer.platform)
-      .filter((offer) => offer !== undefined && offer.os !== 'unknown')
-      .map((offer) => platformName(offer!));
-    throw new OverlayError({
-      operation: 'pull',
-      path: familiarName(reference),
-      reason: `there is none for ${platformName(platform)}`,
-      remedy: `choose another with --platform: ${[...new Set(offered)].join(', ') || 'it names none'}`,
-    });
-  }
-  return fetchPart(repository, `manifest ${chosen.digest}`, () =>
-    repository.fetchManifest(chosen.digest, signal, chosen.size),
-  );
+  return fetchPart(repository, `manifest ${digest}`, () => repository.fetchManifest(digest, signal, size));
 }
 
 async function fetchConfig(

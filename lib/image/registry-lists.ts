@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Listings of a registry, which come in pages (distribution-spec, "Content Discovery"). */
 import { OverlayError } from '../base/errors.js';
-import { parseObject } from './manifest.js';
+import { parseObject } from './documents.js';
 import { type Document, RegistryError } from './registry-answer.js';
 import type { RegistryHttp } from './registry-http.js';
 

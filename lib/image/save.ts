@@ -8,8 +8,9 @@ import { createReadStream } from 'node:fs';
 import { OverlayError } from '../base/errors.js';
 import { blobSize } from './collect.js';
 import { type Digest, hexOf } from './digest.js';
+import { encodeDocument } from './documents.js';
 import { findImage, type Image, REFERENCE_NAME } from './images.js';
-import { encodeDocument, OCI_INDEX } from './manifest.js';
+import { OCI_INDEX } from './manifest.js';
 import { familiarName, parseName } from './reference.js';
 import type { Store } from './store.js';
 import { END_OF_ARCHIVE, fileEntry, headerOf, paddingAfter, plainEntry } from './tar-writer.js';
@@ -34,8 +35,9 @@ function gather(store: Store, asked: readonly string[]): SavedImage[] {
 
 function indexOf(store: Store, images: readonly SavedImage[]): Buffer {
   const manifests = images.flatMap(({ image, names }) => {
-    const { manifestDigest: digest, mediaType } = image;
-    const descriptor = { mediaType, digest, size: blobSize(store, digest) };
+    const { manifestDigest: digest, mediaType, stated } = image;
+    const platform = stated && { platform: stated };
+    const descriptor = { mediaType, digest, size: blobSize(store, digest), ...platform };
     if (names.length === 0) return [descriptor];
     return names.map((name) => ({
       ...descriptor,

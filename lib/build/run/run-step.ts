@@ -14,7 +14,7 @@ import { discardContainer } from '../../container/state/removal.js';
 import { type StorageName, storageDriver } from '../../container/storage/storage-driver.js';
 import { sourceDateEpoch } from '../../image/create-image.js';
 import { digestOf } from '../../image/digest.js';
-import type { RunConfig } from '../../image/manifest.js';
+import type { RunConfig } from '../../image/image-config.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { StepLayer } from '../../image/step-cache.js';
 import type { Store } from '../../image/store.js';

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Images that a build begins with or copies from: those of the store, or fetched if they are not there. */
 import { OverlayError } from '../../base/errors.js';
-import { findImage, hasImage, type Image } from '../../image/images.js';
+import { findForPlatform } from '../../image/image-platform.js';
+import { findImage, type Image } from '../../image/images.js';
 import type { Platform } from '../../image/platform.js';
-import { hostPlatform } from '../../image/platform.js';
 import { parseReference } from '../../image/reference.js';
 import type { Store } from '../../image/store.js';
 import type { BuildOptions } from '../options.js';
@@ -25,11 +25,8 @@ export class BaseImages {
   }
 
   async #find(name: string, platform: Platform | undefined): Promise<Image> {
-    const wanted = platform ?? hostPlatform();
-    if (!this.options.pull && hasImage(this.store, name)) {
-      const { image } = findImage(this.store, name);
-      if (platform === undefined || serves(image, platform)) return image;
-    }
+    const known = this.options.pull ? undefined : findForPlatform(this.store, name, platform, true);
+    if (known !== undefined) return known;
     const { progress, signal } = this.options;
     // Loaded only here: mostly everything is there.
     const [{ pullImage }, { readRegistryConfig }] = await Promise.all([
@@ -37,7 +34,7 @@ export class BaseImages {
       import('../../image/registry-config.js'),
     ]);
     await pullImage(this.store, parseReference(name), {
-      platform: wanted,
+      platform,
       registries: readRegistryConfig(),
       progress: progress.transfer(),
       signal,
@@ -55,9 +52,4 @@ export class BaseImages {
       return undefined;
     }
   }
-}
-
-function serves({ config }: Image, { os, architecture, variant }: Platform): boolean {
-  const isSame = config.os === os && config.architecture === architecture;
-  return isSame && (variant === undefined || config.variant === undefined || config.variant === variant);
 }

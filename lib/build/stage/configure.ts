@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { posix } from 'node:path';
 import { signalNumber } from '../../container/signals.js';
-import type { RunConfig } from '../../image/manifest.js';
+import type { RunConfig } from '../../image/image-config.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type {
   Command,

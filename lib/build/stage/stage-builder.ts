@@ -5,7 +5,7 @@ import { OverlayError } from '../../base/errors.js';
 import { DEFAULT_PATH } from '../../container/spec/defaults.js';
 import { creationTime } from '../../image/create-image.js';
 import type { Digest } from '../../image/digest.js';
-import type { RunConfig } from '../../image/manifest.js';
+import type { RunConfig } from '../../image/image-config.js';
 import { findStep, keepStep, type StepLayer } from '../../image/step-cache.js';
 import type { Build } from '../build.js';
 import { StepError, StepFailure } from '../failure.js';

@@ -2,8 +2,9 @@
 /** What a stage is after some of its steps: layers, and what will be the image's configuration. */
 import { creationTime } from '../../image/create-image.js';
 import { type Digest, digestOf } from '../../image/digest.js';
+import type { HistoryEntry, ImageConfig, RunConfig } from '../../image/image-config.js';
+import { platformOf } from '../../image/image-platform.js';
 import type { Image } from '../../image/images.js';
-import type { HistoryEntry, ImageConfig, RunConfig } from '../../image/manifest.js';
 import type { Platform } from '../../image/platform.js';
 import type { StepLayer } from '../../image/step-cache.js';
 import type { Store } from '../../image/store.js';
@@ -25,8 +26,9 @@ export function emptyState(platform: Platform): StageState {
   return { layers: [], config: {}, history: [], author: undefined, platform, inherited: 0 };
 }
 
-export function stateOf({ config, manifest }: Image): StageState {
-  const { os, architecture, variant, author, history = [] } = config;
+export function stateOf(image: Image): StageState {
+  const { config, manifest } = image;
+  const { author, history = [] } = config;
   const layers = config.rootfs.diff_ids.map((diffId, index) => ({
     diffId,
     descriptor: manifest.layers[index],
@@ -36,7 +38,7 @@ export function stateOf({ config, manifest }: Image): StageState {
     config: config.config ?? {},
     history,
     author,
-    platform: { os, architecture, variant },
+    platform: platformOf(image),
     inherited: layers.length,
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
-import type { RunConfig } from '../../image/manifest.js';
+import type { RunConfig } from '../../image/image-config.js';
 import { hostPlatform, type Platform, platformName } from '../../image/platform.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { NamedValue } from '../language/instructions.js';

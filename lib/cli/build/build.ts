@@ -8,7 +8,7 @@ import type { BuildOptions } from '../../build/options.js';
 import type { BuildProgress } from '../../build/progress.js';
 import { openContext } from '../../build/source/context.js';
 import { shortId } from '../../image/digest.js';
-import { parsePlatform } from '../../image/platform.js';
+import { platformOption } from '../../image/platform.js';
 import { familiarName, parseName } from '../../image/reference.js';
 import { Staging } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
@@ -65,7 +65,7 @@ export async function build(args: BuildArguments): Promise<void> {
   const network = networkFrom(args.network);
   const secrets = parseSecrets(args.secret);
   const buildArguments = parseBuildArguments(args['build-arg']);
-  const platform = args.platform === undefined ? undefined : parsePlatform(args.platform);
+  const platform = platformOption(args.platform);
   const dockerfile = await readDockerfile(args.context, args.file);
   const store = Store.open(args.root);
   const progress = new RememberingProgress(shown);

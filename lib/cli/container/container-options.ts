@@ -6,7 +6,7 @@ import { signalNumber } from '../../container/signals.js';
 import { capabilitiesFor } from '../../container/spec/container-spec.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
 import { parseStorageName } from '../../container/storage/storage-driver.js';
-import type { RunConfig } from '../../image/manifest.js';
+import type { RunConfig } from '../../image/image-config.js';
 import { parseWhole } from '../whole-numbers.js';
 import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';

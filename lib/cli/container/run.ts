@@ -16,8 +16,9 @@ import {
 } from '../../container/state/containers.js';
 import { readState, settleState } from '../../container/state/recovery.js';
 import { discardContainer } from '../../container/state/removal.js';
-import { findImage, hasImage, type Image } from '../../image/images.js';
-import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { findForPlatform } from '../../image/image-platform.js';
+import { findImage, type Image } from '../../image/images.js';
+import { platformOption } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';
 import { familiarName, fullName, parseReference } from '../../image/reference.js';
 import { readRegistryConfig } from '../../image/registry-config.js';
@@ -43,16 +44,16 @@ const PULL_WAYS = ['missing', 'always', 'never'];
 async function imageFor(store: Store, name: string, args: CreateArguments): Promise<Image> {
   if (!PULL_WAYS.includes(args.pull))
     throw new UsageError(`--pull ${args.pull} is not possible`, `it is ${PULL_WAYS.join(', ')}`);
+  const platform = platformOption(args.platform);
   if (args.pull !== 'always') {
-    const isThere = hasImage(store, name);
-    if (isThere || args.pull === 'never') return findImage(store, name).image;
+    const known = findForPlatform(store, name, platform, args.pull === 'missing');
+    if (known !== undefined) return known;
   }
   const reference = parseReference(name);
   if (!args.quiet)
     process.stderr.write(
       `Unable to find image '${familiarName(reference)}' locally, pulling ${fullName(reference)}\n`,
     );
-  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
   const progress = transferProgress(args.quiet);
   await interruptible((signal) =>
     pullImage(store, reference, { platform, registries: readRegistryConfig(), progress, signal }),

@@ -14,7 +14,7 @@ import {
 import { findImage, type Image, listImages } from '../../image/images.js';
 import { loadImages } from '../../image/load.js';
 import { packView } from '../../image/pack.js';
-import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { platformOption } from '../../image/platform.js';
 import { familiarName, fullName, parseName, parseReference } from '../../image/reference.js';
 import { saveImages } from '../../image/save.js';
 import { syncBelow } from '../../image/staging.js';
@@ -52,7 +52,7 @@ export async function load(args: LoadArguments): Promise<void> {
   const path = args.input === undefined || isStandard(args.input) ? '-' : args.input;
   if (path === '-' && process.stdin.isTTY)
     throw new UsageError('there is no archive to load', 'give --input FILE or redirect one');
-  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
+  const platform = platformOption(args.platform);
   const loaded = await loadImages(Store.open(args.root), path, { platform, limits: limitsFrom(args) });
   for (const { id, name } of loaded) {
     if (args.quiet) process.stdout.write(`${name ?? id}\n`);
@@ -80,7 +80,7 @@ export async function importRoot(args: ImportArguments): Promise<void> {
   const store = Store.open(args.root);
   const notes = {
     ...notesFrom(args, args.reference, `import ${args.source}`),
-    ...(args.platform === undefined ? {} : { platform: parsePlatform(args.platform) }),
+    platform: platformOption(args.platform),
   };
   printCreated(await importFrom(store, args, notes));
 }

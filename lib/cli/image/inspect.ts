@@ -3,8 +3,8 @@
 import { UsageError } from '../../base/errors.js';
 import { layerSize } from '../../image/collect.js';
 import { chainIds, type Digest } from '../../image/digest.js';
+import type { HistoryEntry } from '../../image/image-config.js';
 import { findImage, type Image } from '../../image/images.js';
-import type { HistoryEntry } from '../../image/manifest.js';
 import { familiarName, familiarRepository, parseName } from '../../image/reference.js';
 import { Store } from '../../image/store.js';
 import { age, decimalSize } from '../format.js';

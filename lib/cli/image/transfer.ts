@@ -2,7 +2,7 @@
 /** `tsoverlay pull`, `push` and `search`. */
 import { OverlayError, quote, UsageError } from '../../base/errors.js';
 import { findCredentials } from '../../image/credentials.js';
-import { hostPlatform, parsePlatform } from '../../image/platform.js';
+import { platformOption } from '../../image/platform.js';
 import { pullImage } from '../../image/pull.js';
 import { pushImage } from '../../image/push.js';
 import {
@@ -26,7 +26,7 @@ import { transferProgress } from './progress.js';
 
 export async function pull(args: PullArguments): Promise<void> {
   const store = Store.open(args.root);
-  const platform = args.platform === undefined ? hostPlatform() : parsePlatform(args.platform);
+  const platform = platformOption(args.platform);
   const options = {
     platform,
     registries: readRegistryConfig(),
