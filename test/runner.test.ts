@@ -66,7 +66,12 @@ t.test('what others have and do is neither seen nor counted', async (t) => {
   t.teardown(() => rmSync('/usr/local/bin/tsoverlay-busy'));
   const child = spawn(
     'sh',
-    [ISOLATED, 'bash', '-ec', 'read <&3; ls /tmp; pgrep sleep || true; ls /sys/class/net'],
+    [
+      ISOLATED,
+      'bash',
+      '-ec',
+      'read <&3; find /tmp -mindepth 1 -path "$PWD" -prune -o -type f -print -o -type d -name "tso*" -print; pgrep sleep || true; ls /sys/class/net',
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     },

@@ -193,7 +193,8 @@ own_devices() {
 # What there is, a line each.
 present() {
   awk '{ print "mount", $5 }' /proc/self/mountinfo
-  find /tmp /run /dev/shm -mindepth 1 -printf 'file %p\n' 2>/dev/null
+  # The checkout may be beneath one of these, and the runner writes its reports there.
+  find /tmp /run /dev/shm -mindepth 1 -path "$PWD" -prune -o -printf 'file %p\n' 2>/dev/null
   # Directories are copied up also where nothing in them stays.
   find $OWN/changes -mindepth 2 \( -not -type d -o -name '*tsoverlay*' \) -printf 'file /%P\n'
   find /sys/class/net -mindepth 1 -printf 'network device %f\n'
@@ -203,12 +204,14 @@ present() {
   done
 }
 
-# All but this shell, which must not be forked to list them.
+# All but this shell, which must not be forked to list them. A zombie has no program; one that is about to execute
+# another program has one, and for a moment no command line.
 processes() {
   for directory in /proc/[0-9]*; do
     case ${directory#/proc/} in 1 | "$outsider") continue ;; esac
+    program=$(readlink "$directory/exe") || continue
     command=$(tr '\0' ' ' 2>/dev/null <"$directory/cmdline") || continue
-    [ -z "$command" ] || echo "process $command"
+    echo "process ${command:-$program}"
   done
 }
 
