@@ -8,4 +8,4 @@ export type { DriverName, MountFigures } from './mount/config.js';
 export { Mount, type MountOptions, mount } from './mount/mount.js';
 export type { Change, ChangeKind } from './overlay/diff.js';
 export type { Explanation, LayerFinding, LayerRole } from './overlay/explain.js';
-export type { LayerSet } from './overlay/open.js';
+export type { LayerSet } from './overlay/layer-set.js';

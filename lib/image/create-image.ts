@@ -3,7 +3,8 @@
 import { Readable } from 'node:stream';
 import { OverlayError } from '../base/errors.js';
 import { refuseStranded } from '../overlay/index-choice.js';
-import { type LayerSet, openUnion } from '../overlay/open.js';
+import type { LayerSet } from '../overlay/layer-set.js';
+import { openUnion } from '../overlay/open.js';
 import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
 import { encodeDocument } from './documents.js';

@@ -7,7 +7,8 @@
 import { fromText } from '../base/bytes.js';
 import { EAGAIN } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
-import { type LayerSet, openUnion } from '../overlay/open.js';
+import type { LayerSet } from '../overlay/layer-set.js';
+import { openUnion } from '../overlay/open.js';
 import type { Union } from '../overlay/union.js';
 import { listMounts } from '../sys/mounts.js';
 import { readRecords } from './registry.js';

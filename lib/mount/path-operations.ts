@@ -10,8 +10,9 @@ import { AttributeChange, getAttributes, setAttributes } from '../overlay/attrib
 import { createNode } from '../overlay/create.js';
 import { ownCreator } from '../overlay/credentials.js';
 import * as data from '../overlay/data.js';
+import { visitEntries } from '../overlay/entries.js';
 import { linkNode } from '../overlay/link.js';
-import { completeListing, visitEntries } from '../overlay/listing.js';
+import { completeListing } from '../overlay/listing.js';
 import type { OverlayNode } from '../overlay/node.js';
 import { release, settle } from '../overlay/references.js';
 import { removeDirectoryName, unlinkName } from '../overlay/remove.js';

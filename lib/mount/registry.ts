@@ -20,8 +20,8 @@ import {
 import { join } from 'node:path';
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
-import type { LayerSet } from '../overlay/open.js';
-import type { Whiteouts } from '../overlay/union.js';
+import type { Whiteouts } from '../overlay/features.js';
+import type { LayerSet } from '../overlay/layer-set.js';
 import type { UpperAbilities, WhiteoutForm } from '../overlay/upper-probe.js';
 import { listMounts } from '../sys/mounts.js';
 import type { DriverName } from './config.js';

@@ -15,19 +15,20 @@ import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { S_IFREG, Stat, statAt } from '../sys/stat.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
+import { DirectoryDescriptors } from './directory-descriptors.js';
 import { resolveData } from './file-lookup.js';
-import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
-import { type Layer, openForRepair } from './layer.js';
+import { type Layer, RealDirectory } from './layer.js';
 import { mayHoldFileWhiteouts } from './layer-format.js';
 import { LayerWatch } from './layer-watch.js';
 import { findNode } from './lookup.js';
 import { type Marks, YES } from './marks.js';
 import type { DirectoryNode } from './node.js';
+import { openForRepair } from './open-layer.js';
 import { isOrigin } from './origin.js';
-import { DirectoryDescriptors, RealDirectory } from './real.js';
 import { release, settle } from './references.js';
 import { gone, type Union } from './union.js';
 import { walk } from './walk.js';
+import { hiddenBy, isFileOfFormat } from './whiteout-names.js';
 import { holdsMarkedWhiteouts, isWhiteoutIn } from './whiteouts.js';
 
 export type FindingKind =

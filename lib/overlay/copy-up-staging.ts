@@ -8,7 +8,7 @@ import { S_IFDIR, S_IFLNK, S_IFREG, type Stat } from '../sys/stat.js';
 import { getXattr, listXattrs, setXattr } from '../sys/xattrs.js';
 import { copyFileData, shareFileData } from './copy-data.js';
 import { MOST_LAZY, SMALLEST_LAZY } from './lazy-copy.js';
-import { markMetacopy } from './metacopy.js';
+import { markMetacopy } from './metacopy-data.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { encodeOrigin } from './origin.js';
 import { isOverride } from './override-stat.js';

@@ -9,23 +9,21 @@
  * were, because for the user nothing happened in it.
  */
 import type { ByteString } from '../base/bytes.js';
-import { EIO, EOPNOTSUPP, EPERM, EROFS, type Errno } from '../base/errno.js';
+import { EIO, EROFS, type Errno } from '../base/errno.js';
 import { Rollback } from '../base/rollback.js';
 import { changeTimes, rename } from '../sys/entries.js';
 import { Stat, statAt } from '../sys/stat.js';
-import { setXattr } from '../sys/xattrs.js';
 import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './copy-up-staging.js';
 import { resolveData } from './file-lookup.js';
-import { linkUp } from './hard-links.js';
+import { setImpure } from './impure.js';
 import { recordInode, setOrphan } from './journal/recorder.js';
+import { RealDirectory } from './layer.js';
 import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
 import { enterInList } from './lazy-list.js';
-import { isImpure } from './lookup.js';
-import { YES } from './marks.js';
-import { copyUpData } from './metacopy.js';
+import { linkUp } from './link-up.js';
+import { copyUpData } from './metacopy-data.js';
 import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
 import { applyOverride } from './override-stat.js';
-import { RealDirectory } from './real.js';
 import { gone, type Place, type Union } from './union.js';
 
 export function isInUpper(node: OverlayNode): boolean {
@@ -105,16 +103,6 @@ function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
     return node.names.length > 0 ? linkUp(union, node, node.names[0]) : 0;
   }
   return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
-}
-
-/** Marks a directory of the upper as holding objects with an origin (ovl_set_impure). */
-export function setImpure(union: Union, directory: DirectoryNode): Errno {
-  if (isImpure(union, directory)) return 0;
-  const status = setXattr(union.directories.of(directory.upper!), '.', union.marks.impure, YES);
-  // Where the upper has no attributes at all there is no origin to point at either.
-  const impossible = union.work!.ways.form === 'file' && (status === -EOPNOTSUPP || status === -EPERM);
-  if (status === 0 || impossible) directory.impure = true;
-  return impossible ? 0 : status;
 }
 
 function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnly: boolean): Errno {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What the upper of a set of layers changes, read beside whoever has it mounted. */
 import { type Change, diffViews, sorted } from './diff.js';
+import type { LayerSet } from './layer-set.js';
 import { namesByIndex } from './names-by-index.js';
-import { type LayerSet, openUnion } from './open.js';
+import { openUnion } from './open.js';
 import type { Union } from './union.js';
 
 /** Sorted by path; nothing where there is no upper. Throws an OverlayError for layers that cannot be opened. */

@@ -13,12 +13,12 @@ import { close, O_DIRECTORY, O_RDONLY, openAt } from '../sys/files.js';
 import { Stat, statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
 import { isInUpper } from './copy-up.js';
-import { hiddenBy, isFileOfFormat } from './file-whiteouts.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
 import type { DirectoryNode, OverlayNode } from './node.js';
 import { settle } from './references.js';
 import type { Union } from './union.js';
+import { hiddenBy, isFileOfFormat } from './whiteout-names.js';
 import { holdsMarkedWhiteouts, isWhiteoutIn } from './whiteouts.js';
 
 export type ChangeKind = 'A' | 'C' | 'D';

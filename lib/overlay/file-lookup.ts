@@ -7,12 +7,13 @@ import type { ByteString } from '../base/bytes.js';
 import { EIO, type Errno } from '../base/errno.js';
 import { S_IFREG, Stat, statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
+import { askDirectory } from './ask.js';
+import { openOrigin, readOrigin } from './find-origin.js';
+import { isImpure } from './impure.js';
 import type { IndexDirectory, Indexed } from './index-directory.js';
-import { askDirectory, isImpure } from './lookup.js';
+import type { RealDirectory } from './layer.js';
 import { findData, isMetacopy } from './metacopy.js';
 import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from './node.js';
-import { openOrigin, readOrigin } from './origin.js';
-import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
 /**

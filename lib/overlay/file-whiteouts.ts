@@ -18,14 +18,12 @@ import { close, O_DIRECTORY, O_PATH, openAt, openBeneath } from '../sys/files.js
 import { openReadable } from '../sys/handles.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr } from '../sys/xattrs.js';
-import type { Layer } from './layer.js';
+import type { Layer, RealDirectory } from './layer.js';
 import { YES } from './marks.js';
 import type { DirectoryNode } from './node.js';
-import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
+import { FILE_WHITEOUT_PREFIX, hiddenBy, isFileOfFormat } from './whiteout-names.js';
 
-export const FILE_WHITEOUT_PREFIX = '.wh.';
-const BOOKKEEPING = '.wh..wh.';
 const OPAQUE = '.wh..wh..opq';
 const FILE_MODE = S_IFREG | 0o444;
 
@@ -37,16 +35,6 @@ export function isReserved({ upper }: Union, name: ByteString): boolean {
 /** Whether an entry of a layer is not shown under its name. */
 export function isReservedIn(union: Union, { layer }: RealDirectory, entry: ByteString): boolean {
   return isFileOfFormat(entry) && (layer.readsFiles || union.upper?.readsFiles === true);
-}
-
-/** Whether an entry of a real directory is of this format. */
-export function isFileOfFormat(entry: ByteString): boolean {
-  return entry.startsWith(FILE_WHITEOUT_PREFIX);
-}
-
-/** The name that an entry of a real directory hides; '' where it hides none. Precondition: the entry is reserved. */
-export function hiddenBy(entry: ByteString): ByteString {
-  return entry.startsWith(BOOKKEEPING) ? '' : entry.slice(FILE_WHITEOUT_PREFIX.length);
 }
 
 /** Whether `.wh.NAME` lies in the directory. Answers 1, 0 or a negated errno. */

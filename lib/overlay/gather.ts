@@ -6,9 +6,9 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
-import { askDirectory } from './lookup.js';
+import { askDirectory } from './ask.js';
+import { RealDirectory } from './layer.js';
 import type { DirectoryNode } from './node.js';
-import { RealDirectory } from './real.js';
 import { lookUpPath, type Route, routeAfter, routeBelow } from './resolve.js';
 import type { Union } from './union.js';
 

@@ -7,13 +7,13 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
-import { changeTimes, makeLink, rename, unlink } from '../sys/entries.js';
-import { Stat, statAt } from '../sys/stat.js';
-import { copyUp, copyUpMetadata, setImpure } from './copy-up.js';
+import { rename, unlink } from '../sys/entries.js';
+import { copyUp, copyUpMetadata } from './copy-up.js';
 import { setOrphan } from './journal/recorder.js';
 import { completeBelow } from './lazy-copy.js';
-import type { DirectoryNode, Entry, FileNode, OverlayNode } from './node.js';
-import { gone, type Union } from './union.js';
+import { linkUp } from './link-up.js';
+import type { DirectoryNode, FileNode, OverlayNode } from './node.js';
+import type { Union } from './union.js';
 
 /** Copies a node up with the name that it is about to lose or change. Answers 0 or a negated errno. */
 export function copyUpName(
@@ -25,7 +25,8 @@ export function copyUpName(
   let status = completeBelow(union, node);
   if (status >= 0) status = copyUpMetadata(union, node);
   if (status < 0 || node.isDirectory() || node.indexed === null) return status;
-  return linkUp(union, node, directory.entries.get(name)!);
+  status = copyUp(union, directory);
+  return status < 0 ? status : linkUp(union, node, directory.entries.get(name)!);
 }
 
 /**
@@ -37,30 +38,6 @@ export function prepareLoss(union: Union, node: FileNode, directory: DirectoryNo
   const { indexed } = node;
   const isCounted = indexed !== null && (indexed.copied || union.features.exactLinkCounts);
   return isCounted ? copyUpName(union, node, directory, name) : copyUp(union, directory);
-}
-
-/** Gives a name its link in the upper, if it has none. Precondition: the file is in the index. */
-export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
-  const { directory, name } = entry;
-  const indexed = node.indexed!;
-  const index = union.index!;
-  let status = copyUp(union, directory);
-  if (status < 0) return status;
-  const dir = union.directories.of(directory.upper!);
-  if (dir < 0) return gone(dir);
-  if (statAt(dir, name, union.stat) === 0) return 0;
-  status = setImpure(union, directory);
-  if (status >= 0) status = index.markLinks(indexed, 'lower');
-  const times = new Stat();
-  if (status >= 0) status = statAt(dir, '.', times);
-  if (status >= 0) union.journal?.times(directory.upper!.path(), times);
-  if (status >= 0) status = makeLink(index.fd, indexed.name, dir, name);
-  if (status >= 0) status = changeTimes(dir, '.', times);
-  if (status >= 0) status = index.markLinks(indexed, 'copy');
-  if (status < 0) return status;
-  entry.places = null;
-  entry.below = true;
-  return 0;
 }
 
 /** Makes ready for a name to come or go. Precondition: that name, if it is there, is linked up. */

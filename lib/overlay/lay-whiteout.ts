@@ -9,8 +9,8 @@ import { EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
 import { makeNode, unlink } from '../sys/entries.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr, xattrIs } from '../sys/xattrs.js';
-import { FILE_WHITEOUT_PREFIX } from './file-whiteouts.js';
 import { MARKED_WHITEOUTS, type Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
+import { FILE_WHITEOUT_PREFIX } from './whiteout-names.js';
 
 const FILE_MODE = S_IFREG | 0o444;
 

@@ -4,8 +4,8 @@ import { realpathSync } from 'node:fs';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { listMounts } from '../sys/mounts.js';
 import { Stat, statFd } from '../sys/stat.js';
-import type { WritableLayer } from './layer.js';
-import type { LayerSet } from './open.js';
+import type { LayerSet } from './layer-set.js';
+import type { WritableLayer } from './open-layer.js';
 
 /** As overlayfs has it (OVL_MAX_STACK). */
 const MAX_LOWERS = 500;

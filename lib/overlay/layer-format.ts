@@ -11,11 +11,11 @@ import { check, OverlayError } from '../base/errors.js';
 import { DT_DIR, DT_UNKNOWN, listDirectory } from '../sys/entries.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openBeneath } from '../sys/files.js';
 import { removeXattr, setXattr, xattrIs } from '../sys/xattrs.js';
-import { isFileOfFormat } from './file-whiteouts.js';
+import type { Whiteouts } from './features.js';
 import type { Layer } from './layer.js';
 import type { Marks } from './marks.js';
-import type { Whiteouts } from './union.js';
 import type { WhiteoutForm } from './upper-probe.js';
+import { isFileOfFormat } from './whiteout-names.js';
 
 /** The kernel's. */
 const KERNEL = 'k';

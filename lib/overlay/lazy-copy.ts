@@ -21,7 +21,7 @@ import { close, O_NOATIME, O_RDONLY, O_RDWR, openAt, readFully, syncFile, writeF
 import { Stat, statFd } from '../sys/stat.js';
 import { removeXattr } from '../sys/xattrs.js';
 import { copySpan } from './copy-data.js';
-import type { LayerWatch } from './layer-watch.js';
+import type { LazyCopy } from './copy-in-flight.js';
 import { pathInUpper, removeFromList } from './lazy-list.js';
 import type { FileNode, OverlayNode } from './node.js';
 import { release } from './references.js';
@@ -35,23 +35,6 @@ export const MOST_LAZY = 16;
 export const CHUNK = 64 << 10;
 /** Bytes copied in the background before the next look for a request. */
 const SLICE = 1 << 20;
-
-/** The state of one copy in flight. Holds a reference to its node. */
-export interface LazyCopy {
-  readonly from: number;
-  readonly to: number;
-  /** Of the lower file; asked for leave before the file is (layer-watch.ts). */
-  readonly layer: number;
-  readonly watch: { current: LayerWatch };
-  /** Bytes of the lower file; beyond them there is nothing to copy. */
-  readonly size: number;
-  /** One a chunk: 1 where the copy has the data. */
-  readonly filled: Uint8Array;
-  /** All chunks before this one are filled. */
-  next: number;
-  /** In the list of the work directory. */
-  record: ByteString;
-}
 
 /**
  * Starts the copy of a file that has just been put in its place as a metacopy, or goes on with

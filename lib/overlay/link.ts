@@ -5,14 +5,15 @@ import { EEXIST, ENODATA, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js
 import { makeLink, rename } from '../sys/entries.js';
 import { statAt } from '../sys/stat.js';
 import { getXattr } from '../sys/xattrs.js';
-import { copyUpMetadata, setImpure } from './copy-up.js';
+import { copyUpMetadata } from './copy-up.js';
 import { prepareParent, uncover } from './create.js';
+import { declare, declared } from './declare.js';
+import { addEntry } from './entries.js';
 import { linkKey } from './file-lookup.js';
 import { endLinkChange, startLinkChange } from './hard-links.js';
-import { declare, declared } from './journal/intent.js';
+import { setImpure } from './impure.js';
 import { recordName, setOrphan } from './journal/recorder.js';
 import { completeBelow } from './lazy-copy.js';
-import { addEntry } from './listing.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from './node.js';
 import { redirectFile } from './redirect.js';
 import { gone, type Union } from './union.js';

@@ -16,13 +16,15 @@ import { DT_CHR, DT_UNKNOWN, listDirectory } from '../sys/entries.js';
 import { close } from '../sys/files.js';
 import { openReadable } from '../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../sys/stat.js';
-import { FIRST_COOKIE, firstAfter, hashedCookie, isHashed, putInOrder } from './cookies.js';
-import { hiddenBy, isReservedIn } from './file-whiteouts.js';
-import { isImpure } from './lookup.js';
+import { FIRST_COOKIE, hashedCookie } from './cookies.js';
+import { dropListing } from './entries.js';
+import { isReservedIn } from './file-whiteouts.js';
+import { isImpure } from './impure.js';
+import type { RealDirectory } from './layer.js';
 import { type DirectoryNode, Entry } from './node.js';
 import { applyOverride } from './override-stat.js';
-import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
+import { hiddenBy } from './whiteout-names.js';
 import { hides } from './whiteouts.js';
 
 /** Entries kept in complete listings over the whole union; the least used give way. */
@@ -44,12 +46,6 @@ export function completeListing(union: Union, directory: DirectoryNode): Errno {
   merge.install();
   trim(union, directory);
   return 0;
-}
-
-/** An empty listing for a directory that was just made. */
-export function startListing(union: Union, directory: DirectoryNode): void {
-  directory.complete = true;
-  union.listings.add(directory);
 }
 
 /** Only ever two places are common; they are shared, because a listing has many. */
@@ -180,75 +176,5 @@ function trim(union: Union, keep: DirectoryNode): void {
   for (const directory of union.listings) {
     if (union.listedEntries <= LISTED_ENTRIES_LIMIT) return;
     if (directory !== keep) dropListing(union, directory);
-  }
-}
-
-/** Keeps the entries that have a node and forgets that there are others. */
-export function dropListing(union: Union, directory: DirectoryNode): void {
-  if (!union.listings.delete(directory)) return;
-  union.listedEntries -= directory.order.length;
-  directory.complete = false;
-  directory.order = [];
-  directory.whiteouts.clear();
-  directory.vacant.clear();
-  directory.misses = 0;
-  for (const [name, entry] of directory.entries) if (entry.node === null) directory.entries.delete(name);
-}
-
-/** A new name; takes the place of a whiteout if there was one. */
-export function addEntry(union: Union, directory: DirectoryNode, name: ByteString, type: number): Entry {
-  const entry = new Entry(directory, name, type);
-  directory.entries.set(name, entry);
-  if (!directory.complete) return entry;
-  directory.whiteouts.delete(name);
-  entry.cookie = directory.vacant.get(name) ?? hashedCookie(name);
-  directory.vacant.delete(name);
-  directory.order.push(entry);
-  directory.ordered = false;
-  union.listedEntries++;
-  return entry;
-}
-
-/** A name is gone; `whiteout` says whether the upper now hides it. */
-export function removeEntry(union: Union, entry: Entry, whiteout: boolean): void {
-  const { directory } = entry;
-  directory.entries.delete(entry.name);
-  entry.removed = true;
-  if (!directory.complete) return;
-  if (whiteout) directory.whiteouts.add(entry.name);
-  if (!isHashed(entry.cookie)) directory.vacant.set(entry.name, entry.cookie);
-  sweep(union, directory);
-}
-
-/** Removed entries are taken out of the order when they are the larger part of it. */
-function sweep(union: Union, directory: DirectoryNode): void {
-  const { order } = directory;
-  if (order.length >= 64 && order.length >= 2 * directory.entries.size) dropRemoved(union, directory);
-}
-
-function dropRemoved(union: Union, directory: DirectoryNode): void {
-  const { order } = directory;
-  directory.order = order.filter((entry) => !entry.removed);
-  union.listedEntries -= order.length - directory.order.length;
-}
-
-/**
- * Visits the entries after a cookie in order, until `visit` answers false.
- * Precondition: the listing is complete.
- */
-export function visitEntries(
-  union: Union,
-  directory: DirectoryNode,
-  after: number,
-  visit: (entry: Entry) => boolean,
-): void {
-  if (!directory.ordered) {
-    dropRemoved(union, directory);
-    putInOrder(directory);
-  }
-  const { order } = directory;
-  for (let index = firstAfter(order, after); index < order.length; index++) {
-    const entry = order[index];
-    if (!entry.removed && !visit(entry)) return;
   }
 }

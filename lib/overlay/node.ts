@@ -16,9 +16,9 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { S_IFDIR, type Stat } from '../sys/stat.js';
+import type { LazyCopy } from './copy-in-flight.js';
 import type { Indexed } from './index-directory.js';
-import type { LazyCopy } from './lazy-copy.js';
-import type { RealDirectory } from './real.js';
+import type { RealDirectory } from './layer.js';
 
 /** Where a lower layer holds a file; never changes, because lower layers do not. */
 export interface LowerPlace {

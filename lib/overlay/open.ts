@@ -10,59 +10,20 @@ import { hasTrustedAttributes } from '../sys/privilege.js';
 import { Stat, statFd } from '../sys/stat.js';
 import { getXattr, setXattr } from '../sys/xattrs.js';
 import { hasOpaqueFile } from './file-whiteouts.js';
-import { type IdOptions, idMapping } from './id-mapping.js';
+import { idMapping } from './id-mapping.js';
 import { askedForIndex, chooseIndex, findIndex } from './index-choice.js';
-import { type Layer, openLower, openUpper } from './layer.js';
+import type { Layer } from './layer.js';
 import { checkPlacement, checkSameFileSystem, checkSet } from './layer-checks.js';
 import { mayHoldFileWhiteouts, settleUpper } from './layer-format.js';
+import { isWritten, type LayerSet, lowerPaths } from './layer-set.js';
 import { finishEarlierCopies } from './lazy-recovery.js';
 import { Marks } from './marks.js';
+import { openLower, openUpper } from './open-layer.js';
 import { applyOverride, encodeOverride, overrideFor } from './override-stat.js';
-import { type RedirectMode, Union, type UnionLayers, type Whiteouts } from './union.js';
+import { Union, type UnionLayers } from './union.js';
 import { chooseForm, probeUpper, type UpperWays } from './upper-probe.js';
 import { holdsMarkedWhiteouts } from './whiteouts.js';
 import { WorkDirectory } from './work.js';
-
-export interface LayerSet extends IdOptions {
-  /** Read-only layers, top first. */
-  lowers: readonly string[];
-  /** The writable layer; without it the union is read-only. */
-  upper?: string | undefined;
-  /** A directory on the upper's file system that only this union uses. */
-  work?: string | undefined;
-  /** Nothing can be changed, though there is an upper. */
-  readOnly?: boolean | undefined;
-  /** Marks are kept in `user.overlay.*`, for use without privilege; default where `trusted.*` cannot be had. */
-  userxattr?: boolean | undefined;
-  /** Layers below all others that are reached only for the data of a metacopy, by its redirect. */
-  dataLowers?: readonly string[] | undefined;
-  /** Whether directories of lower layers can be renamed; default `on`. */
-  redirectDir?: RedirectMode | undefined;
-  /**
-   * Hard links stay one file over copy-up; by default where the upper can hold an index
-   * (index-choice.ts). True: it is refused where it cannot.
-   */
-  index?: boolean | undefined;
-  /** Copy-up of metadata alone, where that is all that changes; default false. */
-  metacopy?: boolean | undefined;
-  /** `lazy`: the first write to a large lower file does not wait for its copy; default `whole`. */
-  copyUp?: 'whole' | 'lazy' | undefined;
-  /** File handles go on to work after the kernel forgot the file; implies `index`. Default false. */
-  nfsExport?: boolean | undefined;
-  /** Directories show a link count of 1. */
-  staticLinkCount?: boolean | undefined;
-  /**
-   * `overlay` knows the kernel's whiteouts alone, `aufs` writes `.wh.` files; default `both`:
-   * reads both, and writes the kernel's where the upper can hold them.
-   */
-  whiteout?: Whiteouts | undefined;
-  /** Owner, group and mode are kept in an attribute of the upper: 1 the privileged one, 2 that of containers. */
-  xattrPermissions?: 0 | 1 | 2 | undefined;
-  /** Nothing is synced to disk, and the work directory says so. */
-  volatile?: boolean | undefined;
-  /** false: nothing is synced to disk. */
-  sync?: boolean | undefined;
-}
 
 /**
  * Opens the layers and makes the root node, which holds one reference.
@@ -93,15 +54,6 @@ export function openUnion(set: LayerSet): Union {
   }
   undo.commit();
   return union;
-}
-
-function isWritten(set: LayerSet): set is LayerSet & { upper: string; work: string } {
-  return set.upper !== undefined && set.work !== undefined && set.readOnly !== true;
-}
-
-/** The layers that are only read, top first: an upper that nothing may be written to is one of them. */
-export function lowerPaths(set: LayerSet): readonly string[] {
-  return isWritten(set) || set.upper === undefined ? set.lowers : [set.upper, ...set.lowers];
 }
 
 /** The lower layers whose roots are merged, by their position, and whether their roots say that files may be whiteouts. */

@@ -7,9 +7,8 @@
  */
 import { overlayDebug } from '../base/debug.js';
 import { errnoName } from '../base/errno.js';
+import { dropListing } from './entries.js';
 import { recordNode } from './journal/recorder.js';
-import { forgetRecovered } from './journal/restore.js';
-import { dropListing } from './listing.js';
 import { type DirectoryNode, detach, type FileNode, type OverlayNode } from './node.js';
 import type { Union } from './union.js';
 
@@ -31,6 +30,29 @@ export function forget(union: Union, id: number, count: number): void {
   else if (node !== union.root) {
     if (node.recorded) union.journal!.refer(id, -count);
     release(union, node, count);
+  }
+}
+
+/** The kernel counts less on a node that nobody has asked for since the restart. */
+function forgetRecovered(union: Union, id: number, count: number): void {
+  const { recovered, journal } = union;
+  let node = recovered?.get(id);
+  if (node === undefined) return;
+  node.references -= count;
+  journal!.refer(id, -count);
+  while (node !== undefined && node.references <= 0 && !recovered!.hasChildren(node.id)) {
+    if (union.features.keepsNodes && node.name !== '') return;
+    recovered!.take(node);
+    journal!.drop(node.id);
+    if (node.orphan !== null) {
+      const status = union.work!.discard(node.orphan);
+      if (status < 0)
+        overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
+    }
+    const above: number = node.name === '' ? 0 : node.parent;
+    const directory = union.nodes.get(above);
+    if (directory !== undefined) settle(union, directory);
+    node = recovered!.get(above);
   }
 }
 

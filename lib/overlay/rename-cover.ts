@@ -15,7 +15,7 @@ import { makeDirectory, makeLink, RENAME_EXCHANGE, rename } from '../sys/entries
 import { Stat, statAt } from '../sys/stat.js';
 import { makeOpaque } from './file-whiteouts.js';
 import type { DirectoryNode } from './node.js';
-import type { Renaming } from './rename.js';
+import type { Renaming } from './renaming.js';
 import { gone, type Union } from './union.js';
 import { coverWithWhiteout, hides, makeWhiteout } from './whiteouts.js';
 

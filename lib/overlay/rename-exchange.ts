@@ -3,13 +3,13 @@
 import type { ByteString } from '../base/bytes.js';
 import type { Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../sys/entries.js';
+import { losingName } from './declare.js';
 import { copyUpName } from './hard-links.js';
-import { declareRename, losingName } from './journal/intent.js';
 import { recordName } from './journal/recorder.js';
 import { carryImpurity } from './link.js';
 import { attach, type DirectoryNode, detach, type Entry, type OverlayNode } from './node.js';
 import { prepareMove } from './redirect.js';
-import type { Renaming } from './rename.js';
+import { declareRename, type Renaming } from './renaming.js';
 import { gone, type Union } from './union.js';
 
 /** Precondition: the source and both parents are in the upper. No whiteout is needed: both names stay taken. */

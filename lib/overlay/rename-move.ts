@@ -31,22 +31,23 @@ import {
   unlink,
 } from '../sys/entries.js';
 import { Stat, statAt } from '../sys/stat.js';
+import { lowerHas } from './ask.js';
 import { copyXattrs } from './copy-up-staging.js';
 import { uncover } from './create.js';
+import { losingIndexed, losingName } from './declare.js';
+import { addEntry, removeEntry } from './entries.js';
 import { resolveData } from './file-lookup.js';
 import { hideByFile, makeOpaque, removeFileWhiteout } from './file-whiteouts.js';
 import { endLinkChange, startLinkChange } from './hard-links.js';
-import { declareRename, type Losing, losingIndexed, losingName } from './journal/intent.js';
+import type { Losing } from './journal/intent.js';
 import { recordName, recordPlaces, setOrphan } from './journal/recorder.js';
 import { carryImpurity } from './link.js';
-import { addEntry, removeEntry } from './listing.js';
-import { lowerHas } from './lookup.js';
 import { attach, type DirectoryNode, detach, type OverlayNode } from './node.js';
 import { setOwnership, statUpper } from './ownership.js';
 import { prepareMove } from './redirect.js';
 import { bury, keepReachable, remainsOf } from './remove.js';
-import type { Renaming } from './rename.js';
 import { moveThenCover } from './rename-cover.js';
+import { declareRename, type Renaming } from './renaming.js';
 import { gone, type Union } from './union.js';
 import { announceWhiteouts, hides } from './whiteouts.js';
 import type { WorkDirectory } from './work.js';

@@ -21,9 +21,9 @@ import {
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
 import { NAME_MAX } from '../sys/names.js';
 import { copyUpMetadata } from './copy-up.js';
+import { declared } from './declare.js';
 import { isReserved } from './file-whiteouts.js';
 import { copyUpName, prepareLoss } from './hard-links.js';
-import { declared } from './journal/intent.js';
 import { finishRename, wasRenamed } from './journal/redo.js';
 import { completeListing } from './listing.js';
 import { findNode } from './lookup.js';
@@ -31,17 +31,8 @@ import type { DirectoryNode, OverlayNode } from './node.js';
 import { acquire, release } from './references.js';
 import { exchangeNodes } from './rename-exchange.js';
 import { moveNode } from './rename-move.js';
+import type { Renaming } from './renaming.js';
 import type { Union } from './union.js';
-
-/** One rename: what goes where, and what is there now. */
-export interface Renaming {
-  from: DirectoryNode;
-  fromName: ByteString;
-  to: DirectoryNode;
-  toName: ByteString;
-  source: OverlayNode;
-  target: OverlayNode | null;
-}
 
 /** rename(2), with RENAME_NOREPLACE or RENAME_EXCHANGE in `flags`. Answers 0 or a negated errno. */
 export function renameName(

@@ -12,10 +12,9 @@ import { type ByteString, toText } from '../base/bytes.js';
 import { overlayDebug } from '../base/debug.js';
 import { EIO, ENODATA, ENOTDIR, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js';
 import { getXattr, listXattrs, xattrIs } from '../sys/xattrs.js';
+import { type Answer, askDirectory } from './ask.js';
 import { hasFileWhiteout, hasOpaqueFile } from './file-whiteouts.js';
-import type { Layer } from './layer.js';
-import { type Answer, askDirectory } from './lookup.js';
-import { RealDirectory } from './real.js';
+import { type Layer, RealDirectory } from './layer.js';
 import { gone, type Union } from './union.js';
 import { holdsMarkedWhiteouts } from './whiteouts.js';
 

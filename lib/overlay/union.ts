@@ -9,8 +9,9 @@ import type { ByteString } from '../base/bytes.js';
 import { ENOENT, type Errno, ESTALE } from '../base/errno.js';
 import { close } from '../sys/files.js';
 import { Stat } from '../sys/stat.js';
+import { DirectoryDescriptors } from './directory-descriptors.js';
+import type { UnionFeatures } from './features.js';
 import { FileDescriptors } from './file-descriptors.js';
-import type { IdMapping } from './id-mapping.js';
 import type { IndexDirectory } from './index-directory.js';
 import { InodeNumbers } from './inodes.js';
 import type { Intent } from './journal/intent.js';
@@ -20,40 +21,7 @@ import type { Layer } from './layer.js';
 import { LayerWatch } from './layer-watch.js';
 import type { Marks } from './marks.js';
 import { type DirectoryNode, type FileNode, NodeTable, type OverlayNode } from './node.js';
-import { DirectoryDescriptors } from './real.js';
 import type { WorkDirectory } from './work.js';
-
-/**
- * Which whiteouts are known: the kernel's alone, `.wh.` files beside them (read,
- * never written), or files alone when writing (file-whiteouts.ts).
- */
-export type Whiteouts = 'overlay' | 'both' | 'aufs';
-
-/**
- * Redirects of renamed directories (overlayfs.rst, "redirect_dir"): made and
- * followed, followed only, or not followed: then a directory that has one cannot
- * be entered. `off` is `follow`, as it is with the kernel's default module options.
- */
-export type RedirectMode = 'on' | 'follow' | 'nofollow' | 'off';
-
-export interface UnionFeatures {
-  redirects: RedirectMode;
-  /** A change of owner or mode copies up the metadata alone; the data follows at the first write. */
-  metacopy: boolean;
-  /** The first write to a large lower file does not wait for its copy. */
-  lazyCopyUp: boolean;
-  /** A node with a name is kept when nobody counts on it any more: a file handle may name it. */
-  keepsNodes: boolean;
-  /** Directories have a link count of 1. */
-  staticLinkCount: boolean;
-  /** Ids on disk and in the view, where they differ. */
-  ids: IdMapping | null;
-  /** fsync reaches the disk, and copy-up waits for it. */
-  sync: boolean;
-  whiteouts: Whiteouts;
-  /** How many names a file has is kept over remounts also where none of them was copied up. */
-  exactLinkCounts: boolean;
-}
 
 /** Where a file can be named for a system call. */
 export interface Place {

@@ -19,8 +19,8 @@ import { handleOf } from '../sys/handles.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr } from '../sys/xattrs.js';
+import type { Whiteouts } from './features.js';
 import { Marks, WHITEOUT_DEVICE, WHITEOUT_MODE, YES } from './marks.js';
-import type { Whiteouts } from './union.js';
 
 export type WhiteoutForm = 'device' | 'attribute' | 'file';
 

@@ -10,8 +10,8 @@ import { EEXIST, type Errno } from '../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../sys/entries.js';
 import { type Stat, statAt } from '../sys/stat.js';
 import { getXattr, setXattr, xattrIs } from '../sys/xattrs.js';
+import type { RealDirectory } from './layer.js';
 import { isWhiteout, MARKED_WHITEOUTS, type Marks } from './marks.js';
-import type { RealDirectory } from './real.js';
 import { gone, type Union } from './union.js';
 
 /** Whether what was found is a whiteout: a device or, where the directory says so, a marked file. */

@@ -10,7 +10,7 @@ import { EEXIST, ENODATA, EOPNOTSUPP, EPERM, type Errno } from '../base/errno.js
 import { CAP_SYS_ADMIN, type Caller, isCapable } from '../sys/callers.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../sys/xattrs.js';
 import { copyUpMetadata, isInUpper } from './copy-up.js';
-import { declare, declared } from './journal/intent.js';
+import { declare, declared } from './declare.js';
 import type { OverlayNode } from './node.js';
 import { isOverride } from './override-stat.js';
 import type { Union } from './union.js';

@@ -7,7 +7,8 @@
 import { type ByteString, components, fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { getAttributes } from '../../overlay/attributes.js';
-import { type LayerSet, openUnion } from '../../overlay/open.js';
+import type { LayerSet } from '../../overlay/layer-set.js';
+import { openUnion } from '../../overlay/open.js';
 import { release } from '../../overlay/references.js';
 import type { Union } from '../../overlay/union.js';
 import { readTarget, walk } from '../../overlay/walk.js';

@@ -21,7 +21,7 @@ import { syncBelow } from '../../image/staging.js';
 import { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
-import type { LayerSet } from '../../overlay/open.js';
+import type { LayerSet } from '../../overlay/layer-set.js';
 import { openUnion } from '../../overlay/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { commitContainer, containerNamed, exportContainer } from '../container/contents.js';

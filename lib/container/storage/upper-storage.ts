@@ -5,7 +5,8 @@ import { packUpper } from '../../image/pack.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { Change } from '../../overlay/diff.js';
 import { diffLayers } from '../../overlay/diff-layers.js';
-import { type LayerSet, openUnion } from '../../overlay/open.js';
+import type { LayerSet } from '../../overlay/layer-set.js';
+import { openUnion } from '../../overlay/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import type { ContainerPlace } from './storage-driver.js';
 

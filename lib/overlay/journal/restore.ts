@@ -7,9 +7,9 @@
 import { overlayDebug } from '../../base/debug.js';
 import { ENOENT, type Errno, ESTALE, errnoName } from '../../base/errno.js';
 import { statAt } from '../../sys/stat.js';
-import { probe } from '../lookup.js';
+import { RealDirectory } from '../layer.js';
 import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../node.js';
-import { RealDirectory } from '../real.js';
+import { probe } from '../probe.js';
 import { settle } from '../references.js';
 import type { Union } from '../union.js';
 import { holdsMarkedWhiteouts } from '../whiteouts.js';
@@ -147,27 +147,4 @@ export function restoreChild(
 export function restoreLinked(union: Union): void {
   const linked = [...(union.recovered?.values() ?? [])].filter((node) => node.linked);
   for (const { id } of linked) restoreNode(union, id);
-}
-
-/** The kernel counts less on a node that nobody has asked for since the restart. */
-export function forgetRecovered(union: Union, id: number, count: number): void {
-  const { recovered, journal } = union;
-  let node = recovered?.get(id);
-  if (node === undefined) return;
-  node.references -= count;
-  journal!.refer(id, -count);
-  while (node !== undefined && node.references <= 0 && !recovered!.hasChildren(node.id)) {
-    if (union.features.keepsNodes && node.name !== '') return;
-    recovered!.take(node);
-    journal!.drop(node.id);
-    if (node.orphan !== null) {
-      const status = union.work!.discard(node.orphan);
-      if (status < 0)
-        overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
-    }
-    const above: number = node.name === '' ? 0 : node.parent;
-    const directory = union.nodes.get(above);
-    if (directory !== undefined) settle(union, directory);
-    node = recovered!.get(above);
-  }
 }

@@ -1,40 +1,12 @@
 // SPDX-License-Identifier: MIT
-/**
- * Real directories: those of the layers, as opposed to the merged ones. One is
- * known by its parent and its name, so that its descriptor can be closed when
- * there are too many and opened again when it is needed. In a lower layer it
- * never changes; in the upper `parent` and `name` follow renames.
- */
-
+/** Open descriptors of real directories: a bounded number, so that trees of any size can be served. */
 import { LRUCache } from 'lru-cache';
 import type { ByteString } from '../base/bytes.js';
 import { EIO } from '../base/errno.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openBeneath } from '../sys/files.js';
 import { PATH_MAX } from '../sys/names.js';
-import type { Layer } from './layer.js';
+import type { RealDirectory } from './layer.js';
 import type { LayerWatch } from './layer-watch.js';
-
-export class RealDirectory {
-  /** A descriptor that outlives the directory's last name; -1 otherwise. */
-  pinned = -1;
-  /** Regular files marked as whiteouts count here (opaque=`x`, overlayfs.rst). */
-  xattrWhiteouts = false;
-  /** Names that `.wh.NAME` files in it hide (file-whiteouts.ts); null until they were read. */
-  hiddenNames: Set<ByteString> | null = null;
-
-  constructor(
-    readonly layer: Layer,
-    public parent: RealDirectory | null,
-    public name: ByteString,
-  ) {}
-
-  /** Path beneath the layer, for messages; '' is the layer itself. */
-  path(): ByteString {
-    if (this.parent === null) return '';
-    const above = this.parent.path();
-    return above === '' ? this.name : `${above}/${this.name}`;
-  }
-}
 
 const DIRECTORY_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 
