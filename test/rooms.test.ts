@@ -35,6 +35,27 @@ const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' })
   .map((name) => join(lib, name));
 const imports = sources.flatMap(importsOf);
 
+/** Imports of files of lib by files of lib, types included. */
+const edges = imports.flatMap(({ file, target }) =>
+  target.startsWith('.') ? [{ from: file, to: join(dirname(file), target).replace(/\.js$/, '.ts') }] : [],
+);
+
+/** The folders of rooms that have several; each imports only those before it. */
+const folders: Record<string, readonly string[]> = {
+  overlay: [
+    'formats',
+    'layers',
+    'journal',
+    'nodes',
+    'names',
+    'copy-up',
+    'data',
+    'changes',
+    'open',
+    'inspect',
+  ],
+};
+
 t.test('every room imports only the rooms that it may', async (t) => {
   let seen = 0;
   for (const { file, target } of imports) {
@@ -46,6 +67,42 @@ t.test('every room imports only the rooms that it may', async (t) => {
     t.ok(allowed[room]?.includes(other), `${file} imports ${target}`);
   }
   t.ok(seen > 100, `${seen} imports between rooms were looked at`);
+});
+
+/** A way from a file back to itself, or undefined. */
+function circleFrom(start: string): string[] | undefined {
+  const seen = new Set<string>();
+  const visit = (file: string, way: string[]): string[] | undefined => {
+    for (const { from, to } of edges) {
+      if (from !== file) continue;
+      if (to === start) return [...way, file, start];
+      if (seen.has(to)) continue;
+      seen.add(to);
+      const found = visit(to, [...way, file]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return visit(start, []);
+}
+
+t.test('no file imports itself through others, types included', async (t) => {
+  for (const file of sources) t.same(circleFrom(relative(lib, file)), undefined);
+});
+
+t.test('a folder in a room imports only the folders before it', async (t) => {
+  for (const [room, order] of Object.entries(folders)) {
+    const present = readdirSync(join(lib, room), { withFileTypes: true }).filter((entry) =>
+      entry.isDirectory(),
+    );
+    t.strictSame(present.map(({ name }) => name).sort(), [...order].sort());
+    for (const { from, to } of edges) {
+      const [[room1, folder1, file1], [room2, folder2, file2]] = [from.split('/'), to.split('/')];
+      if (room1 !== room || room2 !== room || file1 === undefined || folder1 === folder2) continue;
+      const goesUp = file2 === undefined || order.indexOf(folder2) > order.indexOf(folder1);
+      t.notOk(goesUp, `${from} imports ${to}`);
+    }
+  }
 });
 
 t.test('every folder of lib is a room with a README of at most a page', async (t) => {

@@ -14,7 +14,7 @@ import { hostPlatform, type Platform, parsePlatform } from '../image/platform.js
 import { Staging } from '../image/staging.js';
 import type { StepRecord } from '../image/step-cache.js';
 import type { Store } from '../image/store.js';
-import type { LayerSet } from '../overlay/layer-set.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
 import { cachedImports } from './cache-import.js';
 import { type Dockerfile, parseDockerfile, type Stage } from './language/dockerfile.js';
 import { DockerfileError, type Place } from './language/failure.js';

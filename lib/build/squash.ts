@@ -3,8 +3,8 @@
 import { diffImages } from '../image/diff-images.js';
 import { packChanges, packView } from '../image/pack.js';
 import type { Store } from '../image/store.js';
-import { withParents } from '../overlay/diff.js';
-import { openUnion } from '../overlay/open.js';
+import { withParents } from '../overlay/inspect/diff.js';
+import { openUnion } from '../overlay/open/open.js';
 import { HISTORY_COMMENT, layerSetOf, type StageState, viewOf } from './stage/stage-state.js';
 import { storeStepLayer } from './store-layer.js';
 

@@ -5,9 +5,9 @@ import { resolve } from 'node:path';
 import { toText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import { layersOf, readRecords } from '../mount/registry.js';
-import { type Change, diffUpper } from '../overlay/diff.js';
-import { diffLayers } from '../overlay/diff-layers.js';
-import { openUnion } from '../overlay/open.js';
+import { type Change, diffUpper } from '../overlay/inspect/diff.js';
+import { diffLayers } from '../overlay/inspect/diff-layers.js';
+import { openUnion } from '../overlay/open/open.js';
 import type { DiffArguments } from './inspecting.js';
 import { realTarget } from './targets.js';
 

@@ -3,8 +3,8 @@
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
 import { layersOf } from '../mount/registry.js';
-import { type Explanation, explainPath, type LayerFinding } from '../overlay/explain.js';
-import { openUnion } from '../overlay/open.js';
+import { type Explanation, explainPath, type LayerFinding } from '../overlay/inspect/explain.js';
+import { openUnion } from '../overlay/open/open.js';
 import type { ExplainArguments } from './inspecting.js';
 import { locate } from './targets.js';
 

@@ -4,10 +4,10 @@ import { realpathSync } from 'node:fs';
 import { toText } from '../base/bytes.js';
 import { OverlayError, quote } from '../base/errors.js';
 import { readRecords } from '../mount/registry.js';
-import { checkLayer, type Finding } from '../overlay/check.js';
-import { checkWork, type Leftover } from '../overlay/check-work.js';
-import { Marks } from '../overlay/marks.js';
-import { openUnion } from '../overlay/open.js';
+import { Marks } from '../overlay/formats/marks.js';
+import { checkLayer, type Finding } from '../overlay/inspect/check.js';
+import { checkWork, type Leftover } from '../overlay/inspect/check-work.js';
+import { openUnion } from '../overlay/open/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import type { FsckArguments } from './inspecting.js';
 

@@ -2,9 +2,9 @@
 /** Making images here: from an upper on top of an image, from a tree, from an archive of one. */
 import { Readable } from 'node:stream';
 import { OverlayError } from '../base/errors.js';
-import { refuseStranded } from '../overlay/index-choice.js';
-import type { LayerSet } from '../overlay/layer-set.js';
-import { openUnion } from '../overlay/open.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import { refuseStranded } from '../overlay/open/index-choice.js';
+import { openUnion } from '../overlay/open/open.js';
 import { asLayer, type LayerCompression } from './compression.js';
 import type { Digest } from './digest.js';
 import { encodeDocument } from './documents.js';

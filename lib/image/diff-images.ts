@@ -2,16 +2,16 @@
 /** What differs between two views, as `docker diff` says it. */
 import { type ByteString, joinPath, toText } from '../base/bytes.js';
 import { check, OverlayError } from '../base/errors.js';
-import { getAttributes } from '../overlay/attributes.js';
-import { readData } from '../overlay/data.js';
-import type { Change, ChangeKind } from '../overlay/diff.js';
-import { completeListing } from '../overlay/listing.js';
-import { findNode } from '../overlay/lookup.js';
-import type { DirectoryNode, OverlayNode } from '../overlay/node.js';
-import { settle } from '../overlay/references.js';
-import type { Union } from '../overlay/union.js';
-import { readTarget } from '../overlay/walk.js';
-import { getAttribute, listAttributes } from '../overlay/xattr.js';
+import { getAttributes } from '../overlay/data/attributes.js';
+import { readData } from '../overlay/data/data.js';
+import { getAttribute, listAttributes } from '../overlay/data/xattr.js';
+import type { Change, ChangeKind } from '../overlay/inspect/diff.js';
+import { completeListing } from '../overlay/names/listing.js';
+import { findNode } from '../overlay/names/lookup.js';
+import { readTarget } from '../overlay/names/walk.js';
+import type { DirectoryNode, OverlayNode } from '../overlay/nodes/node.js';
+import { settle } from '../overlay/nodes/references.js';
+import type { Union } from '../overlay/nodes/union.js';
 import { S_IFLNK, Stat } from '../sys/stat.js';
 
 const CHUNK = 1 << 20;

@@ -5,8 +5,8 @@
  */
 import { type ByteString, fromText, joinPath, toText } from '../base/bytes.js';
 import { check } from '../base/errors.js';
-import type { Marks } from '../overlay/marks.js';
-import { holdsMarkedWhiteouts, isWhiteoutIn } from '../overlay/whiteouts.js';
+import type { Marks } from '../overlay/formats/marks.js';
+import { holdsMarkedWhiteouts, isWhiteoutIn } from '../overlay/names/whiteouts.js';
 import { listDirectory } from '../sys/entries.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, openPath } from '../sys/files.js';
 import { Stat, statAt } from '../sys/stat.js';

@@ -8,7 +8,7 @@
 import { type ByteString, fromText, toText } from '../base/bytes.js';
 import { ELOOP, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check } from '../base/errors.js';
-import { Marks } from '../overlay/marks.js';
+import { Marks } from '../overlay/formats/marks.js';
 import { changeMode, changeOwner, changeTimes } from '../sys/entries.js';
 import {
   close,

@@ -18,7 +18,7 @@ import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fromText } from '../base/bytes.js';
 import { check, OverlayError } from '../base/errors.js';
-import { Marks } from '../overlay/marks.js';
+import { Marks } from '../overlay/formats/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../sys/files.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import { compressionOf, DAMAGED, decompressor, explain, gzipCompressor, peek } from './compression.js';

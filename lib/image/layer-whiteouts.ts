@@ -5,9 +5,9 @@
  */
 import type { ByteString } from '../base/bytes.js';
 import { EEXIST } from '../base/errno.js';
-import { layWhiteout } from '../overlay/lay-whiteout.js';
-import { type Marks, YES } from '../overlay/marks.js';
-import { hiddenBy, isFileOfFormat } from '../overlay/whiteout-names.js';
+import { layWhiteout } from '../overlay/formats/lay-whiteout.js';
+import { type Marks, YES } from '../overlay/formats/marks.js';
+import { hiddenBy, isFileOfFormat } from '../overlay/formats/whiteout-names.js';
 import { makeNode } from '../sys/entries.js';
 import { S_IFREG } from '../sys/stat.js';
 import { setXattr } from '../sys/xattrs.js';

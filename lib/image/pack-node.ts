@@ -3,12 +3,12 @@
 import { type ByteString, toText } from '../base/bytes.js';
 import { EOPNOTSUPP } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
-import { getAttributes } from '../overlay/attributes.js';
-import { readData } from '../overlay/data.js';
-import type { OverlayNode } from '../overlay/node.js';
-import type { Union } from '../overlay/union.js';
-import { readTarget } from '../overlay/walk.js';
-import { getAttribute, listAttributes } from '../overlay/xattr.js';
+import { getAttributes } from '../overlay/data/attributes.js';
+import { readData } from '../overlay/data/data.js';
+import { getAttribute, listAttributes } from '../overlay/data/xattr.js';
+import { readTarget } from '../overlay/names/walk.js';
+import type { OverlayNode } from '../overlay/nodes/node.js';
+import type { Union } from '../overlay/nodes/union.js';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat } from '../sys/stat.js';
 import type { TarEntry, TarType } from './tar-format.js';
 import { headerOf, paddingAfter } from './tar-writer.js';

@@ -14,7 +14,7 @@ import type { ByteString } from '../base/bytes.js';
 import { toText } from '../base/bytes.js';
 import { EEXIST, ELOOP, ENOENT, ENOSPC, ENOTDIR, EPERM } from '../base/errno.js';
 import { quote } from '../base/errors.js';
-import type { Marks } from '../overlay/marks.js';
+import type { Marks } from '../overlay/formats/marks.js';
 import {
   deviceNumber,
   makeDirectory,

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import type { ByteString } from '../base/bytes.js';
 import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, EXDEV } from '../base/errno.js';
-import { copyBetween } from '../overlay/data.js';
+import { copyBetween } from '../overlay/data/data.js';
 import { FileError } from './errors.js';
 import { openFile } from './open.js';
 import type { OpenFile } from './open-file.js';

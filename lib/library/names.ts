@@ -2,15 +2,15 @@
 /** System calls that make, move and remove names; each judges the last name as its function in fs/namei.c does. */
 import type { ByteString } from '../base/bytes.js';
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, type Errno } from '../base/errno.js';
-import { type Creation, createNode } from '../overlay/create.js';
-import { ownCreator } from '../overlay/credentials.js';
-import { linkNode } from '../overlay/link.js';
-import { findNode } from '../overlay/lookup.js';
-import type { DirectoryNode } from '../overlay/node.js';
-import { settle } from '../overlay/references.js';
-import { removeDirectoryName, unlinkName } from '../overlay/remove.js';
-import { renameName } from '../overlay/rename.js';
-import type { Named } from '../overlay/walk.js';
+import { type Creation, createNode } from '../overlay/changes/create.js';
+import { linkNode } from '../overlay/changes/link.js';
+import { removeDirectoryName, unlinkName } from '../overlay/changes/remove.js';
+import { renameName } from '../overlay/changes/rename.js';
+import { ownCreator } from '../overlay/copy-up/credentials.js';
+import { findNode } from '../overlay/names/lookup.js';
+import type { Named } from '../overlay/names/walk.js';
+import type { DirectoryNode } from '../overlay/nodes/node.js';
+import { settle } from '../overlay/nodes/references.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../sys/entries.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../sys/stat.js';
 import { done } from './errors.js';

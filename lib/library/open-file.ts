@@ -5,10 +5,10 @@
  */
 import { constants } from 'node:fs';
 import { EBADF, EINVAL, EISDIR } from '../base/errno.js';
-import type { AttributeChange } from '../overlay/attributes.js';
-import { readData, syncNode, writeData } from '../overlay/data.js';
-import type { OverlayNode } from '../overlay/node.js';
-import { release } from '../overlay/references.js';
+import type { AttributeChange } from '../overlay/data/attributes.js';
+import { readData, syncNode, writeData } from '../overlay/data/data.js';
+import type { OverlayNode } from '../overlay/nodes/node.js';
+import { release } from '../overlay/nodes/references.js';
 import { S_IFREG, type Stat } from '../sys/stat.js';
 import { closedError, done } from './errors.js';
 import type { OverlayBigIntStats, OverlayStats } from './stats.js';

@@ -15,12 +15,12 @@ import {
   EROFS,
   type Errno,
 } from '../base/errno.js';
-import { createNode } from '../overlay/create.js';
-import { createUnnamed } from '../overlay/create-unnamed.js';
-import { ownCreator } from '../overlay/credentials.js';
-import type { OverlayNode } from '../overlay/node.js';
-import { acquire } from '../overlay/references.js';
-import { type Found, releaseFound } from '../overlay/walk.js';
+import { createNode } from '../overlay/changes/create.js';
+import { createUnnamed } from '../overlay/changes/create-unnamed.js';
+import { ownCreator } from '../overlay/copy-up/credentials.js';
+import { type Found, releaseFound } from '../overlay/names/walk.js';
+import type { OverlayNode } from '../overlay/nodes/node.js';
+import { acquire } from '../overlay/nodes/references.js';
 import { O_TMPFILE } from '../sys/files.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, S_IFSOCK } from '../sys/stat.js';
 import { done, type Failed, FileError, value } from './errors.js';

@@ -7,12 +7,12 @@
 import { resolve } from 'node:path';
 import { toText } from '../base/bytes.js';
 import { EINVAL, ENOENT } from '../base/errno.js';
-import type { Change } from '../overlay/diff.js';
-import { diffLayers } from '../overlay/diff-layers.js';
-import { type Explanation, explainPath } from '../overlay/explain.js';
-import type { LayerSet } from '../overlay/layer-set.js';
-import { openUnion } from '../overlay/open.js';
-import * as xattr from '../overlay/xattr.js';
+import * as xattr from '../overlay/data/xattr.js';
+import type { Change } from '../overlay/inspect/diff.js';
+import { diffLayers } from '../overlay/inspect/diff-layers.js';
+import { type Explanation, explainPath } from '../overlay/inspect/explain.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import { openUnion } from '../overlay/open/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../sys/stat.js';
 import { type Path, readInteger, readPath } from './arguments.js';
 import { bytesOf } from './content.js';

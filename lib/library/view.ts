@@ -7,14 +7,21 @@
 import { constants } from 'node:fs';
 import type { ByteString } from '../base/bytes.js';
 import { EACCES, ENOENT, EROFS } from '../base/errno.js';
-import { AttributeChange, getAttributes, setAttributes } from '../overlay/attributes.js';
-import { fileSystemSize, syncAll } from '../overlay/data.js';
-import { visitEntries } from '../overlay/entries.js';
-import { completeListing } from '../overlay/listing.js';
-import type { OverlayNode } from '../overlay/node.js';
-import { release } from '../overlay/references.js';
-import type { Union } from '../overlay/union.js';
-import { type Found, find, type Named, readTarget, releaseFound, walkToParent } from '../overlay/walk.js';
+import { AttributeChange, getAttributes, setAttributes } from '../overlay/data/attributes.js';
+import { fileSystemSize, syncAll } from '../overlay/data/data.js';
+import { completeListing } from '../overlay/names/listing.js';
+import {
+  type Found,
+  find,
+  type Named,
+  readTarget,
+  releaseFound,
+  walkToParent,
+} from '../overlay/names/walk.js';
+import { visitEntries } from '../overlay/nodes/entries.js';
+import type { OverlayNode } from '../overlay/nodes/node.js';
+import { release } from '../overlay/nodes/references.js';
+import type { Union } from '../overlay/nodes/union.js';
 import { deviceNumber } from '../sys/entries.js';
 import { type FileSystemSize, fileSystemType } from '../sys/mounts.js';
 import { Stat } from '../sys/stat.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What one mount consists of, as the command line, the library and the server process pass it on. */
-import type { LayerSet } from '../overlay/layer-set.js';
-import type { UpperWays } from '../overlay/upper-probe.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import type { UpperWays } from '../overlay/layers/upper-probe.js';
 
 export type DriverName = 'kernel' | 'fuse-native';
 

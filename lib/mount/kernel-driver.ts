@@ -3,8 +3,8 @@
 import { EFBIG, errnoName } from '../base/errno.js';
 import { OverlayError, UsageError } from '../base/errors.js';
 import { raiseReadAhead, unmountFuse } from '../fuse/mount.js';
-import { UPPER } from '../overlay/layer-watch.js';
-import type { UpperWays } from '../overlay/upper-probe.js';
+import { UPPER } from '../overlay/layers/layer-watch.js';
+import type { UpperWays } from '../overlay/layers/upper-probe.js';
 import type { HeldMount, KeeperFigures, MountConfig, RunningMount } from './config.js';
 import { Keeper } from './keeper.js';
 import { ServerState } from './server-state.js';

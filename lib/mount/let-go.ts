@@ -7,9 +7,9 @@
 import { fromText } from '../base/bytes.js';
 import { EAGAIN } from '../base/errno.js';
 import { OverlayError } from '../base/errors.js';
-import type { LayerSet } from '../overlay/layer-set.js';
-import { openUnion } from '../overlay/open.js';
-import type { Union } from '../overlay/union.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import type { Union } from '../overlay/nodes/union.js';
+import { openUnion } from '../overlay/open/open.js';
 import { listMounts } from '../sys/mounts.js';
 import { readRecords } from './registry.js';
 

@@ -4,8 +4,8 @@ import { realpathSync, statSync } from 'node:fs';
 import { fromText } from '../base/bytes.js';
 import { EBUSY, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
-import type { LayerSet } from '../overlay/layer-set.js';
-import type { UpperWays } from '../overlay/upper-probe.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import type { UpperWays } from '../overlay/layers/upper-probe.js';
 import { listMounts, MS_RDONLY } from '../sys/mounts.js';
 import type {
   DriverName,

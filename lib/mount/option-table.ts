@@ -6,8 +6,8 @@
  * fuse-overlayfs(1); mount.fuse3(8)).
  */
 import { UsageError } from '../base/errors.js';
-import type { RedirectMode, Whiteouts } from '../overlay/features.js';
-import { parseIdMapping, squashTo } from '../overlay/id-mapping.js';
+import type { RedirectMode, Whiteouts } from '../overlay/layers/features.js';
+import { parseIdMapping, squashTo } from '../overlay/layers/id-mapping.js';
 import {
   MS_NOATIME,
   MS_NODEV,

@@ -6,20 +6,20 @@
  */
 import { fromText, toText } from '../base/bytes.js';
 import { EIO, ENODATA, ENOTDIR, type Errno } from '../base/errno.js';
-import { AttributeChange, getAttributes, setAttributes } from '../overlay/attributes.js';
-import { createNode } from '../overlay/create.js';
-import { ownCreator } from '../overlay/credentials.js';
-import * as data from '../overlay/data.js';
-import { visitEntries } from '../overlay/entries.js';
-import { linkNode } from '../overlay/link.js';
-import { completeListing } from '../overlay/listing.js';
-import type { OverlayNode } from '../overlay/node.js';
-import { release, settle } from '../overlay/references.js';
-import { removeDirectoryName, unlinkName } from '../overlay/remove.js';
-import { renameName } from '../overlay/rename.js';
-import type { Union } from '../overlay/union.js';
-import { type Named, readTarget, walk, walkToParent } from '../overlay/walk.js';
-import * as xattr from '../overlay/xattr.js';
+import { createNode } from '../overlay/changes/create.js';
+import { linkNode } from '../overlay/changes/link.js';
+import { removeDirectoryName, unlinkName } from '../overlay/changes/remove.js';
+import { renameName } from '../overlay/changes/rename.js';
+import { ownCreator } from '../overlay/copy-up/credentials.js';
+import { AttributeChange, getAttributes, setAttributes } from '../overlay/data/attributes.js';
+import * as data from '../overlay/data/data.js';
+import * as xattr from '../overlay/data/xattr.js';
+import { completeListing } from '../overlay/names/listing.js';
+import { type Named, readTarget, walk, walkToParent } from '../overlay/names/walk.js';
+import { visitEntries } from '../overlay/nodes/entries.js';
+import type { OverlayNode } from '../overlay/nodes/node.js';
+import { release, settle } from '../overlay/nodes/references.js';
+import type { Union } from '../overlay/nodes/union.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, Stat } from '../sys/stat.js';
 
 type Done = (status: number, ...results: unknown[]) => void;

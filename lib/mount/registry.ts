@@ -20,9 +20,9 @@ import {
 import { join } from 'node:path';
 import { fromText } from '../base/bytes.js';
 import { OverlayError } from '../base/errors.js';
-import type { Whiteouts } from '../overlay/features.js';
-import type { LayerSet } from '../overlay/layer-set.js';
-import type { UpperAbilities, WhiteoutForm } from '../overlay/upper-probe.js';
+import type { Whiteouts } from '../overlay/layers/features.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
+import type { UpperAbilities, WhiteoutForm } from '../overlay/layers/upper-probe.js';
 import { listMounts } from '../sys/mounts.js';
 import type { DriverName } from './config.js';
 

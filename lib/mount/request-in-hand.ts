@@ -4,8 +4,8 @@ import { mountDebug } from '../base/debug.js';
 import { EIO } from '../base/errno.js';
 import { composeAnswer, isSilent, pendingLength, sendAgain } from '../fuse/again.js';
 import type { Session } from '../fuse/session.js';
-import { forget } from '../overlay/references.js';
-import type { Resumption } from '../overlay/resume.js';
+import { forget } from '../overlay/nodes/references.js';
+import type { Resumption } from '../overlay/open/resume.js';
 import type { ServerState } from './server-state.js';
 
 /** A request that so many servers have ended with is not tried again. */

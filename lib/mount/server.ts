@@ -3,7 +3,7 @@
 import type { Server } from 'node:net';
 import { OverlayError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
-import type { LayerSet } from '../overlay/layer-set.js';
+import type { LayerSet } from '../overlay/layers/layer-set.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
 import type { KeeperFigures } from './config.js';
 import { listenControl } from './control.js';

@@ -7,7 +7,7 @@
 
 import { opcodeName } from '../fuse/requests.js';
 import { COUNTED_OPCODES } from '../fuse/session.js';
-import type { Union } from '../overlay/union.js';
+import type { Union } from '../overlay/nodes/union.js';
 import type { MountFigures } from './config.js';
 
 const GAUGES = 4;

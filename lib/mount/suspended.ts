@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { statfs } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mountDebug } from '../base/debug.js';
-import { type LayerSet, lowerPaths } from '../overlay/layer-set.js';
-import { UPPER } from '../overlay/layer-watch.js';
+import { type LayerSet, lowerPaths } from '../overlay/layers/layer-set.js';
+import { UPPER } from '../overlay/layers/layer-watch.js';
 import type { Manifest, ServerState } from './server-state.js';
 
 const LOOK_MS = 500;

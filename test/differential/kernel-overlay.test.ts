@@ -9,9 +9,9 @@
  */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { checkLayer } from '../../lib/overlay/check.js';
-import { Marks } from '../../lib/overlay/marks.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { Marks } from '../../lib/overlay/formats/marks.js';
+import { checkLayer } from '../../lib/overlay/inspect/check.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { scratch } from '../support/ground.js';
 import { type Operation, operation } from '../support/operations.js';
 import {

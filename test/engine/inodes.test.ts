@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import t from 'tap';
-import { InodeNumbers } from '../../lib/overlay/inodes.js';
+import { InodeNumbers } from '../../lib/overlay/nodes/inodes.js';
 import { shell } from '../support/ground.js';
 import { open, prepare } from '../support/overlay.js';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { packUpper } from '../../lib/image/pack.js';
 import { Overlay } from '../../lib/index.js';
-import { checkLayer } from '../../lib/overlay/check.js';
-import { Marks } from '../../lib/overlay/marks.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { Marks } from '../../lib/overlay/formats/marks.js';
+import { checkLayer } from '../../lib/overlay/inspect/check.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { makeLayers, run, scratch, shell } from '../support/ground.js';
 import { open, prepare } from '../support/overlay.js';
 

@@ -7,9 +7,9 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { checkLayer } from '../../lib/overlay/check.js';
-import { Marks } from '../../lib/overlay/marks.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { Marks } from '../../lib/overlay/formats/marks.js';
+import { checkLayer } from '../../lib/overlay/inspect/check.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import {
   type Layers,
   makeLayers,

@@ -12,7 +12,7 @@ import { EINVAL, EPERM } from '../../lib/base/errno.js';
 import { Opcode } from '../../lib/fuse/abi.js';
 import type { Session } from '../../lib/fuse/session.js';
 import { OverlayFileSystem } from '../../lib/mount/handler.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { shell } from '../support/ground.js';
 import { body, exchange, request, start } from '../support/messages.js';
 import { prepare } from '../support/overlay.js';

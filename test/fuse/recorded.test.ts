@@ -9,7 +9,7 @@ import t from 'tap';
 import { opcodeName } from '../../lib/fuse/requests.js';
 import { Session } from '../../lib/fuse/session.js';
 import { OverlayFileSystem } from '../../lib/mount/handler.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { shell } from '../support/ground.js';
 import { exchange } from '../support/messages.js';
 import { prepare } from '../support/overlay.js';

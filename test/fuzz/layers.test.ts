@@ -6,16 +6,16 @@ import { digestOfSources } from '../../lib/build/copy/copy-digest.js';
 import { SourceTree } from '../../lib/build/source/source-tree.js';
 import { packView } from '../../lib/image/pack.js';
 import { TarReader } from '../../lib/image/tar-reader.js';
-import { getAttributes } from '../../lib/overlay/attributes.js';
-import { readData } from '../../lib/overlay/data.js';
-import { completeListing } from '../../lib/overlay/listing.js';
-import { findNode } from '../../lib/overlay/lookup.js';
-import type { OverlayNode } from '../../lib/overlay/node.js';
-import { openUnion } from '../../lib/overlay/open.js';
-import { acquire, release } from '../../lib/overlay/references.js';
-import type { Union } from '../../lib/overlay/union.js';
-import { readTarget } from '../../lib/overlay/walk.js';
-import { listAttributes } from '../../lib/overlay/xattr.js';
+import { getAttributes } from '../../lib/overlay/data/attributes.js';
+import { readData } from '../../lib/overlay/data/data.js';
+import { listAttributes } from '../../lib/overlay/data/xattr.js';
+import { completeListing } from '../../lib/overlay/names/listing.js';
+import { findNode } from '../../lib/overlay/names/lookup.js';
+import { readTarget } from '../../lib/overlay/names/walk.js';
+import type { OverlayNode } from '../../lib/overlay/nodes/node.js';
+import { acquire, release } from '../../lib/overlay/nodes/references.js';
+import type { Union } from '../../lib/overlay/nodes/union.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { makeDirectory, makeLink, makeNode, makeSymlink } from '../../lib/sys/entries.js';
 import {
   close,

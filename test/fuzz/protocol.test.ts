@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Session } from '../../lib/fuse/session.js';
 import { OverlayFileSystem } from '../../lib/mount/handler.js';
-import { openUnion } from '../../lib/overlay/open.js';
+import { openUnion } from '../../lib/overlay/open/open.js';
 import { makeLayers, run, scratch, shell } from '../support/ground.js';
 import { mutate, runs } from '../support/mutation.js';
 import { Random } from '../support/random.js';

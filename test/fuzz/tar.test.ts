@@ -7,7 +7,7 @@ import { fromText } from '../../lib/base/bytes.js';
 import { OverlayError } from '../../lib/base/errors.js';
 import { TarReader } from '../../lib/image/tar-reader.js';
 import { LayerUnpacker, type UnpackWay } from '../../lib/image/unpack.js';
-import { Marks } from '../../lib/overlay/marks.js';
+import { Marks } from '../../lib/overlay/formats/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../lib/sys/files.js';
 import { scratch, shell } from '../support/ground.js';
 import { mutate, runs } from '../support/mutation.js';

@@ -2,7 +2,7 @@
 /** Overlays without a mount, over layers written as shell scripts. */
 import type { Test } from 'tap';
 import { Overlay } from '../../lib/index.js';
-import type { LayerSet } from '../../lib/overlay/layer-set.js';
+import type { LayerSet } from '../../lib/overlay/layers/layer-set.js';
 import { type Layers, makeLayers, scratch, shell } from './ground.js';
 
 export interface Prepared extends Layers {

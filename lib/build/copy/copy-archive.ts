@@ -6,7 +6,7 @@ import { gathered } from '../../image/pack.js';
 import { NodePacker, type Rewrite } from '../../image/pack-node.js';
 import type { TarEntry } from '../../image/tar-format.js';
 import { headerOf, plainEntry } from '../../image/tar-writer.js';
-import type { Union } from '../../overlay/union.js';
+import type { Union } from '../../overlay/nodes/union.js';
 import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
 import type { ModeChange } from './mode-change.js';
 

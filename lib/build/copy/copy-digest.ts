@@ -4,8 +4,8 @@ import { type ByteString, toText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { type Digest, Hasher } from '../../image/digest.js';
 import { NodePacker, type Rewrite } from '../../image/pack-node.js';
-import { getAttributes } from '../../overlay/attributes.js';
-import type { OverlayNode } from '../../overlay/node.js';
+import { getAttributes } from '../../overlay/data/attributes.js';
+import type { OverlayNode } from '../../overlay/nodes/node.js';
 import { Stat } from '../../sys/stat.js';
 import { type Found, type SourceTree, walkBelow } from '../source/source-tree.js';
 

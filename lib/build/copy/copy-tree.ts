@@ -8,11 +8,11 @@
 import { type ByteString, components, toText } from '../../base/bytes.js';
 import { ENOENT } from '../../base/errno.js';
 import { OverlayError } from '../../base/errors.js';
-import { findNode } from '../../overlay/lookup.js';
-import type { DirectoryNode, OverlayNode } from '../../overlay/node.js';
-import { acquire, release } from '../../overlay/references.js';
-import type { Union } from '../../overlay/union.js';
-import { readTarget } from '../../overlay/walk.js';
+import { findNode } from '../../overlay/names/lookup.js';
+import { readTarget } from '../../overlay/names/walk.js';
+import type { DirectoryNode, OverlayNode } from '../../overlay/nodes/node.js';
+import { acquire, release } from '../../overlay/nodes/references.js';
+import type { Union } from '../../overlay/nodes/union.js';
 import { S_IFLNK } from '../../sys/stat.js';
 import { type Found, type SourceTree, walkBelow } from '../source/source-tree.js';
 

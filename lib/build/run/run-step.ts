@@ -18,7 +18,7 @@ import type { RunConfig } from '../../image/image-config.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { StepLayer } from '../../image/step-cache.js';
 import type { Store } from '../../image/store.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { storeStepLayer } from '../store-layer.js';
 import { missingPlaces, removeStubs } from './stubs.js';
 

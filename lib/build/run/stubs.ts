@@ -6,12 +6,12 @@
  */
 import { type ByteString, components, fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { getAttributes } from '../../overlay/attributes.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { openUnion } from '../../overlay/open.js';
-import { release } from '../../overlay/references.js';
-import type { Union } from '../../overlay/union.js';
-import { readTarget, walk } from '../../overlay/walk.js';
+import { getAttributes } from '../../overlay/data/attributes.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { readTarget, walk } from '../../overlay/names/walk.js';
+import { release } from '../../overlay/nodes/references.js';
+import type { Union } from '../../overlay/nodes/union.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { changeTimes, listDirectory, removeDirectory, unlink } from '../../sys/entries.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openAt, openBeneath, openPath } from '../../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt } from '../../sys/stat.js';

@@ -8,7 +8,7 @@ import { type Compression, compressionOf, decompressed } from '../../image/compr
 import { decodeHeader } from '../../image/tar-format.js';
 import { TarReader } from '../../image/tar-reader.js';
 import { DEFAULT_LIMITS, LayerUnpacker } from '../../image/unpack.js';
-import { Marks } from '../../overlay/marks.js';
+import { Marks } from '../../overlay/formats/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 

@@ -8,9 +8,9 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'nod
 import { join, resolve } from 'node:path';
 import { type ByteString, fromText, toText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
-import { layWhiteout } from '../../overlay/lay-whiteout.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { Marks } from '../../overlay/marks.js';
+import { layWhiteout } from '../../overlay/formats/lay-whiteout.js';
+import { Marks } from '../../overlay/formats/marks.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { changeMode, changeTimes, listDirectory, makeDirectory } from '../../sys/entries.js';
 import { AT_FDCWD, Fd, O_DIRECTORY, O_RDONLY, openAt, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';

@@ -5,7 +5,7 @@ import { type ByteString, components, fromText, toText } from '../../base/bytes.
 import { OverlayError } from '../../base/errors.js';
 import { accountIn } from '../../container/spec/container-spec.js';
 import type { Digest } from '../../image/digest.js';
-import { openUnion } from '../../overlay/open.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { type CopyAttributes, packCopy } from '../copy/copy-archive.js';
 import { digestOfSources } from '../copy/copy-digest.js';
 import { CopyTree } from '../copy/copy-tree.js';

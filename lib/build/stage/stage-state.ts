@@ -8,7 +8,7 @@ import type { Image } from '../../image/images.js';
 import type { Platform } from '../../image/platform.js';
 import type { StepLayer } from '../../image/step-cache.js';
 import type { Store } from '../../image/store.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 
 export interface StageState {
   /** Bottom first. */

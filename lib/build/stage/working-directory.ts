@@ -2,7 +2,7 @@
 /** WORKDIR: what is missing of the directory is made, and belongs to who USER is (as with BuildKit and Buildah). */
 import { fromText } from '../../base/bytes.js';
 import { accountIn } from '../../container/spec/container-spec.js';
-import { openUnion } from '../../overlay/open.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { packCopy } from '../copy/copy-archive.js';
 import { CopyTree } from '../copy/copy-tree.js';
 import { storeStepLayer } from '../store-layer.js';

@@ -9,8 +9,8 @@ import type { RunConfig } from '../../image/image-config.js';
 import { type Image, listImages } from '../../image/images.js';
 import { packView } from '../../image/pack.js';
 import { Store } from '../../image/store.js';
-import type { Change } from '../../overlay/diff.js';
-import { openUnion } from '../../overlay/open.js';
+import type { Change } from '../../overlay/inspect/diff.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { storedContainer, whileStill } from './live.js';
 
 /** The container that is meant by a word, if one is. */

@@ -10,8 +10,8 @@ import { findImage } from '../../image/images.js';
 import { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { mountInBackground } from '../../mount/background.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { openUnion } from '../../overlay/open.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { imageLayers } from './archives.js';
 import type { BundleArguments } from './arguments.js';
 

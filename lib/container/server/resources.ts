@@ -11,7 +11,7 @@ import type { HeldMount } from '../../mount/config.js';
 import { logFault } from '../../mount/fault-log.js';
 import type { Keeper } from '../../mount/keeper.js';
 import type { Mount } from '../../mount/mount.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { MS_NODEV } from '../../sys/mounts.js';
 import { namespacePath } from '../../sys/namespaces.js';
 import { type ContainerNetwork, joinNetwork, type KeptNetwork, resumeNetwork } from '../network/network.js';

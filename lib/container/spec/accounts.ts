@@ -2,10 +2,10 @@
 /** Users and groups of an image: USER and --user name them, the image's own files say who they are. */
 import { fromText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
-import { readData } from '../../overlay/data.js';
-import { release } from '../../overlay/references.js';
-import type { Union } from '../../overlay/union.js';
-import { walk } from '../../overlay/walk.js';
+import { readData } from '../../overlay/data/data.js';
+import { walk } from '../../overlay/names/walk.js';
+import { release } from '../../overlay/nodes/references.js';
+import type { Union } from '../../overlay/nodes/union.js';
 
 export interface Account {
   uid: number;

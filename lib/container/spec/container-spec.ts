@@ -2,8 +2,8 @@
 /** From what a container is to what a runtime is told. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { openUnion } from '../../overlay/open.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { availableCapabilities, CAPABILITY_NAMES } from '../../sys/credentials.js';
 import { hostnameOf } from '../server/container-files.js';
 import type { ContainerConfig, MountRequest } from '../state/config.js';

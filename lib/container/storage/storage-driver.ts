@@ -16,8 +16,8 @@ import type { Rewrite } from '../../image/pack-node.js';
 import type { Store } from '../../image/store.js';
 import type { HeldMount, KeeperFigures } from '../../mount/config.js';
 import type { Mount } from '../../mount/mount.js';
-import type { Change } from '../../overlay/diff.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
+import type { Change } from '../../overlay/inspect/diff.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { ContainerImage } from '../state/config.js';
 
 export const STORAGE_NAMES = ['tsoverlay', 'overlay', 'btrfs', 'vfs'] as const;

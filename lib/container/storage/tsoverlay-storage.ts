@@ -5,7 +5,7 @@ import { OverlayError } from '../../base/errors.js';
 import { type Mount, mount } from '../../mount/mount.js';
 import { removeServerFiles } from '../../mount/registry.js';
 import { type AnnouncedMount, announceMount } from '../../mount/server.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { ShownRoot, StorageDriver } from './storage-driver.js';
 import { changesInUpper, packChangesInUpper, readableLayers, writableLayers } from './upper-storage.js';
 

@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import { packUpper } from '../../image/pack.js';
 import type { Rewrite } from '../../image/pack-node.js';
-import type { Change } from '../../overlay/diff.js';
-import { diffLayers } from '../../overlay/diff-layers.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { openUnion } from '../../overlay/open.js';
+import type { Change } from '../../overlay/inspect/diff.js';
+import { diffLayers } from '../../overlay/inspect/diff-layers.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { openUnion } from '../../overlay/open/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import type { ContainerPlace } from './storage-driver.js';
 

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { renameUnlessThere, Staging } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
-import type { LayerSet } from '../../overlay/layer-set.js';
-import { openUnion } from '../../overlay/open.js';
-import { release } from '../../overlay/references.js';
-import { walk } from '../../overlay/walk.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { walk } from '../../overlay/names/walk.js';
+import { release } from '../../overlay/nodes/references.js';
+import { openUnion } from '../../overlay/open/open.js';
 import type { MountRequest } from '../state/config.js';
 import { fillFromView } from './fill-from-view.js';
 

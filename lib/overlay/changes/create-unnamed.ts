@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/** Files without a name (O_TMPFILE): they lie in the work directory until they get one or are forgotten. */
+import { EISDIR, ENOENT, EROFS, type Errno } from '../../base/errno.js';
+import { Rollback } from '../../base/rollback.js';
+import { rename } from '../../sys/entries.js';
+import { S_IFMT, S_IFREG, statAt } from '../../sys/stat.js';
+import { copyUp } from '../copy-up/copy-up.js';
+import type { Creator } from '../copy-up/credentials.js';
+import type { DirectoryNode, FileNode } from '../nodes/node.js';
+import { gone, type Union } from '../nodes/union.js';
+import { type Creation, makeOwned } from './create.js';
+import { inheritingDirectory } from './inherit.js';
+
+/** Makes one; answers its node without a reference, or a negated errno. */
+export function createUnnamed(
+  union: Union,
+  parent: DirectoryNode,
+  mode: number,
+  creator: Creator,
+): FileNode | Errno {
+  if (!union.writable) return -EROFS;
+  if (parent.dead) return -ENOENT;
+  if ((mode & S_IFMT) !== S_IFREG) return -EISDIR;
+  const copied = copyUp(union, parent);
+  if (copied < 0) return copied;
+  const work = union.work!;
+  using undo = new Rollback();
+  const inheriting = inheritingDirectory(union, parent, undo);
+  if (inheriting.fd < 0) return inheriting.fd;
+  const name = work.temporaryName();
+  const creation: Creation = { mode, device: 0, target: '', creator };
+  const made = makeOwned(union, parent, inheriting.fd, name, creation);
+  if (made < 0) return made;
+  if (inheriting.fd !== work.fd) {
+    const moved = rename(inheriting.fd, name, work.fd, name);
+    if (moved < 0) return moved;
+  }
+  const status = statAt(work.fd, name, union.stat);
+  if (status < 0) return gone(status);
+  const node = union.nodes.addFile(union.stat.type);
+  node.orphan = name;
+  union.numbers.compute(union.stat.fileSystem, union.stat.inodeLow, union.stat.inodeHigh);
+  node.inodeLow = union.numbers.low;
+  node.inodeHigh = union.numbers.high;
+  undo.commit();
+  const removed = inheriting.remove();
+  return removed < 0 ? removed : node;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Copy-up: a lower object is made again in the upper, so that it can be changed.
+ *
+ * It is put together in the work directory under a temporary name (data, owner,
+ * mode, attributes, origin, times) and then renamed to its place: it is there
+ * whole or not at all, also after a kill (ovl_copy_up_workdir in
+ * fs/overlayfs/copy_up.c). Parents come first. The parent's times stay what they
+ * were, because for the user nothing happened in it.
+ */
+import type { ByteString } from '../../base/bytes.js';
+import { EIO, EROFS, type Errno } from '../../base/errno.js';
+import { Rollback } from '../../base/rollback.js';
+import { changeTimes, rename } from '../../sys/entries.js';
+import { Stat, statAt } from '../../sys/stat.js';
+import { applyOverride } from '../formats/override-stat.js';
+import { RealDirectory } from '../layers/layer.js';
+import { resolveData } from '../names/file-lookup.js';
+import { setImpure } from '../names/impure.js';
+import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
+import { recordInode, setOrphan } from '../nodes/recorder.js';
+import { gone, type Place, type Union } from '../nodes/union.js';
+import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
+import { enterInList } from './lazy-list.js';
+import { linkUp } from './link-up.js';
+import { copyUpData } from './metacopy-data.js';
+import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './staging.js';
+
+export function isInUpper(node: OverlayNode): boolean {
+  return node.isDirectory() ? node.upper !== null : node.inUpper || node.orphan !== null;
+}
+
+/** Brings a node and its parents into the upper, for a change that leaves a file's data as it is. */
+export function copyUpMetadata(union: Union, node: OverlayNode): Errno {
+  return copyUp(union, node, METADATA);
+}
+
+/** Brings a file into the upper for a write; afterwards `node.lazy` says whether its copy is in flight. */
+export function copyUpLazily(union: Union, node: FileNode): Errno {
+  return copyUp(union, node, LAZY);
+}
+
+/**
+ * Brings a node and its parents into the upper. `size` is what the caller will
+ * truncate the file to: data beyond it is not copied. Answers 0 or a negated errno.
+ */
+export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_INFINITY): Errno {
+  if (isInUpper(node)) return completeInUpper(union, node, size);
+  if (!union.writable) return -EROFS;
+  const missing: OverlayNode[] = [node];
+  for (let parent = node.parent; parent !== null && !isInUpper(parent); parent = parent.parent) {
+    missing.push(parent);
+  }
+  for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
+    const status = copyUpOne(union, next, size);
+    if (status < 0) return status;
+  }
+  return 0;
+}
+
+/** Brings the data that is to be changed to where the metadata is. */
+function completeInUpper(union: Union, node: OverlayNode, size: number): Errno {
+  if (node.isDirectory() || size === METADATA) return 0;
+  const resolved = resolveData(union, node);
+  if (resolved < 0 || node.data === null) return resolved;
+  if (isAwaited(union, node)) return -EIO;
+  if (node.lazy !== null) return size === LAZY ? 0 : completeCopy(union, node);
+  return copyUpData(union, node, size < 0 ? Number.POSITIVE_INFINITY : size);
+}
+
+/** Precondition: the parent is in the upper, or the node has no name any more. */
+function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
+  const resolved = resolveData(union, node);
+  if (resolved < 0) return resolved;
+  const work = union.work!;
+  const source: Place = { fd: -1, name: '' };
+  const located = union.locate(node, source);
+  if (located < 0) return located;
+  const stat = new Stat();
+  const found = statAt(source.fd, source.name, stat);
+  if (found < 0) return gone(found);
+  const { override } = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
+  if (override !== null) applyOverride(override, source.fd, source.name, stat);
+
+  using undo = new Rollback();
+  const staged = work.temporaryName();
+  undo.push(() => void (node.isDirectory() ? work.discardTree(staged) : work.discard(staged)));
+  const status = stage(union, node, source, stat, staged, size);
+  if (status < 0) return status;
+  const metadataOnly = status === METADATA_ONLY;
+  const isLazy = metadataOnly && size === LAZY;
+  const record = isLazy ? enterInList(union, staged, node.parent!, node.name) : '';
+  if (typeof record === 'number') return record;
+  // Without an index a lower hard link is broken by its copy-up, so its number is not carried over either.
+  const keepsIdentity = node.isDirectory() || stat.linkCount === 1 || node.indexed !== null;
+  const finished = finishStaged(union, node, source, stat, staged, keepsIdentity);
+  if (finished < 0) return finished;
+  const committed = commit(union, node, staged, metadataOnly);
+  if (committed < 0) return committed;
+  undo.commit();
+  if (isLazy) return beginLazily(union, node as FileNode, record);
+  if (!node.isDirectory() && node.indexed !== null) {
+    return node.names.length > 0 ? linkUp(union, node, node.names[0]) : 0;
+  }
+  return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
+}
+
+function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnly: boolean): Errno {
+  if (!node.isDirectory() && node.indexed !== null) return commitToIndex(union, node, staged, metadataOnly);
+  const parent = node.parent;
+  if (parent === null) {
+    const file = node as FileNode;
+    setOrphan(union, file, staged);
+    if (metadataOnly) file.data ??= file.lower;
+    else file.data = null;
+    union.files.forget(file);
+    return 0;
+  }
+  const marked = setImpure(union, parent);
+  if (marked < 0) return marked;
+  const status = renameKeepingTimes(union, parent, staged, node.name);
+  if (status < 0) return status;
+  for (const entry of node.names) {
+    entry.places = null;
+    entry.below = true;
+  }
+  if (node.isDirectory()) {
+    node.upper = new RealDirectory(union.upper!, parent.upper, node.name);
+    node.impure = false;
+  } else {
+    nowInUpper(union, node, metadataOnly);
+  }
+  return 0;
+}
+
+/** The copy of a file with several names goes to the index; its names are linked to it one by one. */
+function commitToIndex(union: Union, node: FileNode, staged: ByteString, metadataOnly: boolean): Errno {
+  const indexed = node.indexed!;
+  let status = union.index!.markStaged(indexed, union.work!.fd, staged);
+  if (status >= 0) status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
+  if (status < 0) return status;
+  indexed.copied = true;
+  nowInUpper(union, node, metadataOnly);
+  return 0;
+}
+
+function nowInUpper(union: Union, node: FileNode, metadataOnly: boolean): void {
+  node.inUpper = true;
+  node.data = metadataOnly ? (node.data ?? node.lower) : null;
+  node.lower = null;
+  union.files.forget(node);
+}
+
+function renameKeepingTimes(
+  union: Union,
+  parent: DirectoryNode,
+  staged: ByteString,
+  name: ByteString,
+): Errno {
+  const dir = union.directories.of(parent.upper!);
+  if (dir < 0) return gone(dir);
+  const before = statAt(dir, '.', union.stat);
+  if (before < 0) return gone(before);
+  union.journal?.times(parent.upper!.path(), union.stat);
+  const status = rename(union.work!.fd, staged, dir, name);
+  return status < 0 ? status : changeTimes(dir, '.', union.stat);
+}
+
+function takeUpperInode(union: Union, node: FileNode): Errno {
+  const { place, stat, numbers } = union;
+  const located = union.locate(node, place);
+  if (located < 0) return located;
+  const status = statAt(place.fd, place.name, stat);
+  if (status < 0) return status;
+  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  recordInode(union, node);
+  return 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/** What one real directory says to a name, and what the lower layers say together. */
+import type { ByteString } from '../../base/bytes.js';
+import { ENOENT, type Errno } from '../../base/errno.js';
+import { statAt } from '../../sys/stat.js';
+import { applyOverride } from '../formats/override-stat.js';
+import type { RealDirectory } from '../layers/layer.js';
+import type { DirectoryNode } from '../nodes/node.js';
+import { gone, type Union } from '../nodes/union.js';
+import { hasFileWhiteout, isReservedIn } from './file-whiteouts.js';
+import { hides } from './whiteouts.js';
+
+/**
+ * What a real directory says to a name: it has it (`union.stat` holds its
+ * attributes), it hides it from here down, or it leaves it to the layers below.
+ */
+export type Answer = 'there' | 'hidden' | 'absent' | Errno;
+
+/** `mayHide`: whether there is anything below that a `.wh.` file could hide, so that it is worth looking for one. */
+export function askDirectory(union: Union, real: RealDirectory, name: ByteString, mayHide: boolean): Answer {
+  if (isReservedIn(union, real, name)) return 'absent';
+  const fd = union.directories.of(real);
+  if (fd < 0) return gone(fd);
+  const status = statAt(fd, name, union.stat);
+  if (status === 0 && real.layer.override !== null) applyOverride(real.layer.override, fd, name, union.stat);
+  if (status === 0) return hides(union, real, fd, name, union.stat) ? 'hidden' : 'there';
+  if (status !== -ENOENT) return status;
+  if (!mayHide) return 'absent';
+  const hidden = hasFileWhiteout(union, real, name);
+  return hidden < 0 ? hidden : hidden === 1 ? 'hidden' : 'absent';
+}
+
+/**
+ * Whether a lower layer shows `name` in this directory, so that removing it from
+ * the upper needs a whiteout (ovl_lower_positive). Answers 1, 0 or a negated errno.
+ */
+export function lowerHas(union: Union, directory: DirectoryNode, name: ByteString): number {
+  if (!directory.merges) return 0;
+  const entry = directory.entries.get(name);
+  if (entry?.below !== undefined) return entry.below ? 1 : 0;
+  if (entry === undefined && directory.complete && !directory.whiteouts.has(name)) return 0;
+  const visible = askLowers(union, directory, name);
+  if (visible >= 0 && entry !== undefined) entry.below = visible === 1;
+  return visible;
+}
+
+function askLowers(union: Union, directory: DirectoryNode, name: ByteString): number {
+  for (const [index, lower] of directory.lowers.entries()) {
+    const answer = askDirectory(union, lower, name, index + 1 < directory.lowers.length);
+    if (answer === 'absent') continue;
+    if (answer === 'there') return 1;
+    return answer === 'hidden' ? 0 : answer;
+  }
+  return 0;
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The node of a file that a lookup has found: whose inode number it shows, whether
+ * it is one with a file known by another name, and where its data is.
+ */
+import type { ByteString } from '../../base/bytes.js';
+import { EIO, type Errno } from '../../base/errno.js';
+import { S_IFREG, Stat, statAt } from '../../sys/stat.js';
+import { getXattr } from '../../sys/xattrs.js';
+import type { IndexDirectory, Indexed } from '../layers/index-directory.js';
+import type { RealDirectory } from '../layers/layer.js';
+import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../nodes/node.js';
+import { gone, type Union } from '../nodes/union.js';
+import { askDirectory } from './ask.js';
+import { openOrigin, readOrigin } from './find-origin.js';
+import { isImpure } from './impure.js';
+import { findData, isMetacopy } from './metacopy.js';
+
+/**
+ * The node of what lies at `place` of the directory and is no directory itself.
+ * Precondition: `union.stat` holds its attributes. -ESTALE for a file that the index
+ * has as removed.
+ */
+export function foundFile(
+  union: Union,
+  directory: DirectoryNode,
+  place: number,
+  name: ByteString,
+): FileNode | Errno {
+  const node =
+    place === 0 ? upperFile(union, directory, name) : lowerFile(union, directory.lowers[place - 1], name);
+  if (typeof node === 'number' || node.type !== S_IFREG || node.names.length > 0) return node;
+  const isDeepest = place > 0 && directory.lowers[place - 1].layer === union.lowers.at(-1);
+  node.dataKnown = isDeepest && !node.inUpper && union.dataLayers.length === 0;
+  return node;
+}
+
+/**
+ * Finds out where a file's data is. Not done at the lookup, because a scan that
+ * asks for attributes alone would pay for it with every file; so the files of a
+ * hostile layer fail when they are used, where the kernel's lookup fails already.
+ * Precondition: the file has the name by which it was found, or dataKnown is set.
+ * Answers 0 or a negated errno, -EIO for a metacopy whose data is nowhere.
+ */
+export function resolveData(union: Union, node: OverlayNode): Errno {
+  if (node.isDirectory() || node.dataKnown) return 0;
+  const { directory, name } = node.names[0];
+  let data: LowerPlace | null | Errno;
+  if (node.lower !== null) {
+    data = findData(union, directory, directory.lowers.indexOf(node.lower.directory) + 1, node.lower.name);
+  } else if (node.indexed === null) data = findData(union, directory, 0, name);
+  else data = findIndexedData(union, directory, name, node.indexed);
+  if (typeof data === 'number') return data;
+  node.data = data;
+  node.dataKnown = true;
+  return 0;
+}
+
+/** A copy in the index may have the metadata alone, and the name at hand may be in the lower only. */
+function findIndexedData(
+  union: Union,
+  directory: DirectoryNode,
+  name: ByteString,
+  { name: copy }: Indexed,
+): LowerPlace | null | Errno {
+  const marked = isMetacopy(union, union.index!.fd, copy);
+  if (marked <= 0) return marked < 0 ? marked : null;
+  if (directory.upper !== null) {
+    const answer = askDirectory(union, directory.upper, name, false);
+    if (answer === 'there') return findData(union, directory, 0, name);
+    if (answer !== 'absent') return answer === 'hidden' ? -EIO : answer;
+  }
+  for (const [index, real] of directory.lowers.entries()) {
+    const answer = askDirectory(union, real, name, true);
+    if (answer === 'there') return findData(union, directory, index + 1, name) ?? { directory: real, name };
+    if (answer !== 'absent') return answer === 'hidden' ? -EIO : answer;
+  }
+  return -EIO;
+}
+
+/** Precondition: `union.stat` holds the file's attributes. */
+function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNode | Errno {
+  const { stat, numbers } = union;
+  const { index } = union;
+  if (index?.keeps(stat)) {
+    const isUpper = union.upper === null && real.layer === union.topmost;
+    return isUpper ? readUpperFile(union, index, real, name) : linkedLowerFile(union, index, real, name);
+  }
+  const node = union.nodes.addFile(stat.type);
+  node.lower = { directory: real, name };
+  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  union.measured = node;
+  return node;
+}
+
+/** A lower file with several names is one node, and its copy, if there is one, stands for all of them. */
+function linkedLowerFile(
+  union: Union,
+  index: IndexDirectory,
+  real: RealDirectory,
+  name: ByteString,
+): FileNode | Errno {
+  const { stat, numbers } = union;
+  const key = lowerKey(stat);
+  const known = union.nodes.linkedFile(key);
+  if (known !== undefined) return known;
+  const indexed = index.find(real.layer, union.directories.of(real), name, stat.linkCount);
+  if (typeof indexed === 'number') return indexed;
+  const copy = new Stat();
+  if (indexed.copied) {
+    const status = statAt(index.fd, indexed.name, copy);
+    if (status < 0) return gone(status);
+    // Found before by a name in the upper, and where that came from could not be told.
+    const same = union.nodes.linkedFile(linkKey(copy));
+    if (same !== undefined) {
+      same.indexed ??= indexed;
+      union.nodes.rememberLinks(same, key);
+      return same;
+    }
+  }
+  const node = union.nodes.addFile(stat.type);
+  node.indexed = indexed;
+  node.inUpper = indexed.copied;
+  node.lower = indexed.copied ? null : { directory: real, name };
+  union.nodes.rememberLinks(node, key);
+  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  if (indexed.copied) union.nodes.rememberLinks(node, linkKey(copy));
+  return node;
+}
+
+/** A file of an upper that is only read: names that lower layers alone have of it are the same node. */
+function readUpperFile(union: Union, index: IndexDirectory, real: RealDirectory, name: ByteString): FileNode {
+  const { stat, numbers } = union;
+  const key = linkKey(stat);
+  const known = union.nodes.linkedFile(key);
+  if (known !== undefined) return known;
+  const own = Object.assign(new Stat(), stat);
+  const mark = getXattr(union.directories.of(real), name, union.marks.origin);
+  const node = union.nodes.addFile(stat.type);
+  node.lower = { directory: real, name };
+  union.nodes.rememberLinks(node, key);
+  const origin = typeof mark !== 'number' && openOrigin(union, mark, stat) ? stat : own;
+  const indexed = typeof mark === 'number' ? undefined : index.findCopy(mark, own, origin.linkCount);
+  if (indexed !== undefined) {
+    node.indexed = indexed;
+    node.inUpper = true;
+    node.lower = null;
+    if (origin === stat) union.nodes.rememberLinks(node, lowerKey(stat));
+  }
+  const { fileSystem, inodeLow, inodeHigh } = indexed === undefined ? own : origin;
+  numbers.compute(fileSystem, inodeLow, inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  return node;
+}
+
+function lowerKey(stat: Stat): string {
+  return `lower ${stat.fileSystem}:${stat.inodeHigh}:${stat.inodeLow}`;
+}
+
+/** Precondition: `union.stat` holds the file's attributes. */
+function upperFile(union: Union, directory: DirectoryNode, name: ByteString): FileNode {
+  const { stat, numbers } = union;
+  const key = stat.linkCount > 1 ? linkKey(stat) : null;
+  if (key !== null) {
+    const known = union.nodes.linkedFile(key);
+    if (known !== undefined) return known;
+  }
+  const node = union.nodes.addFile(stat.type);
+  node.inUpper = true;
+  if (key !== null) union.nodes.rememberLinks(node, key);
+  // The kernel does not mark a directory impure for a link that is made in it, so a file with several
+  // names is asked whatever its directory says: all its names must give one number.
+  const own = union.index === null || key === null ? null : Object.assign(new Stat(), stat);
+  const mayHaveOrigin = key !== null || isImpure(union, directory);
+  const found = mayHaveOrigin && readOrigin(union, directory, name, stat);
+  if (!mayHaveOrigin) union.measured = node;
+  if (own !== null) {
+    const mark = getXattr(union.directories.of(directory.upper!), name, union.marks.origin);
+    const lowerLinks = found ? stat.linkCount : own.linkCount;
+    node.indexed = typeof mark === 'number' ? null : (union.index!.findCopy(mark, own, lowerLinks) ?? null);
+    if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(stat));
+  }
+  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
+  node.inodeLow = numbers.low;
+  node.inodeHigh = numbers.high;
+  return node;
+}
+
+export function linkKey(stat: Stat): string {
+  return `${stat.inodeHigh}:${stat.inodeLow}`;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A merged directory is put together: the topmost directory of a name and what
+ * it lets through from the layers below. An opaque mark ends the search, a
+ * redirect goes on under another name (resolve.ts).
+ */
+import type { ByteString } from '../../base/bytes.js';
+import type { Errno } from '../../base/errno.js';
+import { RealDirectory } from '../layers/layer.js';
+import type { DirectoryNode } from '../nodes/node.js';
+import type { Union } from '../nodes/union.js';
+import { askDirectory } from './ask.js';
+import { lookUpPath, type Route, routeAfter, routeBelow } from './resolve.js';
+
+/**
+ * Builds the node of the directory that was found at `place` of `parent`.
+ * Precondition: `union.stat` holds its attributes.
+ */
+export function gatherDirectory(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  place: number,
+  places: readonly number[] | null,
+): DirectoryNode | Errno {
+  const chain: RealDirectory[] = [];
+  let inode = { fileSystem: 0, low: 0, high: 0 };
+  const take = (real: RealDirectory): void => {
+    // A merged directory is known by its topmost lower, which no copy-up changes.
+    if (chain.length === 0 || (chain.length === 1 && chain[0].layer.isUpper)) {
+      inode = { fileSystem: union.stat.fileSystem, low: union.stat.inodeLow, high: union.stat.inodeHigh };
+    }
+    chain.push(real);
+  };
+  const first = place === 0 ? parent.upper! : parent.lowers[place - 1];
+  take(new RealDirectory(first.layer, first, name));
+  const status = gatherBelow(union, parent, { name, place, places, take, chain });
+  if (status < 0) return status;
+  const node = union.nodes.addDirectory();
+  if (chain[0].layer.isUpper) node.upper = chain.shift()!;
+  node.lowers = chain;
+  union.numbers.compute(inode.fileSystem, inode.low, inode.high);
+  node.inodeLow = union.numbers.low;
+  node.inodeHigh = union.numbers.high;
+  return node;
+}
+
+interface Search {
+  name: ByteString;
+  place: number;
+  places: readonly number[] | null;
+  chain: RealDirectory[];
+  take(real: RealDirectory): void;
+}
+
+function gatherBelow(union: Union, parent: DirectoryNode, search: Search): Errno {
+  let route: Route = { kind: 'name', name: search.name };
+  let { place, places } = search;
+  const last = parent.lowers.length;
+  while (place <= last) {
+    const found = search.chain[search.chain.length - 1];
+    const deepest = place === last && union.lowers[union.lowers.length - 1] === found.layer;
+    if (!deepest) {
+      const next = routeBelow(union, found, route);
+      if (typeof next === 'number') return next;
+      if (next.kind !== 'name' || route.kind !== 'name' || next.name !== route.name) places = null;
+      route = next;
+    }
+    if (route.kind === 'ends') return 0;
+    if (route.kind === 'path') return gatherByPath(union, route, search);
+    const step = nextBeside(union, parent, route.name, place, places, search);
+    if (step < 0) return step;
+    if (step > last) return 0;
+    place = step;
+  }
+  return 0;
+}
+
+/** The next lower of the same parent that has a directory of that name; past the last when the search ends. */
+function nextBeside(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  place: number,
+  places: readonly number[] | null,
+  search: Search,
+): number {
+  const past = parent.lowers.length + 1;
+  for (let next = place + 1; next < past; next++) {
+    if (places !== null && !places.includes(next)) continue;
+    const beside = parent.lowers[next - 1];
+    const answer = askDirectory(union, beside, name, places === null && next + 1 < past);
+    if (answer === 'absent') continue;
+    if (typeof answer === 'number') return answer;
+    if (answer === 'hidden' || !union.stat.isDirectory) return past;
+    search.take(new RealDirectory(beside.layer, beside, name));
+    return next;
+  }
+  return past;
+}
+
+/** Goes on in the layers below the last found one, from their roots. */
+function gatherByPath(union: Union, start: Route & { kind: 'path' }, search: Search): Errno {
+  let route: Route = start;
+  const from = search.chain[search.chain.length - 1].layer.index;
+  for (const layer of union.lowers) {
+    if (layer.index <= from) continue;
+    if (route.kind !== 'path') return 0;
+    const found = lookUpPath(union, layer, route.components);
+    route = found.route;
+    if (found.answer === 'absent') continue;
+    if (found.answer !== 'there') return found.answer === 'hidden' ? 0 : found.answer;
+    if (!union.stat.isDirectory) return 0;
+    const real = new RealDirectory(layer, found.parent, found.name);
+    search.take(real);
+    const next = routeAfter(found, (way) => routeBelow(union, real, way));
+    if (typeof next === 'number') return next;
+    route = next;
+  }
+  return 0;
+}

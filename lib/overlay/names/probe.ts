@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/** Asks the layers of a merged directory for a name that has no node yet. */
+import type { ByteString } from '../../base/bytes.js';
+import { ENOENT, type Errno } from '../../base/errno.js';
+import type { DirectoryNode, OverlayNode } from '../nodes/node.js';
+import type { Union } from '../nodes/union.js';
+import { askDirectory } from './ask.js';
+import { foundFile } from './file-lookup.js';
+import { gatherDirectory } from './gather.js';
+
+/** Asks the layers for a name that has no node yet. */
+export function probe(
+  union: Union,
+  directory: DirectoryNode,
+  name: ByteString,
+  places: readonly number[] | null,
+): OverlayNode | Errno {
+  const last = directory.lowers.length;
+  for (let place = directory.upper === null ? 1 : 0; place <= last; place++) {
+    if (places !== null && !places.includes(place)) continue;
+    const real = place === 0 ? directory.upper! : directory.lowers[place - 1];
+    const answer = askDirectory(union, real, name, places === null && place < last);
+    if (answer === 'absent') {
+      directory.misses++;
+      continue;
+    }
+    if (answer !== 'there') return answer === 'hidden' ? -ENOENT : answer;
+    if (union.stat.isDirectory) return gatherDirectory(union, directory, name, place, places);
+    return foundFile(union, directory, place, name);
+  }
+  return -ENOENT;
+}
