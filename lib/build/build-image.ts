@@ -5,8 +5,8 @@ import { sweepStagings } from '../image/staging.js';
 import type { Store } from '../image/store.js';
 import { StoreLock } from '../image/store-lock.js';
 import { Build, type BuildResult } from './build.js';
-import type { BuildOptions } from './options.js';
 import { squashed } from './squash.js';
+import type { BuildOptions } from './stage/options.js';
 import { imageConfigOf, type StageState } from './stage/stage-state.js';
 
 export interface BuiltImage extends Omit<BuildResult, 'state'>, CreatedImage {}

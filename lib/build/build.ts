@@ -19,13 +19,13 @@ import { cachedImports } from './cache-import.js';
 import { type Dockerfile, parseDockerfile, type Stage } from './language/dockerfile.js';
 import { DockerfileError, type Place } from './language/failure.js';
 import { expandWord } from './language/words.js';
-import type { BuildOptions } from './options.js';
-import type { Step } from './progress.js';
 import { BaseImages } from './source/base-images.js';
 import { layersOfContext } from './source/context.js';
 import { DigestMemo } from './source/digest-memo.js';
 import { SourceTree } from './source/source-tree.js';
-import { StageBuilder } from './stage/stage-builder.js';
+import type { BuildOptions } from './stage/options.js';
+import type { Step } from './stage/progress.js';
+import { StageBuilder, type StageHost } from './stage/stage-builder.js';
 import { emptyState, type StageState, stateOf, viewOf } from './stage/stage-state.js';
 import { atPlace, GlobalArguments, platformArguments } from './stage/variables.js';
 import { Turns } from './turns.js';
@@ -36,10 +36,9 @@ export interface BuildResult {
   cachedSteps: number;
 }
 
-export class Build implements AsyncDisposable {
+export class Build implements StageHost, AsyncDisposable {
   readonly dockerfile: Dockerfile;
   readonly globals: GlobalArguments;
-  cachedSteps = 0;
   readonly #images: BaseImages;
   readonly #stages = new Map<number, Promise<StageState>>();
   /** Those that have begun. */
@@ -78,6 +77,10 @@ export class Build implements AsyncDisposable {
     }
   }
 
+  get escapeCharacter(): string {
+    return this.dockerfile.escapeCharacter;
+  }
+
   /** Aborted when the build is interrupted, and when one of its steps has failed. */
   get signal(): AbortSignal {
     return this.#signal;
@@ -103,7 +106,8 @@ export class Build implements AsyncDisposable {
       );
     if (this.dockerfile.hasChecks)
       this.options.progress.note('# check= has no effect: there are no build checks here');
-    return { state, steps: this.#steps, cachedSteps: this.cachedSteps };
+    const cachedSteps = [...this.#builders.values()].reduce((sum, builder) => sum + builder.cachedSteps, 0);
+    return { state, steps: this.#steps, cachedSteps };
   }
 
   #target(): Stage {

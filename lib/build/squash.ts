@@ -5,8 +5,8 @@ import { packChanges, packView } from '../image/pack.js';
 import type { Store } from '../image/store.js';
 import { withParents } from '../overlay/inspect/diff.js';
 import { openUnion } from '../overlay/open/open.js';
+import { storeStepLayer } from './copy/store-layer.js';
 import { HISTORY_COMMENT, layerSetOf, type StageState, viewOf } from './stage/stage-state.js';
-import { storeStepLayer } from './store-layer.js';
 
 /** The caller holds the `collection` lock. */
 export async function squashed(store: Store, state: StageState): Promise<StageState> {

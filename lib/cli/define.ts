@@ -3,6 +3,7 @@
 import type { Argv, CommandModule, Options } from 'yargs';
 import { nearestNames, UsageError } from '../base/errors.js';
 import { readPlainWords } from './plain-words.js';
+import type { Wording } from './wording.js';
 
 /** How yargs takes words: as they are written. */
 export const PARSING = {
@@ -34,13 +35,6 @@ export const several = (describe: string, alias?: string): Options => ({
   array: true,
   default: [],
 });
-
-export interface Wording {
-  command: string;
-  describe: string;
-  options: Record<string, Options>;
-  examples?: [command: string, what: string][];
-}
 
 const wordings = new Map<CommandModule, Wording>();
 const runners = new Map<CommandModule, (args: never) => Promise<void>>();

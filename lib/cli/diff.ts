@@ -8,7 +8,15 @@ import { layersOf, readRecords } from '../mount/registry.js';
 import { type Change, diffUpper } from '../overlay/inspect/diff.js';
 import { diffLayers } from '../overlay/inspect/diff-layers.js';
 import { openUnion } from '../overlay/open/open.js';
-import type { DiffArguments } from './inspecting.js';
+
+export interface DiffArguments {
+  target: string;
+  /** Given when two images are compared. */
+  other: string | undefined;
+  root: string | undefined;
+  json: boolean;
+}
+
 import { realTarget } from './targets.js';
 
 function diffDirectory(path: string): Change[] {

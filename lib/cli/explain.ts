@@ -5,7 +5,12 @@ import { OverlayError } from '../base/errors.js';
 import { layersOf } from '../mount/registry.js';
 import { type Explanation, explainPath, type LayerFinding } from '../overlay/inspect/explain.js';
 import { openUnion } from '../overlay/open/open.js';
-import type { ExplainArguments } from './inspecting.js';
+
+export interface ExplainArguments {
+  paths: string[];
+  json: boolean;
+}
+
 import { locate } from './targets.js';
 
 function explainOne(path: string): Explanation & { upper: string | null } {

@@ -9,7 +9,14 @@ import { checkLayer, type Finding } from '../overlay/inspect/check.js';
 import { checkWork, type Leftover } from '../overlay/inspect/check-work.js';
 import { openUnion } from '../overlay/open/open.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
-import type { FsckArguments } from './inspecting.js';
+
+export interface FsckArguments {
+  layers: string[];
+  work: string | undefined;
+  repair: boolean;
+  userxattr: boolean | undefined;
+  json: boolean;
+}
 
 /** Changing a layer under a live mount would be the damage that this is to find. */
 function refuseLive(paths: readonly string[]): void {

@@ -4,19 +4,9 @@
  * when they are run, so that `mount` does not wait for it.
  */
 import type { Argv, CommandModule } from 'yargs';
-
-export interface ExplainArguments {
-  paths: string[];
-  json: boolean;
-}
-
-export interface DiffArguments {
-  target: string;
-  /** Given when two images are compared. */
-  other: string | undefined;
-  root: string | undefined;
-  json: boolean;
-}
+import type { DiffArguments } from './diff.js';
+import type { ExplainArguments } from './explain.js';
+import type { FsckArguments } from './fsck.js';
 
 const asJson = { type: 'boolean', default: false, describe: 'Print it as JSON' } as const;
 
@@ -30,14 +20,6 @@ export const explainCommand: CommandModule<unknown, ExplainArguments> = {
       .example('$0 explain /mnt/etc/passwd', 'Where it comes from')) as never,
   handler: async (args) => (await import('./explain.js')).explain(args),
 };
-
-export interface FsckArguments {
-  layers: string[];
-  work: string | undefined;
-  repair: boolean;
-  userxattr: boolean | undefined;
-  json: boolean;
-}
 
 export const fsckCommand: CommandModule<unknown, FsckArguments> = {
   command: 'fsck <layers..>',

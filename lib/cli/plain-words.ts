@@ -5,7 +5,7 @@
  * in a way that is not covered here, so that there is one voice for people.
  */
 import type { Options } from 'yargs';
-import type { Wording } from './define.js';
+import type { Wording } from './wording.js';
 
 export type Arguments = Record<string, unknown>;
 

@@ -10,7 +10,7 @@ import { check, OverlayError } from '../base/errors.js';
 import { receiveDescriptor, setStatusFlags, socketPair } from '../sys/channels.js';
 import { close, O_NONBLOCK, O_RDWR } from '../sys/files.js';
 import { MS_NOATIME, MS_NOEXEC, MS_RDONLY } from '../sys/mounts.js';
-import type { FuseMountOptions } from './mount.js';
+import type { FuseMountOptions } from './mount-options.js';
 
 const PROGRAMS = ['fusermount3', 'fusermount'];
 /** Descriptor of the socket in the program. */

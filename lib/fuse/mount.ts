@@ -16,24 +16,9 @@ import {
 } from '../sys/mounts.js';
 import { mayMount } from '../sys/privilege.js';
 import { mountThroughHelper, unmountThroughHelper } from './fusermount.js';
+import type { FuseMountOptions } from './mount-options.js';
 
 const DEVICE = '/dev/fuse';
-
-export interface FuseMountOptions {
-  target: string;
-  /** What /proc/mounts shows as source. */
-  source: string;
-  /** Follows `fuse.` in the type that /proc/mounts shows. */
-  subtype: string;
-  /** MS_* flags. */
-  flags: number;
-  /** Other users may use the mount. */
-  allowOther: boolean;
-  /** SELinux context of every file. */
-  context?: string | undefined;
-  /** A descriptor of /dev/fuse that somebody else has mounted at the target; it becomes the mount's. */
-  device?: number | undefined;
-}
 
 const owned = new Set<number>();
 

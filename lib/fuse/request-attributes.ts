@@ -5,14 +5,14 @@ import { InitFlag, SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.js';
 import type { AttributeRequest } from './file-system.js';
 import type { Message } from './message.js';
 import type { Reply } from './reply.js';
-import type { Session } from './session.js';
+import type { ServeContext } from './serve-context.js';
 
-export function getAttributes({ fileSystem, entry }: Session, message: Message, reply: Reply): number {
+export function getAttributes({ fileSystem, entry }: ServeContext, message: Message, reply: Reply): number {
   const status = fileSystem.getAttributes(message.nodeId, entry.stat);
   return status < 0 ? status : reply.attributesOut(entry.stat);
 }
 
-export function statx({ fileSystem, entry }: Session, message: Message, reply: Reply): number {
+export function statx({ fileSystem, entry }: ServeContext, message: Message, reply: Reply): number {
   const status = fileSystem.getAttributes(message.nodeId, entry.stat);
   return status < 0 ? status : reply.statx(entry.stat);
 }
@@ -21,8 +21,8 @@ export function statx({ fileSystem, entry }: Session, message: Message, reply: R
  * fuse_setattr_in: u32 valid, padding, u64 fh, size, lock_owner, atime, mtime, ctime,
  * u32 atimensec, mtimensec, ctimensec, mode, unused, uid, gid, unused
  */
-export function setAttributes(session: Session, message: Message, reply: Reply): number {
-  const { fileSystem, entry } = session;
+export function setAttributes(context: ServeContext, message: Message, reply: Reply): number {
+  const { fileSystem, entry } = context;
   const valid = message.u32(0);
   const size = valid & SetAttr.SIZE ? message.u64(16) : undefined;
   if (size !== undefined && !Number.isSafeInteger(size)) return -EFBIG;
@@ -35,7 +35,7 @@ export function setAttributes(session: Session, message: Message, reply: Reply):
     modify: timeOf(message, valid, SetAttr.MTIME, SetAttr.MTIME_NOW, 40, 60),
     // A chown to nobody and no group comes without any flag, and takes setuid away as every chown does (chown_common).
     killPrivileges: valid === 0 || (valid & SetAttr.KILL_SUIDGID) !== 0,
-    by: session.requester,
+    by: context.requester,
   };
   const status = fileSystem.setAttributes(message.nodeId, request, entry.stat);
   return status < 0 ? status : reply.attributesOut(entry.stat);
@@ -54,20 +54,20 @@ function timeOf(
   return { seconds: message.i64(secondsAt), nanoseconds: message.u32(nanosecondsAt) };
 }
 
-export function statFileSystem({ fileSystem }: Session, _message: Message, reply: Reply): number {
+export function statFileSystem({ fileSystem }: ServeContext, _message: Message, reply: Reply): number {
   const size = fileSystem.fileSystemSize();
   return typeof size === 'number' ? size : reply.fileSystem(size);
 }
 
 /** fuse_getxattr_in: u32 size, padding; then the name. Size 0 asks for the size. */
-export function getXattr({ fileSystem }: Session, message: Message, reply: Reply): number {
+export function getXattr({ fileSystem }: ServeContext, message: Message, reply: Reply): number {
   const name = message.text(8);
   if (name === undefined || name === '') return -EINVAL;
   const value = fileSystem.getXattr(message.nodeId, name);
   return typeof value === 'number' ? value : sized(message, reply, value);
 }
 
-export function listXattrs({ fileSystem, requester }: Session, message: Message, reply: Reply): number {
+export function listXattrs({ fileSystem, requester }: ServeContext, message: Message, reply: Reply): number {
   const names = fileSystem.listXattrs(message.nodeId, requester);
   if (typeof names === 'number') return names;
   return sized(message, reply, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'));
@@ -85,7 +85,7 @@ function sized(message: Message, reply: Reply, value: Buffer): number {
 }
 
 /** fuse_setxattr_in: u32 size, u32 flags, with SETXATTR_EXT u32 setxattr_flags, padding; then name and value */
-export function setXattr({ fileSystem, agreement }: Session, message: Message): number {
+export function setXattr({ fileSystem, agreement }: ServeContext, message: Message): number {
   const extended = agreement!.has(InitFlag.SETXATTR_EXT);
   const at = extended ? 16 : 8;
   const name = message.text(at);
@@ -96,7 +96,7 @@ export function setXattr({ fileSystem, agreement }: Session, message: Message): 
   return fileSystem.setXattr(message.nodeId, name, value, message.u32(4), dropSetgid);
 }
 
-export function removeXattr({ fileSystem, requester }: Session, message: Message): number {
+export function removeXattr({ fileSystem, requester }: ServeContext, message: Message): number {
   const name = message.text(0);
   if (name === undefined || name === '') return -EINVAL;
   return fileSystem.removeXattr(message.nodeId, name, requester);
@@ -117,7 +117,7 @@ const FLAGS_COMMANDS = new Map<number, FlagsCommand>([
 ]);
 
 /** fuse_ioctl_in: u64 fh, u32 flags, u32 cmd, u64 arg, u32 in_size, u32 out_size; then the input */
-export function control({ fileSystem, requester }: Session, message: Message, reply: Reply): number {
+export function control({ fileSystem, requester }: ServeContext, message: Message, reply: Reply): number {
   const number = message.u32(12);
   const command = FLAGS_COMMANDS.get(number);
   if (command === undefined) return -ENOTTY;

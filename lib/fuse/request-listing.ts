@@ -4,7 +4,7 @@ import { ENTRY_OUT } from './abi.js';
 import type { ListingSink } from './file-system.js';
 import type { Message } from './message.js';
 import { type DirectoryEntryOut, direntSize, type EntryOut, type Reply } from './reply.js';
-import type { Session } from './session.js';
+import type { ServeContext } from './serve-context.js';
 
 class Sink implements ListingSink {
   reply!: Reply;
@@ -46,13 +46,13 @@ class Sink implements ListingSink {
 const sink = new Sink();
 
 /** fuse_read_in: u64 fh, u64 offset, u32 size, ... */
-export function readDirectory({ fileSystem }: Session, message: Message, reply: Reply): number {
+export function readDirectory({ fileSystem }: ServeContext, message: Message, reply: Reply): number {
   const filling = sink.start(reply, message.u32(16), false);
   const status = fileSystem.list(message.nodeId, message.u64(8), filling);
   return status < 0 ? status : filling.used;
 }
 
-export function readDirectoryPlus({ fileSystem }: Session, message: Message, reply: Reply): number {
+export function readDirectoryPlus({ fileSystem }: ServeContext, message: Message, reply: Reply): number {
   const filling = sink.start(reply, message.u32(16), true);
   const status = fileSystem.list(message.nodeId, message.u64(8), filling);
   // Entries that are in have been looked up; the kernel must hear of them even if a later one failed.

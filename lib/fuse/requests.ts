@@ -17,9 +17,9 @@ import * as attributes from './request-attributes.js';
 import * as data from './request-data.js';
 import * as listing from './request-listing.js';
 import * as names from './request-names.js';
-import type { Session } from './session.js';
+import type { ServeContext } from './serve-context.js';
 
-export type Serve = (session: Session, message: Message, reply: Reply) => number;
+export type Serve = (context: ServeContext, message: Message, reply: Reply) => number;
 
 export interface Row {
   readonly opcode: number;

@@ -13,6 +13,7 @@ import { type Agreement, LARGEST_REQUEST, negotiate, type SessionChoices } from 
 import { Message } from './message.js';
 import { type EntryOut, NO_REPLY, Reply } from './reply.js';
 import { rows } from './requests.js';
+import type { ServeContext } from './serve-context.js';
 
 /** Called for an exception in a handler: the opcode's name and what was thrown. */
 export type FaultReport = (request: string, fault: unknown) => void;
@@ -21,7 +22,7 @@ export type FaultReport = (request: string, fault: unknown) => void;
 export type RequestCounts = Float64Array;
 export const COUNTED_OPCODES = 64;
 
-export class Session {
+export class Session implements ServeContext {
   readonly message: Message;
   readonly reply: Reply;
   readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };

@@ -2,7 +2,7 @@
 /** Programs that keep passwords (docker-credential-helpers' protocol: the server on standard input, JSON out). */
 import { execFile } from 'node:child_process';
 import { OverlayError } from '../base/errors.js';
-import type { Credentials } from './credentials.js';
+import type { Credentials } from './credential.js';
 import { isObject } from './docker-config.js';
 
 /** What a helper answers as the name when the secret is a token. */

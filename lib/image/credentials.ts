@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Which name and password are a registry's, of those that `docker login`, `podman login` and helpers keep. */
 import { OverlayError } from '../base/errors.js';
+import type { Credentials } from './credential.js';
 import { askHelper } from './credential-helper.js';
 import { type AuthFile, authFiles, type DockerConfig, isObject } from './docker-config.js';
 import { DEFAULT_DOMAIN } from './reference.js';
-
-export interface Credentials {
-  username: string;
-  password: string;
-  /** Exchanged for a token in the place of name and password. */
-  identityToken?: string | undefined;
-  /** A token that the registry itself takes. */
-  registryToken?: string | undefined;
-  /** The file or the program that has them. */
-  from: string;
-}
 
 /** Docker Hub's passwords are kept under the address of its first registry. */
 const HUB_KEY = 'https://index.docker.io/v1/';

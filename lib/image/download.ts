@@ -6,7 +6,7 @@ import { createBrotliDecompress, createUnzip } from 'node:zlib';
 import { OverlayError } from '../base/errors.js';
 import { shortId } from './digest.js';
 import type { Descriptor } from './manifest.js';
-import type { TransferProgress } from './pull.js';
+import type { TransferProgress } from './progress.js';
 import type { Repository } from './registry.js';
 import { type Answer, isAbsence, RegistryError } from './registry-answer.js';
 

@@ -12,7 +12,7 @@ import { encodeDocument, isObject, isTexts, type Json } from './documents.js';
 import { configPlatform, parseConfig } from './image-config.js';
 import { listImages } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
-import type { LoadedImage, LoadOptions } from './load.js';
+import type { LoadedImage, LoadOptions } from './loading.js';
 import { type Descriptor, type Manifest, OCI_CONFIG, OCI_MANIFEST } from './manifest.js';
 import { nameImage } from './naming.js';
 import { fitness, machinePlatform, platformName } from './platform.js';

@@ -7,7 +7,7 @@ import { type Digest, digestOf, hexOf, shortId } from './digest.js';
 import { parseConfig } from './image-config.js';
 import { REFERENCE_NAME } from './images.js';
 import { lockLayer, pathsBelow, storeLayer } from './layer-store.js';
-import type { LoadedImage, LoadOptions } from './load.js';
+import type { LoadedImage, LoadOptions } from './loading.js';
 import { type Descriptor, parseIndex, parseManifest } from './manifest.js';
 import { type DocumentSource, type FoundManifest, ManifestSearch } from './manifest-search.js';
 import { nameImage } from './naming.js';

@@ -2,26 +2,12 @@
 /** Images from archives and layouts of both kinds: OCI's and Docker's. */
 import { OverlayError } from '../base/errors.js';
 import { openArchive } from './archive-file.js';
-import type { Digest } from './digest.js';
 import { loadDockerList } from './load-docker.js';
 import { loadLayout } from './load-layout.js';
-import type { Platform } from './platform.js';
+import type { LoadedImage, LoadOptions } from './loading.js';
 import { Staging } from './staging.js';
 import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
-import type { UnpackLimits } from './unpack.js';
-
-export interface LoadOptions {
-  /** Asked for, and refused where it is not there; without one the machine's is preferred. */
-  platform?: Platform | undefined;
-  limits: UnpackLimits;
-}
-
-export interface LoadedImage {
-  id: Digest;
-  /** In full; undefined for an image that the archive gives no name. */
-  name: string | undefined;
-}
 
 /** Loads all images of an archive (`-` is standard input). Throws an OverlayError; what was whole by then stays. */
 export async function loadImages(store: Store, path: string, options: LoadOptions): Promise<LoadedImage[]> {

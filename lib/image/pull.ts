@@ -11,6 +11,7 @@ import { type Descriptor, isIndexType, type Manifest, parseManifest } from './ma
 import { type DocumentSource, type FoundManifest, ManifestSearch } from './manifest-search.js';
 import { nameImage } from './naming.js';
 import { machinePlatform, type Platform, platformName } from './platform.js';
+import type { TransferProgress } from './progress.js';
 import { familiarName, fullName, type Reference, repositoryOf } from './reference.js';
 import { type FetchedManifest, Repository } from './registry.js';
 import { isAbsence, type RegistryError } from './registry-answer.js';
@@ -20,16 +21,6 @@ import type { Store } from './store.js';
 import { StoreLock } from './store-lock.js';
 import { together } from './together.js';
 import type { UnpackLimits } from './unpack.js';
-
-/** How far a pull or a push is; `layer` is its short digest. */
-export interface TransferProgress {
-  start(layer: string, size: number): void;
-  advance(layer: string, bytes: number): void;
-  /** `Already exists`, `Pull complete`… */
-  done(layer: string, how: string): void;
-  /** Something that people should know, such as a mirror that did not answer. */
-  note(message: string): void;
-}
 
 export interface PullOptions {
   /** Asked for, and refused where it is not there; without one the machine's is preferred. */

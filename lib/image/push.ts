@@ -7,7 +7,7 @@ import { type Digest, shortId } from './digest.js';
 import { findImage, type Image } from './images.js';
 import type { Descriptor } from './manifest.js';
 import { nameImage } from './naming.js';
-import type { TransferProgress } from './pull.js';
+import type { TransferProgress } from './progress.js';
 import { parseName, parseReference, type Reference, repositoryOf } from './reference.js';
 import { Repository } from './registry.js';
 import { endpointsFor, type RegistryConfig } from './registry-config.js';

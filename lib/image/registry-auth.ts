@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Tokens of registries (distribution's "Token Authentication Specification" and "OAuth2"): how one is asked for, and read. */
 import type { Challenge } from './challenge.js';
-import type { Credentials } from './credentials.js';
+import type { Credentials } from './credential.js';
 
 export function basicHeader({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;

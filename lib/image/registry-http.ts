@@ -4,7 +4,7 @@
  * without taking credentials to another host, authorized as the registry asks.
  */
 import { OverlayError } from '../base/errors.js';
-import type { Credentials } from './credentials.js';
+import type { Credentials } from './credential.js';
 import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from './http-transport.js';
 import {
   type Answer,

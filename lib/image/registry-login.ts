@@ -6,7 +6,7 @@
  */
 import { OverlayError } from '../base/errors.js';
 import { type Challenge, parseChallenges } from './challenge.js';
-import type { Credentials } from './credentials.js';
+import type { Credentials } from './credential.js';
 import { dockerConfigPath } from './docker-config.js';
 import {
   type HttpTransport,

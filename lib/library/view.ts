@@ -26,7 +26,6 @@ import { deviceNumber } from '../sys/entries.js';
 import { type FileSystemSize, fileSystemType } from '../sys/mounts.js';
 import { Stat } from '../sys/stat.js';
 import { closedError, done, type Failed, FileError, value } from './errors.js';
-import type { OpenFile } from './open-file.js';
 import { permits } from './permissions.js';
 import { OverlayBigIntStats, OverlayStats } from './stats.js';
 
@@ -39,7 +38,7 @@ export interface Listed {
 
 export class View {
   /** Files that are open; closed with the overlay. */
-  readonly opened = new Set<OpenFile>();
+  readonly opened = new Set<{ close(): void }>();
   #union: Union | null;
   #device = -1;
 

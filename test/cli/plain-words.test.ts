@@ -3,8 +3,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import yargs from 'yargs';
-import { flag, PARSING, several, text, type Wording } from '../../lib/cli/define.js';
+import { flag, PARSING, several, text } from '../../lib/cli/define.js';
 import { readPlainWords } from '../../lib/cli/plain-words.js';
+import type { Wording } from '../../lib/cli/wording.js';
 
 const WORDINGS: Wording[] = [
   {

@@ -10,8 +10,9 @@ import { ContainerClient } from '../../container/server/client.js';
 import { CONTAINER_PLACES } from '../../container/server/container-files.js';
 import type { ContainerOptions, MountRequest } from '../../container/state/config.js';
 import { type Container, createContainer } from '../../container/state/containers.js';
+import type { StorageName } from '../../container/state/names.js';
 import { discardContainer } from '../../container/state/removal.js';
-import { type StorageName, storageDriver } from '../../container/storage/storage-driver.js';
+import { storageDriver } from '../../container/storage/choose.js';
 import { sourceDateEpoch } from '../../image/create-image.js';
 import { digestOf } from '../../image/digest.js';
 import type { RunConfig } from '../../image/image-config.js';
@@ -19,7 +20,7 @@ import type { Rewrite } from '../../image/pack-node.js';
 import type { StepLayer } from '../../image/step-cache.js';
 import type { Store } from '../../image/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
-import { storeStepLayer } from '../store-layer.js';
+import { storeStepLayer } from '../copy/store-layer.js';
 import { missingPlaces, removeStubs } from './stubs.js';
 
 export interface RunRequest {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What a server is told of who fetches: secrets of its name (BuildKit, source/http; Dockerfile reference, "ADD"). */
 import { OverlayError } from '../../base/errors.js';
-import type { Secret } from '../options.js';
+import type { Secret } from './secret.js';
 
 /** The `Authorization` that secrets have for a URL's host: a token goes before a whole header. */
 export function authorizationFor(url: URL, secrets: ReadonlyMap<string, Secret>): string | undefined {

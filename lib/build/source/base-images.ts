@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT
 /** Images that a build begins with or copies from: those of the store, or fetched if they are not there. */
+
 import { OverlayError } from '../../base/errors.js';
 import { findForPlatform } from '../../image/image-platform.js';
 import { findImage, type Image } from '../../image/images.js';
 import type { Platform } from '../../image/platform.js';
+import type { TransferProgress } from '../../image/progress.js';
 import { parseReference } from '../../image/reference.js';
 import type { Store } from '../../image/store.js';
-import type { BuildOptions } from '../options.js';
+
+/** How the images are looked for. */
+export interface BaseImageOptions {
+  /** They are looked up in their registries, whether they are there or not. */
+  readonly pull: boolean;
+  readonly progress: { note(text: string): void; transfer(): TransferProgress };
+  readonly signal: AbortSignal;
+}
 
 export class BaseImages {
   /** Each is looked for once in a build. */
@@ -14,7 +23,7 @@ export class BaseImages {
 
   constructor(
     private readonly store: Store,
-    private readonly options: Pick<BuildOptions, 'pull' | 'progress' | 'signal'>,
+    private readonly options: BaseImageOptions,
   ) {}
 
   get(name: string, platform: Platform | undefined): Promise<Image> {

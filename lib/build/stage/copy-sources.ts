@@ -12,7 +12,7 @@ import { authorizationFor } from '../source/authorization.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
 import { isRepository, isUrl } from '../source/urls.js';
-import type { StepSetting } from './stage-builder.js';
+import type { StepSetting } from './step.js';
 import { atPlace } from './variables.js';
 
 /** Words of an instruction with their variables replaced. */

@@ -10,17 +10,17 @@ import { type CopyAttributes, packCopy } from '../copy/copy-archive.js';
 import { digestOfSources } from '../copy/copy-digest.js';
 import { CopyTree } from '../copy/copy-tree.js';
 import { type ModeChange, parseModeChange } from '../copy/mode-change.js';
+import { storeStepLayer } from '../copy/store-layer.js';
 import { DockerfileError } from '../language/failure.js';
 import type { CopyInstruction } from '../language/instructions.js';
 import { IgnoreList } from '../source/ignore.js';
 import type { Found } from '../source/source-tree.js';
 import { isRepository, isUrl } from '../source/urls.js';
-import { storeStepLayer } from '../store-layer.js';
 import { resolvePath } from './configure.js';
 import { CopySources, type ExpandedCopy } from './copy-sources.js';
 import { stepKey } from './keys.js';
-import type { LayerStep, StepSetting } from './stage-builder.js';
 import { chainOf, layerSetOf } from './stage-state.js';
+import type { LayerStep, StepSetting } from './step.js';
 
 /** An instruction with its variables replaced. */
 interface Expanded extends ExpandedCopy {

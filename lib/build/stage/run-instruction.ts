@@ -5,7 +5,6 @@ import { AsyncRollback } from '../../base/rollback.js';
 import type { Digest } from '../../image/digest.js';
 import { platformName } from '../../image/platform.js';
 import { digestOfSources } from '../copy/copy-digest.js';
-import { StepFailure } from '../failure.js';
 import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
 import { isFileName, isHeredocAlone } from '../language/heredoc.js';
@@ -14,9 +13,10 @@ import type { Heredoc } from '../language/lines.js';
 import { parseRunMount, type RunMount } from '../language/run-mount.js';
 import { scriptPath } from '../run/scripts.js';
 import { shellOf } from './configure.js';
+import { StepFailure } from './failure.js';
 import { stepKey } from './keys.js';
-import type { LayerStep, StepSetting } from './stage-builder.js';
 import { chainOf, layerSetOf } from './stage-state.js';
+import type { LayerStep, StepSetting } from './step.js';
 import { environmentOf } from './variables.js';
 
 interface Program {

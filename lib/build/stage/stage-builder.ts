@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Builds one stage: its instructions in order, each from the state that the one before left. */
-
 import { OverlayError } from '../../base/errors.js';
 import { DEFAULT_PATH } from '../../container/spec/defaults.js';
 import { creationTime } from '../../image/create-image.js';
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/image-config.js';
-import { findStep, keepStep, type StepLayer } from '../../image/step-cache.js';
-import type { Build } from '../build.js';
-import { StepError, StepFailure } from '../failure.js';
+import { findStep, keepStep, type StepRecord } from '../../image/step-cache.js';
 import type { Stage } from '../language/dockerfile.js';
 import { DockerfileError } from '../language/failure.js';
 import type {
@@ -18,32 +15,30 @@ import type {
   ValueInstruction,
 } from '../language/instructions.js';
 import { parseTriggers } from '../language/parse.js';
-import type { Step } from '../progress.js';
 import { configure, resolvePath } from './configure.js';
 import { makeCopy } from './copy-step.js';
+import { StepError, StepFailure } from './failure.js';
+import type { Step } from './progress.js';
 import { makeRun } from './run-instruction.js';
 import { configured, layered, type StageState } from './stage-state.js';
-import { StageVariables } from './variables.js';
+import type { LayerStep, StepHost, StepSetting } from './step.js';
+import { type GlobalArguments, StageVariables } from './variables.js';
 import { makeWorkingDirectory } from './working-directory.js';
 
-/** A step that makes a layer, before it is known whether it has to. */
-export interface LayerStep extends Disposable {
-  key: Digest;
-  /** For the history. */
-  createdBy: string;
-  /** Makes the layer; undefined where there is nothing to be made. `started` is called when a program of it runs. */
-  make(step: Step, started: () => void): Promise<StepLayer | undefined>;
-}
-
-/** What a step's maker needs of its stage. */
-export interface StepSetting {
-  build: Build;
-  stage: Stage;
-  state: StageState;
-  variables: StageVariables;
+/** What a stage uses of its build. */
+export interface StageHost extends StepHost {
+  readonly globals: GlobalArguments;
+  readonly escapeCharacter: string;
+  newStep(stage: Stage, number: number, total: number, text: string): Step;
+  /** Steps of the images of `--cache-from`. */
+  imported(): Promise<ReadonlyMap<Digest, StepRecord>>;
+  /** Said where a RUN will be done: its server can start beforehand. */
+  expectRun(): Promise<void>;
 }
 
 export class StageBuilder {
+  /** Steps whose layer the cache had. */
+  cachedSteps = 0;
   readonly variables: StageVariables;
   #hasCommand = false;
   /** Of the step that goes on; FROM is the first. */
@@ -51,12 +46,12 @@ export class StageBuilder {
   #instructions: readonly Instruction[] = [];
 
   constructor(
-    private readonly build: Build,
+    private readonly build: StageHost,
     private readonly stage: Stage,
     /** Of the stage that FROM names. */
     base?: StageBuilder,
   ) {
-    this.variables = new StageVariables(build.globals, build.dockerfile.escapeCharacter, base?.variables);
+    this.variables = new StageVariables(build.globals, build.escapeCharacter, base?.variables);
   }
 
   /** From what FROM says, which `open` gets, to the last instruction. */
@@ -152,7 +147,7 @@ export class StageBuilder {
       ? undefined
       : (findStep(store, key) ?? (await this.build.imported()).get(key));
     if (found !== undefined) {
-      this.build.cachedSteps++;
+      this.cachedSteps++;
       return {
         state: layered(state, found.layer, { createdBy, created: found.created, key }),
         how: 'cached',

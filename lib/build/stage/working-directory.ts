@@ -5,10 +5,10 @@ import { accountIn } from '../../container/spec/container-spec.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { packCopy } from '../copy/copy-archive.js';
 import { CopyTree } from '../copy/copy-tree.js';
-import { storeStepLayer } from '../store-layer.js';
+import { storeStepLayer } from '../copy/store-layer.js';
 import { stepKey } from './keys.js';
-import type { LayerStep, StepSetting } from './stage-builder.js';
 import { chainOf, layerSetOf } from './stage-state.js';
+import type { LayerStep, StepSetting } from './step.js';
 
 export function makeWorkingDirectory({ build, state }: StepSetting, path: string): LayerStep {
   const { store } = build;

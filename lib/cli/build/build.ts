@@ -3,10 +3,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { type BuiltImage, buildImage } from '../../build/build-image.js';
-import { StepFailure } from '../../build/failure.js';
-import type { BuildOptions } from '../../build/options.js';
-import type { BuildProgress } from '../../build/progress.js';
 import { openContext } from '../../build/source/context.js';
+import { StepFailure } from '../../build/stage/failure.js';
+import type { BuildOptions } from '../../build/stage/options.js';
+import type { BuildProgress } from '../../build/stage/progress.js';
 import { shortId } from '../../image/digest.js';
 import { platformOption } from '../../image/platform.js';
 import { familiarName, parseName } from '../../image/reference.js';

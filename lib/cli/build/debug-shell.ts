@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `--debug-shell`: a shell where a RUN that failed began. */
-
-import type { StepFailure } from '../../build/failure.js';
 import { buildContainerOptions } from '../../build/run/run-step.js';
+import type { StepFailure } from '../../build/stage/failure.js';
 import { createContainer } from '../../container/state/containers.js';
 import { discardContainer } from '../../container/state/removal.js';
 import { digestOf } from '../../image/digest.js';

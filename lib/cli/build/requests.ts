@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { nearestName, OverlayError, UsageError } from '../../base/errors.js';
-import type { Secret } from '../../build/options.js';
+import type { Secret } from '../../build/source/secret.js';
 import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
 import { fullName, parseReference } from '../../image/reference.js';
 import { isStandard } from '../image/write-out.js';

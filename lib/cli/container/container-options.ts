@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Options of `run` and `create` in Docker's notation, as a container's configuration takes them. Throws UsageError. */
 import { UsageError } from '../../base/errors.js';
-import { parseRuntimeName } from '../../container/runtime/runtime.js';
 import { signalNumber } from '../../container/signals.js';
 import { capabilitiesFor } from '../../container/spec/container-spec.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
-import { parseStorageName } from '../../container/storage/storage-driver.js';
+import { parseRuntimeName, parseStorageName } from '../../container/state/names.js';
 import type { RunConfig } from '../../image/image-config.js';
 import { parseWhole } from '../whole-numbers.js';
 import type { CreateArguments } from './arguments.js';

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
-
 import { hostPorts } from '../../container/network/ports.js';
 import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
-import { hostnameOf } from '../../container/server/container-files.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
-import type {
-  ContainerConfig,
-  ContainerState,
-  MountRequest,
-  PortMapping,
+import {
+  type ContainerConfig,
+  type ContainerState,
+  hostnameOf,
+  type MountRequest,
+  type PortMapping,
 } from '../../container/state/config.js';
 import type { Container } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';

@@ -6,11 +6,8 @@ import { ContainerClient } from '../../container/server/client.js';
 import type { ContainerConfig } from '../../container/state/config.js';
 import type { Container } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
-import {
-  type ContainerPlace,
-  type StorageDriver,
-  storageDriver,
-} from '../../container/storage/storage-driver.js';
+import { storageDriver } from '../../container/storage/choose.js';
+import type { ContainerPlace, StorageDriver } from '../../container/storage/storage-driver.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
 import { syncBelow } from '../../image/staging.js';
 import { mountInBackground } from '../../mount/background.js';

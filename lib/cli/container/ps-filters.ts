@@ -5,8 +5,8 @@ import type { PortMapping } from '../../container/state/config.js';
 import { findContainer } from '../../container/state/containers.js';
 import type { Store } from '../../image/store.js';
 import { type Filters, hasLabel, parseFilters, truthOf } from '../filters.js';
+import type { Listed } from './listed.js';
 import { portRange } from './ports.js';
-import type { Listed } from './ps.js';
 
 type Test = (listed: Listed) => boolean;
 /** Reads a value before anything is listed, so that one that is none is refused whatever there is. */

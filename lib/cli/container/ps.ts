@@ -3,14 +3,15 @@
 import { OverlayError } from '../../base/errors.js';
 import { formatPort } from '../../container/network/ports.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
-import type { ContainerConfig, ContainerState, PortMapping } from '../../container/state/config.js';
-import { type Container, findContainer, listContainers } from '../../container/state/containers.js';
+import type { ContainerState, PortMapping } from '../../container/state/config.js';
+import { findContainer, listContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/state/recovery.js';
 import { Store } from '../../image/store.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
 import { parseWhole } from '../whole-numbers.js';
 import type { PortArguments, PsArguments } from './arguments.js';
+import type { Listed } from './listed.js';
 import { containerFilters } from './ps-filters.js';
 import { treeSize } from './tree-size.js';
 
@@ -27,12 +28,6 @@ const COLUMNS: readonly Column[] = [
 
 const LONGEST_COMMAND = 20;
 const SHORT_ID = 12;
-
-export interface Listed {
-  container: Container;
-  config: ContainerConfig;
-  state: ContainerState;
-}
 
 /** `Up 5 minutes`, `Exited (0) 3 seconds ago`. */
 export function describeStatus({ status, startedAt, finishedAt, exitCode }: ContainerState): string {

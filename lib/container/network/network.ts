@@ -1,33 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** The network of a container while it runs: which kind, how it is set up, what is published. */
 import { hasTrustedAttributes } from '../../sys/privilege.js';
-import type { HeldList } from '../program/held-list.js';
-import { hostnameOf } from '../server/container-files.js';
-import type { ContainerConfig, PortMapping } from '../state/config.js';
+import { type ContainerConfig, hostnameOf } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 import { type Attachment, connect, lease, release } from './bridge.js';
-import { type KeptPort, type Published, publishPorts } from './ports.js';
-import { joinUserNetwork, type KeptSlirp, resumeUserNetwork } from './user-network.js';
-
-export interface ContainerNetwork {
-  /** Its place on the network; undefined where it has none of its own. */
-  readonly attachment: Attachment | undefined;
-  /** With the ports that were chosen. */
-  readonly ports: PortMapping[];
-  /** Sets up the network namespace of a process, each time the program is started. */
-  readonly connect: ((pid: number) => Promise<void>) | undefined;
-  release(): Promise<void>;
-  /** What the next server needs to go on with it; descriptors are noted in the list. */
-  keepIn(list: HeldList): KeptNetwork;
-}
-
-export interface KeptNetwork {
-  attachment?: Attachment | undefined;
-  /** What is published, and where its listening socket is among what is held. */
-  ports: KeptPort[];
-  /** The process that a network of the user's own goes through. */
-  slirp?: KeptSlirp | undefined;
-}
+import type { ContainerNetwork, KeptNetwork } from './container-network.js';
+import { type Published, publishPorts } from './ports.js';
+import { joinUserNetwork, resumeUserNetwork } from './user-network.js';
 
 const NO_NETWORK: ContainerNetwork = {
   attachment: undefined,

@@ -21,7 +21,7 @@ import type { HeldList } from '../program/held-list.js';
 import { sendSignal } from '../signals.js';
 import type { ContainerConfig, PortMapping } from '../state/config.js';
 import type { Attachment } from './bridge.js';
-import type { ContainerNetwork } from './network.js';
+import type { ContainerNetwork, KeptSlirp } from './container-network.js';
 import { type KeptPort, publishPorts } from './ports.js';
 
 const PROGRAM = 'slirp4netns';
@@ -75,15 +75,6 @@ function through(ports: PortMapping[], running: SlirpProcess | undefined): Conta
     },
     keepIn: (list) => ({ ports: ports.map((mapping) => ({ mapping })), slirp: running?.keepIn(list) }),
   };
-}
-
-/** What the next server needs to know of the process; descriptors are places among what is held. */
-export interface KeptSlirp {
-  pid: number;
-  socket: string;
-  /** It ends when nobody has this any more, and may write to that. */
-  life: number;
-  errors: number;
 }
 
 class SlirpProcess {

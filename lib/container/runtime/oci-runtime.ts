@@ -22,8 +22,9 @@ import { openProcess } from '../../sys/processes.js';
 import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
 import { ProgramEnds } from '../program/program-ends.js';
 import type { Container } from '../state/containers.js';
+import type { RuntimeName } from '../state/names.js';
 import { exitOf } from './adopted-process.js';
-import type { Entry, Launch, Prepare, RunningProgram, Runtime, RuntimeName } from './runtime.js';
+import type { Entry, Launch, Prepare, RunningProgram, Runtime } from './runtime.js';
 
 /** What the runtimes say of a program that cannot be run; neither has codes of its own for it. */
 function codeFor(message: string): number {

@@ -1,15 +1,4 @@
-// SPDX-License-Identifier: MIT
-/**
- * What turns a container's configuration into a running program: ours (`builtin`), or
- * an OCI runtime of the system. Each takes the same configuration (runtime-spec.ts).
- */
-import { nearestName, UsageError } from '../../base/errors.js';
 import type { RuntimeSpec, SpecProcess } from '../spec/runtime-spec.js';
-import type { Stage } from '../stage/stage-process.js';
-import type { Container } from '../state/containers.js';
-
-export const RUNTIME_NAMES = ['builtin', 'runc', 'crun'] as const;
-export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 
 /** How a program ended; as shells say it, 128 and the signal where one ended it. */
 export type ExitCode = number;
@@ -69,26 +58,4 @@ export interface Runtime {
   goOn?(): Promise<void>;
   /** Takes away what it keeps of a container that has ended, or was lost. */
   forget(): Promise<void>;
-}
-
-/** Throws UsageError for a name that no runtime has. */
-export function parseRuntimeName(text: string): RuntimeName {
-  const known = RUNTIME_NAMES.find((name) => name === text);
-  if (known !== undefined) return known;
-  const near = nearestName(text, RUNTIME_NAMES);
-  throw new UsageError(
-    `there is no runtime ${text}`,
-    near === undefined ? `it is ${RUNTIME_NAMES.join(', ')}` : `did you mean ${near}?`,
-  );
-}
-
-/** `prepared` is a stage that waits already. */
-export async function runtimeFor(
-  name: RuntimeName,
-  container: Container,
-  prepared?: Stage,
-): Promise<Runtime> {
-  if (name === 'builtin') return new (await import('./builtin-runtime.js')).BuiltinRuntime(prepared);
-  prepared?.discard();
-  return new (await import('./oci-runtime.js')).OciRuntime(name, container);
 }

@@ -4,9 +4,8 @@ import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { type Attachment, readNetwork } from '../network/bridge.js';
 import { USER_NETWORK_GATEWAY, USER_NETWORK_RESOLVER } from '../network/user-network.js';
-import type { SpecMount } from '../spec/defaults.js';
-import { specMount } from '../spec/defaults.js';
-import { type ContainerConfig, HOST_GATEWAY } from '../state/config.js';
+import { type SpecMount, specMount } from '../spec/defaults.js';
+import { type ContainerConfig, HOST_GATEWAY, hostnameOf } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 
 const LOCAL_HOSTS = `127.0.0.1\tlocalhost
@@ -32,10 +31,6 @@ const RESOLV = '/etc/resolv.conf';
 const RESOLVED = '/run/systemd/resolve/resolv.conf';
 /** As Docker does where the host names none that a container can reach. */
 const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4'];
-
-export function hostnameOf({ id, options }: ContainerConfig): string {
-  return options.hostname ?? id.slice(0, 12);
-}
 
 /** What leads from the container to the host. */
 function gatewayOf({ store }: Container, address: string): string {

@@ -6,13 +6,21 @@ import { ProgramMemory } from '../program/program-memory.js';
 import type { ExitCode } from '../runtime/runtime.js';
 import { accountIn, capabilitiesFor } from '../spec/container-spec.js';
 import { runtimeSpec, type SpecProcess } from '../spec/runtime-spec.js';
-import { hostnameOf } from './container-files.js';
+import { type ContainerConfig, hostnameOf } from '../state/config.js';
 import type { KeptExecution } from './container-memory.js';
 import type { ExecRequest } from './protocol.js';
-import type { ContainerServer } from './server.js';
+import type { ContainerResources } from './resources.js';
 
 /** A program that it left in the background may hold its streams; nobody waits for that. */
 const LAST_WORDS_MS = 200;
+
+/** The container that a program is run in. */
+export interface ExecutionHost {
+  readonly config: ContainerConfig;
+  readonly resources: ContainerResources;
+  /** Its program, as the server sees its number. */
+  readonly pid: number;
+}
 
 export class Execution {
   /** Settles with the exit code when nothing of it is left. */
@@ -43,7 +51,7 @@ export class Execution {
 }
 
 function processFor(
-  { config, resources }: ContainerServer,
+  { config, resources }: ExecutionHost,
   request: ExecRequest,
 ): {
   process: SpecProcess;
@@ -77,7 +85,7 @@ function processFor(
  * Throws a ContainerFailure when it cannot be run.
  */
 export async function execute(
-  server: ContainerServer,
+  host: ExecutionHost,
   key: string,
   request: ExecRequest,
   isDetached: boolean,
@@ -86,13 +94,13 @@ export async function execute(
   const { terminal, interactive, size } = request;
   let execution: Execution | undefined;
   const entry = {
-    ...processFor(server, request),
-    member: server.pid,
-    cgroupFiles: server.resources.cgroup?.processFiles ?? [],
+    ...processFor(host, request),
+    member: host.pid,
+    cgroupFiles: host.resources.cgroup?.processFiles ?? [],
     hasInput: interactive,
   };
   // Where it cannot be run its end is seen as any other's, and what it has is given back then.
-  await server.resources.runtime.enter(entry, (running) => {
+  await host.resources.runtime.enter(entry, (running) => {
     const memory = ProgramMemory.make(terminal);
     const program = Program.begin(running, memory, new Outlet());
     if (!interactive) program.streams.endInput();

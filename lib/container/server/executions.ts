@@ -3,10 +3,9 @@
 import type { HeldList } from '../program/held-list.js';
 import type { Program } from '../program/program.js';
 import type { KeptExecution } from './container-memory.js';
-import { Execution, execute } from './execution.js';
+import { Execution, type ExecutionHost, execute } from './execution.js';
 import type { Keeping } from './keeping.js';
 import type { ExecRequest } from './protocol.js';
-import type { ContainerServer } from './server.js';
 
 export class Executions {
   readonly #running = new Map<string, Execution>();
@@ -15,14 +14,14 @@ export class Executions {
 
   /** Runs a program; `begun` is called before it writes anything. Throws an OverlayError. */
   async begin(
-    server: ContainerServer,
+    host: ExecutionHost,
     key: string,
     request: ExecRequest,
     isDetached: boolean,
     begun: (execution: Execution) => void,
   ): Promise<Execution> {
     try {
-      return await execute(server, key, request, isDetached, (execution) => {
+      return await execute(host, key, request, isDetached, (execution) => {
         this.#add(execution);
         begun(execution);
         this.keeping.renew();

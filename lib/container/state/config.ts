@@ -3,9 +3,8 @@
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/image-config.js';
 import type { LogLimits } from '../program/log-rotation.js';
-import type { RuntimeName } from '../runtime/runtime.js';
 import type { SpecLimit } from '../spec/runtime-spec.js';
-import type { StorageName } from '../storage/storage-driver.js';
+import type { RuntimeName, StorageName } from './names.js';
 
 export interface MountRequest {
   type: 'bind' | 'volume' | 'tmpfs';
@@ -144,3 +143,8 @@ export const NEW_STATE: ContainerState = {
   ports: [],
   stopped: false,
 };
+
+/** As the container sees its own. */
+export function hostnameOf({ id, options }: ContainerConfig): string {
+  return options.hostname ?? id.slice(0, 12);
+}

@@ -16,7 +16,6 @@
  *
  * Lock order: `containers` (names) before a container's own before `network`.
  */
-
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cryptography } from '../../base/builtins.js';
@@ -28,7 +27,7 @@ import type { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../../sys/files.js';
 import { encodeBlock, replaceBlock } from '../small-file.js';
-import { storageDriver } from '../storage/storage-driver.js';
+import { storageDriver } from '../storage/choose.js';
 import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
 import { randomName } from './random-name.js';
 

@@ -13,7 +13,7 @@ import { sweepServerFiles } from '../../mount/registry.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../../sys/mounts.js';
 import { startOf } from '../../sys/processes.js';
 import { release, retireBridge } from '../network/bridge.js';
-import { runtimeFor } from '../runtime/runtime.js';
+import { runtimeFor } from '../runtime/choose.js';
 import { Cgroup } from '../server/cgroup.js';
 import { socketPath } from '../server/protocol.js';
 import { sendSignal } from '../signals.js';

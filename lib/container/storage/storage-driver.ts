@@ -1,17 +1,3 @@
-// SPDX-License-Identifier: MIT
-/**
- * What a container's root file system lies on: one interface, four drivers, the
- * same view and the same changes from each.
- *
- *   tsoverlay   the image's layers and an upper, served by us (default)
- *   overlay     the same, served by the kernel's overlayfs
- *   btrfs       a snapshot of the image's tree
- *   vfs         a copy of the image's tree
- *
- * The first two keep what was changed in `upper`, in the same format; the others
- * keep a whole tree, in `rootfs` itself.
- */
-import { nearestName, UsageError } from '../../base/errors.js';
 import type { Rewrite } from '../../image/pack-node.js';
 import type { Store } from '../../image/store.js';
 import type { HeldMount, KeeperFigures } from '../../mount/config.js';
@@ -19,9 +5,6 @@ import type { Mount } from '../../mount/mount.js';
 import type { Change } from '../../overlay/inspect/diff.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { ContainerImage } from '../state/config.js';
-
-export const STORAGE_NAMES = ['tsoverlay', 'overlay', 'btrfs', 'vfs'] as const;
-export type StorageName = (typeof STORAGE_NAMES)[number];
 
 /** Where a container lies; its directory may not have its final name yet. */
 export interface ContainerPlace {
@@ -63,29 +46,4 @@ export interface StorageDriver {
   pack(place: ContainerPlace, rewrite?: Rewrite): Generator<Buffer>;
   /** Takes away what a plain removal of the directory would not. */
   remove(place: ContainerPlace): Promise<void>;
-}
-
-/** Throws UsageError for a name that no driver has. */
-export function parseStorageName(text: string): StorageName {
-  const known = STORAGE_NAMES.find((name) => name === text);
-  if (known !== undefined) return known;
-  const near = nearestName(text, STORAGE_NAMES);
-  throw new UsageError(
-    `there is no storage driver ${text}`,
-    near === undefined ? `it is ${STORAGE_NAMES.join(', ')}` : `did you mean ${near}?`,
-  );
-}
-
-/** Each is loaded when it is used. */
-export async function storageDriver(name: StorageName): Promise<StorageDriver> {
-  switch (name) {
-    case 'tsoverlay':
-      return (await import('./tsoverlay-storage.js')).tsoverlayStorage;
-    case 'overlay':
-      return (await import('./kernel-storage.js')).kernelStorage;
-    case 'btrfs':
-      return (await import('./btrfs-storage.js')).btrfsStorage;
-    case 'vfs':
-      return (await import('./vfs-storage.js')).vfsStorage;
-  }
 }

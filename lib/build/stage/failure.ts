@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Steps that fail. */
-import { OverlayError } from '../base/errors.js';
-import type { Place } from './language/failure.js';
-import type { StageState } from './stage/stage-state.js';
+import { OverlayError } from '../../base/errors.js';
+import type { Place } from '../language/failure.js';
+import type { StageState } from './stage-state.js';
 
 /** What a shell needs to be opened where the step began. */
 export interface StateBefore {

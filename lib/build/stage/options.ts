@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What is asked of a build. */
-import type { Platform } from '../image/platform.js';
+import type { Platform } from '../../image/platform.js';
+import type { Context } from '../source/context.js';
+import type { Secret } from '../source/secret.js';
 import type { BuildProgress } from './progress.js';
-import type { Context } from './source/context.js';
-
-export interface Secret {
-  /** Read when a step asks for it. Throws an OverlayError where it cannot be. */
-  read(): Buffer;
-}
 
 export interface BuildOptions {
   context: Context;

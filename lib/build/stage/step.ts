@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/** A step that makes a layer, and what it is given to do so. */
+import type { Digest } from '../../image/digest.js';
+import type { StepLayer } from '../../image/step-cache.js';
+import type { Store } from '../../image/store.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import type { Stage } from '../language/dockerfile.js';
+import type { Place } from '../language/failure.js';
+import type { SourceTree } from '../source/source-tree.js';
+import type { BuildOptions } from './options.js';
+import type { Step } from './progress.js';
+import type { StageState } from './stage-state.js';
+import type { StageVariables } from './variables.js';
+
+/** A step that makes a layer, before it is known whether it has to. */
+export interface LayerStep extends Disposable {
+  key: Digest;
+  /** For the history. */
+  createdBy: string;
+  /** Makes the layer; undefined where there is nothing to be made. `started` is called when a program of it runs. */
+  make(step: Step, started: () => void): Promise<StepLayer | undefined>;
+}
+
+/** What a step uses of the build that it belongs to. */
+export interface StepHost {
+  readonly store: Store;
+  readonly options: BuildOptions;
+  /** Aborted when the build is interrupted, and when one of its steps has failed. */
+  readonly signal: AbortSignal;
+  context(): Promise<SourceTree>;
+  contextLayers(): LayerSet;
+  /** What `--from` names: an earlier stage, by name or number, or an image. Throws a DockerfileError. */
+  stateOf(stage: Stage, place: Place, from: string): Promise<StageState>;
+  layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet>;
+  /** Waits until one more program may run. */
+  turn(): Promise<AsyncDisposable>;
+}
+
+/** What a step's maker needs of its stage. */
+export interface StepSetting {
+  build: StepHost;
+  stage: Stage;
+  state: StageState;
+  variables: StageVariables;
+}
