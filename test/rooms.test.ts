@@ -54,6 +54,21 @@ const folders: Record<string, readonly string[]> = {
     'open',
     'inspect',
   ],
+  container: [
+    'spec',
+    'state',
+    'storage',
+    'cgroup',
+    'wire',
+    'network',
+    'runtime',
+    'stage',
+    'runtimes',
+    'program',
+    'upkeep',
+    'server',
+  ],
+  build: ['language', 'source', 'copy', 'run', 'stage'],
 };
 
 t.test('every room imports only the rooms that it may', async (t) => {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** What is said on the command line, and the small parts of containers that need none to be run. */
-
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,17 +13,17 @@ import { parseSize } from '../../lib/cli/container/sizes.js';
 import { parseKeys } from '../../lib/cli/container/terminal.js';
 import { LogWriter } from '../../lib/container/program/log-file.js';
 import { LogReader } from '../../lib/container/program/log-reader.js';
-import { FrameChannel } from '../../lib/container/server/frames.js';
+import { capabilitiesFor } from '../../lib/container/server/container-spec.js';
 import { isRestarted, restartDelay } from '../../lib/container/server/restart.js';
-import { signalNumber } from '../../lib/container/signals.js';
-import { encodeBlock, replaceBlock } from '../../lib/container/small-file.js';
-import { capabilitiesFor } from '../../lib/container/spec/container-spec.js';
 import { CAPABILITIES } from '../../lib/container/spec/defaults.js';
 import { commandLine, runtimeSpec } from '../../lib/container/spec/runtime-spec.js';
 import { seccompProfile } from '../../lib/container/spec/seccomp-profile.js';
 import { parseMountOptions } from '../../lib/container/stage/mount-options.js';
 import { NEW_STATE } from '../../lib/container/state/config.js';
+import { encodeBlock, replaceBlock } from '../../lib/container/state/small-file.js';
+import { FrameChannel } from '../../lib/container/wire/frames.js';
 import { MS_BIND, MS_NODEV, MS_RDONLY, MS_RECURSIVE } from '../../lib/sys/mounts.js';
+import { signalNumber } from '../../lib/sys/signals.js';
 
 t.test('ports are read in every form, and what is none is refused', async (t) => {
   const port = (hostAddress: string, hostPort: number, containerPort: number, protocol = 'tcp') => ({

@@ -3,7 +3,7 @@
 import { readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Cgroup } from '../../lib/container/server/cgroup.js';
+import { Cgroup } from '../../lib/container/cgroup/cgroup.js';
 import { page } from '../support/containers.js';
 import { run, shell } from '../support/ground.js';
 import { ordinaryBoxCli } from '../support/ordinary-user.js';

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { socketPath } from '../../lib/container/server/protocol.js';
-import { sendSignal } from '../../lib/container/signals.js';
 import { Container } from '../../lib/container/state/containers.js';
+import { socketPath } from '../../lib/container/wire/protocol.js';
 import { Store } from '../../lib/image/store.js';
+import { sendSignal } from '../../lib/sys/signals.js';
 import {
   begin,
   boxCli,

@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Cgroup } from '../../lib/container/server/cgroup.js';
+import { Cgroup } from '../../lib/container/cgroup/cgroup.js';
 import {
   failure,
   type Layers,

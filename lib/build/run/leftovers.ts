@@ -20,7 +20,7 @@ export async function sweepLeftovers(store: Store): Promise<void> {
   }
   for (const { container, config } of readWholeContainers(store)) {
     if (config.isBuild !== true) continue;
-    const { discardContainer } = await import('../../container/state/removal.js');
+    const { discardContainer } = await import('../../container/upkeep/removal.js');
     await discardContainer(container);
   }
 }

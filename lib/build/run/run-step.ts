@@ -3,16 +3,18 @@
  * A RUN: a container on the layers so far, whose changes become the next layer. It is
  * like any other container, but for being listed nowhere, and ends with the build.
  */
+
 import { join } from 'node:path';
 import { OverlayError } from '../../base/errors.js';
 import { AsyncRollback } from '../../base/rollback.js';
 import { ContainerClient } from '../../container/server/client.js';
 import { CONTAINER_PLACES } from '../../container/server/container-files.js';
 import type { ContainerOptions, MountRequest } from '../../container/state/config.js';
-import { type Container, createContainer } from '../../container/state/containers.js';
+import type { Container } from '../../container/state/containers.js';
 import type { StorageName } from '../../container/state/names.js';
-import { discardContainer } from '../../container/state/removal.js';
 import { storageDriver } from '../../container/storage/choose.js';
+import { createContainer } from '../../container/upkeep/create.js';
+import { discardContainer } from '../../container/upkeep/removal.js';
 import { sourceDateEpoch } from '../../image/create-image.js';
 import { digestOf } from '../../image/digest.js';
 import type { RunConfig } from '../../image/image-config.js';

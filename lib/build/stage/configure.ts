@@ -2,8 +2,8 @@
 /** Instructions that change how the image is started and nothing of its files. */
 import { isIP } from 'node:net';
 import { posix } from 'node:path';
-import { signalNumber } from '../../container/signals.js';
 import type { RunConfig } from '../../image/image-config.js';
+import { signalNumber } from '../../sys/signals.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type {
   Command,

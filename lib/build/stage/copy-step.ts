@@ -3,7 +3,7 @@
 import { posix } from 'node:path';
 import { type ByteString, components, fromText, toText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
-import { accountIn } from '../../container/spec/container-spec.js';
+import { accountIn } from '../../container/server/container-spec.js';
 import type { Digest } from '../../image/digest.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { type CopyAttributes, packCopy } from '../copy/copy-archive.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** WORKDIR: what is missing of the directory is made, and belongs to who USER is (as with BuildKit and Buildah). */
 import { fromText } from '../../base/bytes.js';
-import { accountIn } from '../../container/spec/container-spec.js';
+import { accountIn } from '../../container/server/container-spec.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { packCopy } from '../copy/copy-archive.js';
 import { CopyTree } from '../copy/copy-tree.js';

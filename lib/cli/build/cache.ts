@@ -3,7 +3,7 @@
 import { UsageError } from '../../base/errors.js';
 import { type KnownMountCache, listMountCaches, removeMountCache } from '../../build/run/mount-cache.js';
 import { forgetContexts } from '../../build/source/digest-memo.js';
-import { collectUnused } from '../../container/state/layers-in-use.js';
+import { collectUnused } from '../../container/upkeep/layers-in-use.js';
 import { blobSize, layerSize, reachableFrom } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
 import { listImages } from '../../image/images.js';

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `--debug-shell`: a shell where a RUN that failed began. */
+
 import { buildContainerOptions } from '../../build/run/run-step.js';
 import type { StepFailure } from '../../build/stage/failure.js';
-import { createContainer } from '../../container/state/containers.js';
-import { discardContainer } from '../../container/state/removal.js';
+import { createContainer } from '../../container/upkeep/create.js';
+import { discardContainer } from '../../container/upkeep/removal.js';
 import { digestOf } from '../../image/digest.js';
 import type { Store } from '../../image/store.js';
 import { joiningFor, startJoined } from '../container/run.js';

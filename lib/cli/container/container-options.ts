@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Options of `run` and `create` in Docker's notation, as a container's configuration takes them. Throws UsageError. */
 import { UsageError } from '../../base/errors.js';
-import { signalNumber } from '../../container/signals.js';
-import { capabilitiesFor } from '../../container/spec/container-spec.js';
+import { capabilitiesFor } from '../../container/server/container-spec.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
 import { parseRuntimeName, parseStorageName } from '../../container/state/names.js';
 import type { RunConfig } from '../../image/image-config.js';
+import { signalNumber } from '../../sys/signals.js';
 import { parseWhole } from '../whole-numbers.js';
 import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';

@@ -2,9 +2,9 @@
 /** `tsoverlay exec` and `tsoverlay attach`. */
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/server/client.js';
-import type { StreamName } from '../../container/server/frames.js';
 import { findContainer } from '../../container/state/containers.js';
-import { readState } from '../../container/state/recovery.js';
+import { readState } from '../../container/upkeep/recovery.js';
+import type { StreamName } from '../../container/wire/frames.js';
 import { Store } from '../../image/store.js';
 import { inOrder } from '../outputs.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';

@@ -11,9 +11,9 @@ import {
   type PortMapping,
 } from '../../container/state/config.js';
 import type { Container } from '../../container/state/containers.js';
-import { readState } from '../../container/state/recovery.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
 import { volumePath } from '../../container/storage/volumes.js';
+import { readState } from '../../container/upkeep/recovery.js';
 
 const NEVER = '0001-01-01T00:00:00Z';
 const NANO = 1e9;

@@ -2,17 +2,17 @@
 /** `tsoverlay stop`, `kill`, `restart`, `pause`, `unpause`, `wait`, `rename`, `rm` and `container prune`. */
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { ContainerClient } from '../../container/server/client.js';
-import type { ClientMessage } from '../../container/server/protocol.js';
-import { signalNumber } from '../../container/signals.js';
 import {
   type Container,
   findContainer,
   readListedContainers,
   renameContainer,
 } from '../../container/state/containers.js';
-import { readState } from '../../container/state/recovery.js';
-import { discardContainer } from '../../container/state/removal.js';
+import { readState } from '../../container/upkeep/recovery.js';
+import { discardContainer } from '../../container/upkeep/removal.js';
+import type { ClientMessage } from '../../container/wire/protocol.js';
 import { Store } from '../../image/store.js';
+import { signalNumber } from '../../sys/signals.js';
 import { confirm } from '../confirm.js';
 import { hasLabel, parseFilters, parseMoment } from '../filters.js';
 import { decimalSize } from '../format.js';

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** A container's files while a command works with them, whether it runs or not. */
 import { OverlayError } from '../../base/errors.js';
-import { Cgroup } from '../../container/server/cgroup.js';
+import { Cgroup } from '../../container/cgroup/cgroup.js';
 import { ContainerClient } from '../../container/server/client.js';
 import type { ContainerConfig } from '../../container/state/config.js';
 import type { Container } from '../../container/state/containers.js';
-import { readState } from '../../container/state/recovery.js';
 import { storageDriver } from '../../container/storage/choose.js';
 import type { ContainerPlace, StorageDriver } from '../../container/storage/storage-driver.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
+import { readState } from '../../container/upkeep/recovery.js';
 import { syncBelow } from '../../image/staging.js';
 import { mountInBackground } from '../../mount/background.js';
 import { askServer } from '../../mount/control.js';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** `--log-driver` and `--log-opt` of `run` and `create`, as Docker's json-file driver reads them. Throws UsageError. */
+
 import { UsageError } from '../../base/errors.js';
-import { type LogLimits, USUAL_LIMITS } from '../../container/program/log-rotation.js';
-import type { ContainerOptions } from '../../container/state/config.js';
+import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
+import type { ContainerOptions, LogLimits } from '../../container/state/config.js';
 import { parseSize } from './sizes.js';
 
 /** By powers of 1,000, however it is written: go-units' FromHumanSize. */

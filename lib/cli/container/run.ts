@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay create`, `run` and `start`. */
+
 import { existsSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { checkPorts, portsClash } from '../../container/network/ports.js';
 import { ContainerClient } from '../../container/server/client.js';
-import type { StreamName } from '../../container/server/frames.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
 import type { ContainerConfig, PortMapping } from '../../container/state/config.js';
 import {
   type Container,
   checkNameForm,
-  createContainer,
   findContainer,
   readWholeContainers,
 } from '../../container/state/containers.js';
-import { readState, settleState } from '../../container/state/recovery.js';
-import { discardContainer } from '../../container/state/removal.js';
+import { createContainer } from '../../container/upkeep/create.js';
+import { readState, settleState } from '../../container/upkeep/recovery.js';
+import { discardContainer } from '../../container/upkeep/removal.js';
+import type { StreamName } from '../../container/wire/frames.js';
 import { findForPlatform } from '../../image/image-platform.js';
 import { findImage, type Image } from '../../image/images.js';
 import { platformOption } from '../../image/platform.js';

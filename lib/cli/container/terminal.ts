@@ -2,7 +2,7 @@
 /** A person's terminal and pipes, joined to a program in a container. */
 import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerClient } from '../../container/server/client.js';
-import type { StreamName } from '../../container/server/frames.js';
+import type { StreamName } from '../../container/wire/frames.js';
 import { makeRaw, restoreTerminal, type TerminalSize } from '../../sys/terminals.js';
 import { rejection } from '../outputs.js';
 

@@ -3,7 +3,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { layersOfMount } from '../../container/state/layers-in-use.js';
+import { layersOfMount } from '../../container/upkeep/layers-in-use.js';
 import {
   type CreatedImage,
   commitUpper,

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { readContainers } from '../../container/state/containers.js';
-import { collectUnused, mountedLayers } from '../../container/state/layers-in-use.js';
+import { collectUnused, mountedLayers } from '../../container/upkeep/layers-in-use.js';
 import type { Collected } from '../../image/collect.js';
 import { type Digest, shortId } from '../../image/digest.js';
 import { findImage, type Image, listImages } from '../../image/images.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay system df` and `tsoverlay system check`. */
-import { layersInUse, mountedLayers } from '../../container/state/layers-in-use.js';
+import { layersInUse, mountedLayers } from '../../container/upkeep/layers-in-use.js';
 import { checkStore } from '../../image/check-store.js';
 import { blobSize, layerSize, listBlobs, reachableFrom } from '../../image/collect.js';
 import { listImages } from '../../image/images.js';

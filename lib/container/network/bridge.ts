@@ -7,7 +7,6 @@
  * network.json, changed under the store's `network` lock, says which address is
  * whose. A container's devices go with its network namespace.
  */
-
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,8 +14,8 @@ import { cryptography } from '../../base/builtins.js';
 import { OverlayError } from '../../base/errors.js';
 import { type Store, SYSTEM_ROOT } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
-import { runTool } from '../run-tool.js';
-import { replaceBlock } from '../small-file.js';
+import { runTool } from '../../sys/tools.js';
+import { replaceBlock } from '../state/small-file.js';
 import { addRoutes, removeRoutes } from './nat.js';
 
 /** Blocks that a bridge takes its subnet from: 10.64.0.0/10 in pieces of 4,096 addresses. */

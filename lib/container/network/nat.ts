@@ -6,7 +6,7 @@
  */
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runTool } from '../run-tool.js';
+import { runTool } from '../../sys/tools.js';
 
 const FORWARD = '/proc/sys/net/ipv4/ip_forward';
 const PLACES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin'];

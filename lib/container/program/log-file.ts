@@ -5,8 +5,10 @@
  * line that was written. Where there is no space for it the program that writes is to
  * wait: what it has written meanwhile is kept in memory, and in its journal.
  */
+
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { type LogLimits, lackOfSpace, shiftLog, USUAL_LIMITS } from './log-rotation.js';
+import type { LogLimits } from '../state/config.js';
+import { lackOfSpace, shiftLog, USUAL_LIMITS } from './log-rotation.js';
 
 /** Bytes; a line without an end is written in pieces of this size. */
 const LONGEST_LINE = 16384;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Reads a log from its oldest file on, and what is added to it while it is read, across rotations. */
+
 import { closeSync, readSync } from 'node:fs';
+import type { LogLimits } from '../state/config.js';
 import type { LogEntry } from './log-file.js';
-import { type LogLimits, type OpenedLog, openNext, USUAL_LIMITS } from './log-rotation.js';
+import { type OpenedLog, openNext, USUAL_LIMITS } from './log-rotation.js';
 
 const NEWLINE = 10;
 

@@ -4,6 +4,7 @@
  * prints must not fill the disk, so a log has at most so many files of such a size, and leaves free a part of the file
  * system that the store is in.
  */
+
 import {
   closeSync,
   existsSync,
@@ -15,14 +16,7 @@ import {
   statfsSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-
-export interface LogLimits {
-  /** Of one file, in bytes; 0: no limit. */
-  maxSize: number;
-  maxFiles: number;
-  /** Bytes of the store's file system that the log leaves free; undefined: the usual reserve. */
-  reserve?: number | undefined;
-}
+import type { LogLimits } from '../state/config.js';
 
 /** 100 MB in all, as with Docker's `local` driver. */
 export const USUAL_LIMITS: LogLimits = { maxSize: 20e6, maxFiles: 5 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Where what a program writes goes beside its log: to every client that is attached. */
-import type { FrameChannel, StreamName } from '../server/frames.js';
-import type { ServerMessage } from '../server/protocol.js';
+import type { FrameChannel, StreamName } from '../wire/frames.js';
+import type { ServerMessage } from '../wire/protocol.js';
 
 export class Outlet {
   readonly #clients = new Set<FrameChannel>();

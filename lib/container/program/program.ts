@@ -6,7 +6,7 @@ import { close } from '../../sys/files.js';
 import { exitOf, hasEnded } from '../../sys/processes.js';
 import type { ExitCode, RunningProgram, StreamDescriptors } from '../runtime/runtime.js';
 import { GO_ON } from '../stage/stage-plan.js';
-import type { HeldList } from './held-list.js';
+import type { HeldList } from '../wire/held-list.js';
 import type { LogStream, LogWriter } from './log-file.js';
 import type { Outlet } from './outlet.js';
 import type { KeptMemory, ProgramMemory } from './program-memory.js';

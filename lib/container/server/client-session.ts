@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** One client of a container's server, from its request to its end. */
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { CODE_FAILED, ContainerFailure } from '../failure.js';
 import { STREAMS } from '../program/log-file.js';
 import type { Joinable } from '../program/program.js';
+import { CODE_FAILED, ContainerFailure } from '../state/failure.js';
+import type { FrameChannel } from '../wire/frames.js';
+import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from '../wire/protocol.js';
 import type { Execution } from './execution.js';
-import type { FrameChannel } from './frames.js';
-import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
 import type { ContainerServer } from './server.js';
 
 /** Bytes; of what a client is sent again. */

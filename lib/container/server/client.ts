@@ -6,11 +6,11 @@
  */
 import { UsageError } from '../../base/errors.js';
 import type { TerminalSize } from '../../sys/terminals.js';
-import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
+import { ContainerFailure } from '../state/failure.js';
+import type { FrameChannel, StreamName } from '../wire/frames.js';
+import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from '../wire/protocol.js';
 import { connectServer, exitCodeOf } from './connecting.js';
-import type { FrameChannel, StreamName } from './frames.js';
-import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from './protocol.js';
 import { SentInput } from './sent-input.js';
 import { openServer, ServerLost, startAnew } from './starting.js';
 

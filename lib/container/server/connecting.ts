@@ -3,11 +3,11 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OverlayError } from '../../base/errors.js';
-import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
-import { LOST, readState } from '../state/recovery.js';
-import { FrameChannel } from './frames.js';
-import { socketPath } from './protocol.js';
+import { ContainerFailure } from '../state/failure.js';
+import { LOST, readState } from '../upkeep/recovery.js';
+import { FrameChannel } from '../wire/frames.js';
+import { socketPath } from '../wire/protocol.js';
 
 /** A new server takes a tenth of a second, on a machine that has time for it. */
 const SUCCESSOR_MS = 20_000;

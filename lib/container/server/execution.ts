@@ -4,11 +4,11 @@ import { Outlet } from '../program/outlet.js';
 import { type KeptProgram, Program } from '../program/program.js';
 import { ProgramMemory } from '../program/program-memory.js';
 import type { ExitCode } from '../runtime/runtime.js';
-import { accountIn, capabilitiesFor } from '../spec/container-spec.js';
 import { runtimeSpec, type SpecProcess } from '../spec/runtime-spec.js';
 import { type ContainerConfig, hostnameOf } from '../state/config.js';
+import type { ExecRequest } from '../wire/protocol.js';
 import type { KeptExecution } from './container-memory.js';
-import type { ExecRequest } from './protocol.js';
+import { accountIn, capabilitiesFor } from './container-spec.js';
 import type { ContainerResources } from './resources.js';
 
 /** A program that it left in the background may hold its streams; nobody waits for that. */

@@ -5,7 +5,7 @@
  * keeper takes its place.
  */
 import { type Holding, Keeper, type Owner, STATE_FD, type Successor } from '../../mount/keeper.js';
-import { HeldList } from '../program/held-list.js';
+import { HeldList } from '../wire/held-list.js';
 import { type ContainerManifest, ContainerMemory } from './container-memory.js';
 import { CONTAINER_MAIN, SMALL_PROCESS_FLAGS } from './small-process.js';
 

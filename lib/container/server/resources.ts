@@ -14,21 +14,21 @@ import type { Mount } from '../../mount/mount.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { MS_NODEV } from '../../sys/mounts.js';
 import { namespacePath } from '../../sys/namespaces.js';
+import { Cgroup } from '../cgroup/cgroup.js';
 import type { ContainerNetwork, KeptNetwork } from '../network/container-network.js';
 import { joinNetwork, resumeNetwork } from '../network/network.js';
-import type { HeldList } from '../program/held-list.js';
 import { type LogMarks, LogWriter } from '../program/log-file.js';
-import { runtimeFor } from '../runtime/choose.js';
 import type { Launch, Runtime } from '../runtime/runtime.js';
-import { resourcesFor, specForContainer } from '../spec/container-spec.js';
+import { runtimeFor } from '../runtimes/choose.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { ContainerConfig, ContainerState } from '../state/config.js';
 import { type Container, findContainer } from '../state/containers.js';
-import { readState } from '../state/recovery.js';
 import { storageDriver } from '../storage/choose.js';
 import type { ContainerPlace, ShownRoot, StorageDriver } from '../storage/storage-driver.js';
-import { Cgroup } from './cgroup.js';
+import { readState } from '../upkeep/recovery.js';
+import type { HeldList } from '../wire/held-list.js';
 import { composeHosts, fileMounts, writeFiles, writeInPlace } from './container-files.js';
+import { resourcesFor, specForContainer } from './container-spec.js';
 
 /** For the next server; descriptors are places among what is held. */
 export interface KeptResources {

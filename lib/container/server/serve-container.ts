@@ -9,10 +9,10 @@ import type { Fd } from '../../sys/files.js';
 import type { ExitCode } from '../runtime/runtime.js';
 import type { Stage } from '../stage/stage-process.js';
 import { Container } from '../state/containers.js';
-import { settleState } from '../state/recovery.js';
+import { settleState } from '../upkeep/recovery.js';
+import { FrameChannel } from '../wire/frames.js';
+import type { ClientMessage, ServerMessage } from '../wire/protocol.js';
 import { failureMessage } from './client-session.js';
-import { FrameChannel } from './frames.js';
-import type { ClientMessage, ServerMessage } from './protocol.js';
 import { ContainerServer } from './server.js';
 import { leave, Sessions, serveUntilEnd } from './sessions.js';
 

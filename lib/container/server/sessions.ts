@@ -7,10 +7,10 @@ import type { Store } from '../../image/store.js';
 import { removeServerFiles, sweepServerFiles } from '../../mount/registry.js';
 import { retireBridgeLater } from '../network/bridge.js';
 import type { ExitCode } from '../runtime/runtime.js';
+import { FrameChannel } from '../wire/frames.js';
+import { socketPath } from '../wire/protocol.js';
 import { ClientSession } from './client-session.js';
 import type { ContainerMemory } from './container-memory.js';
-import { FrameChannel } from './frames.js';
-import { socketPath } from './protocol.js';
 import type { ContainerServer } from './server.js';
 import { tidyMemoryLater } from './small-process.js';
 

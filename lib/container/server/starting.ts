@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Starting a container's server, again where it ends before the container's program is there. */
 import { ServerProcess } from '../../mount/server-process.js';
-import { ContainerFailure } from '../failure.js';
 import type { Container } from '../state/containers.js';
-import { FrameChannel } from './frames.js';
+import { ContainerFailure } from '../state/failure.js';
+import { FrameChannel } from '../wire/frames.js';
 import { CONTAINER_MAIN, SMALL_PROCESS_ENVIRONMENT, SMALL_PROCESS_FLAGS } from './small-process.js';
 
 const START_TRIES = 5;

@@ -22,9 +22,9 @@ import {
 } from '../../sys/programs.js';
 import { loadSeccomp } from '../../sys/seccomp.js';
 import { setUmask } from '../../sys/thread.js';
-import { CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
 import { DEFAULT_PATH } from '../spec/defaults.js';
 import type { RuntimeSpec, SpecProcess } from '../spec/runtime-spec.js';
+import { CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../state/failure.js';
 
 function setLimits({ rlimits }: SpecProcess): void {
   for (const { type, soft, hard } of rlimits) {

@@ -19,9 +19,9 @@ import { close } from '../../sys/files.js';
 import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../../sys/namespaces.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { openProcess } from '../../sys/processes.js';
-import { ContainerFailure } from '../failure.js';
-import { ProgramEnds } from '../program/program-ends.js';
+import { ProgramEnds } from '../runtime/program-ends.js';
 import type { ExitCode, Prepare, RunningProgram } from '../runtime/runtime.js';
+import { ContainerFailure } from '../state/failure.js';
 import { GO_ON, type StageHello, type StagePlan, type StageWord } from './stage-plan.js';
 
 const SIGNAL_BASE = 128;

@@ -29,8 +29,8 @@ import {
   unlockTerminal,
 } from '../../sys/terminals.js';
 import { unshareUmask } from '../../sys/thread.js';
-import { CODE_FAILED, ContainerFailure } from '../failure.js';
 import type { SpecProcess } from '../spec/runtime-spec.js';
+import { CODE_FAILED, ContainerFailure } from '../state/failure.js';
 import { becomeContainerProgram } from './stage-identity.js';
 import {
   type EnterPlan,

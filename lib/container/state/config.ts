@@ -2,7 +2,6 @@
 /** What a container is: what was asked for when it was made, which does not change, and how it fares, which does. */
 import type { Digest } from '../../image/digest.js';
 import type { RunConfig } from '../../image/image-config.js';
-import type { LogLimits } from '../program/log-rotation.js';
 import type { SpecLimit } from '../spec/runtime-spec.js';
 import type { RuntimeName, StorageName } from './names.js';
 
@@ -35,6 +34,14 @@ export interface RestartPolicy {
   name: 'no' | 'on-failure' | 'always' | 'unless-stopped';
   /** Of on-failure: how often; 0 for ever. */
   retries: number;
+}
+
+export interface LogLimits {
+  /** Of one file, in bytes; 0: no limit. */
+  maxSize: number;
+  maxFiles: number;
+  /** Bytes of the store's file system that the log leaves free; undefined: the usual reserve. */
+  reserve?: number | undefined;
 }
 
 /** What was said on the command line; what was not is the image's to say. */

@@ -16,20 +16,17 @@
  *
  * Lock order: `containers` (names) before a container's own before `network`.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cryptography } from '../../base/builtins.js';
 import { fromText } from '../../base/bytes.js';
 import { EAGAIN } from '../../base/errno.js';
 import { check, nearestName, OverlayError, UsageError } from '../../base/errors.js';
-import { Staging, storeFailure, sweepStagings, writeFileWhole } from '../../image/staging.js';
+import { storeFailure, writeFileWhole } from '../../image/staging.js';
 import type { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../../sys/files.js';
-import { encodeBlock, replaceBlock } from '../small-file.js';
-import { storageDriver } from '../storage/choose.js';
 import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
-import { randomName } from './random-name.js';
+import { replaceBlock } from './small-file.js';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const LONGEST_NAME = 128;
@@ -123,7 +120,7 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-function encode(value: object): Buffer {
+export function encode(value: object): Buffer {
   return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 }
 
@@ -212,7 +209,7 @@ export function checkNameForm(name: string): void {
 }
 
 /** Throws as `checkNameForm` does, and OverlayError for a name that another container has. */
-function checkName(store: Store, name: string): void {
+export function checkName(store: Store, name: string): void {
   checkNameForm(name);
   const owner = readWholeContainers(store).find(({ config }) => config.name === name);
   if (owner === undefined) return;
@@ -224,41 +221,7 @@ function checkName(store: Store, name: string): void {
   });
 }
 
-/** Makes a container; without a name it gets one. Nothing of it is there when this throws. */
-export async function createContainer(
-  store: Store,
-  wanted: Omit<ContainerConfig, 'id' | 'name' | 'created'> & { name?: string | undefined },
-): Promise<Container> {
-  const all = join(store.root, 'containers');
-  if (!existsSync(all)) mkdirSync(all, { recursive: true, mode: 0o700 });
-  // Before the work, which may be long, and again when it is done.
-  if (wanted.name !== undefined) checkName(store, wanted.name);
-  const id = cryptography().randomBytes(32).toString('hex');
-  // What commands that were killed have left.
-  sweepStagings(store);
-  try {
-    using staging = Staging.make(store);
-    const temporary = join(staging.path, 'container');
-    mkdirSync(temporary);
-    for (const part of ['upper', 'work', 'rootfs']) mkdirSync(join(temporary, part), { mode: 0o755 });
-    const storage = await storageDriver(wanted.options.storage);
-    await storage.create({ store, directory: temporary, image: wanted.image });
-    using _names = await StoreLock.take(store.root, 'containers');
-    const name =
-      wanted.name ?? randomName(new Set(readWholeContainers(store).map(({ config }) => config.name)));
-    checkName(store, name);
-    const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
-    writeFileSync(join(temporary, 'container.json'), encode(config));
-    writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE));
-    // Whoever removes it on a full disk cannot make one.
-    for (const file of ['log', 'lock']) writeFileSync(join(temporary, file), '', { mode: 0o600 });
-    renameSync(temporary, join(all, id));
-  } catch (failure) {
-    throw storeFailure('make a container in', all, failure);
-  }
-  return new Container(store, id);
-}
-
+/** Throws as `checkName` does. */
 export async function renameContainer(container: Container, name: string): Promise<void> {
   using _names = await StoreLock.take(container.store.root, 'containers');
   const config = container.readConfig();

@@ -15,7 +15,7 @@ import type { Store } from '../../image/store.js';
 import { StoreLock } from '../../image/store-lock.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { BTRFS_MAGIC, fileSystemType } from '../../sys/mounts.js';
-import { runTool } from '../run-tool.js';
+import { runTool } from '../../sys/tools.js';
 import type { ContainerPlace, StorageDriver } from './storage-driver.js';
 import { fillTree, treePath, treeStorage } from './tree-storage.js';
 

@@ -12,13 +12,13 @@ import { check } from '../../base/errors.js';
 import { sweepServerFiles } from '../../mount/registry.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../../sys/mounts.js';
 import { startOf } from '../../sys/processes.js';
+import { sendSignal } from '../../sys/signals.js';
+import { Cgroup } from '../cgroup/cgroup.js';
 import { release, retireBridge } from '../network/bridge.js';
-import { runtimeFor } from '../runtime/choose.js';
-import { Cgroup } from '../server/cgroup.js';
-import { socketPath } from '../server/protocol.js';
-import { sendSignal } from '../signals.js';
-import { type ContainerState, NEW_STATE } from './config.js';
-import type { Container } from './containers.js';
+import { runtimeFor } from '../runtimes/choose.js';
+import { type ContainerState, NEW_STATE } from '../state/config.js';
+import type { Container } from '../state/containers.js';
+import { socketPath } from '../wire/protocol.js';
 
 /** What a program that the kernel killed ends with. */
 const CODE_KILLED = 137;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** The runtime of a name. Each is loaded when it is used. */
+
+import type { Runtime } from '../runtime/runtime.js';
 import type { Stage } from '../stage/stage-process.js';
 import type { Container } from '../state/containers.js';
 import type { RuntimeName } from '../state/names.js';
-import type { Runtime } from './runtime.js';
 
 /** `prepared` is a stage that waits already. */
 export async function runtimeFor(

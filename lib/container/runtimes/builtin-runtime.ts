@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The runtime that needs nothing but this program (stage.ts). */
 
+import type { Entry, Launch, Prepare, Runtime } from '../runtime/runtime.js';
 import { Stage } from '../stage/stage-process.js';
-import type { Entry, Launch, Prepare, Runtime } from './runtime.js';
 
 export class BuiltinRuntime implements Runtime {
   constructor(private prepared?: Stage) {}

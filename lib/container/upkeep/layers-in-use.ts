@@ -12,8 +12,8 @@ import { type Digest, isDigest } from '../../image/digest.js';
 import { listImages } from '../../image/images.js';
 import type { Store } from '../../image/store.js';
 import { type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { readContainers } from '../state/containers.js';
 import { sweepImageTrees } from '../storage/btrfs-storage.js';
-import { readContainers } from './containers.js';
 
 /** The diff ID of a mount's layer, if it is one of the store's; either path may lead through symlinks. */
 function diffIdOf(store: Store, lower: string): Digest | undefined {

@@ -5,12 +5,12 @@ import { OverlayError, UsageError } from '../../base/errors.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { availableCapabilities, CAPABILITY_NAMES } from '../../sys/credentials.js';
+import { type Account, findAccount } from '../spec/accounts.js';
+import { CAPABILITIES, type SpecMount } from '../spec/defaults.js';
+import { type RuntimeSpec, runtimeSpec, type SpecResources } from '../spec/runtime-spec.js';
 import { type ContainerConfig, hostnameOf, type MountRequest } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 import { ensureVolume } from '../storage/volumes.js';
-import { type Account, findAccount } from './accounts.js';
-import { CAPABILITIES, type SpecMount } from './defaults.js';
-import { type RuntimeSpec, runtimeSpec, type SpecResources } from './runtime-spec.js';
 
 const CPU_PERIOD_US = 100_000;
 const DEFAULT_SHM = 64 << 20;

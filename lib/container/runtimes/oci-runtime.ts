@@ -19,12 +19,12 @@ import { acceptFrom, listenAt, receiveDescriptor } from '../../sys/channels.js';
 import { adoptOrphans } from '../../sys/children.js';
 import { close, Fd } from '../../sys/files.js';
 import { openProcess } from '../../sys/processes.js';
-import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../failure.js';
-import { ProgramEnds } from '../program/program-ends.js';
+import { ProgramEnds } from '../runtime/program-ends.js';
+import type { Entry, Launch, Prepare, RunningProgram, Runtime } from '../runtime/runtime.js';
 import type { Container } from '../state/containers.js';
+import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../state/failure.js';
 import type { RuntimeName } from '../state/names.js';
 import { exitOf } from './adopted-process.js';
-import type { Entry, Launch, Prepare, RunningProgram, Runtime } from './runtime.js';
 
 /** What the runtimes say of a program that cannot be run; neither has codes of its own for it. */
 function codeFor(message: string): number {

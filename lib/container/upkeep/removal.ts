@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { listImages } from '../../image/images.js';
 import { Staging } from '../../image/staging.js';
+import type { Container } from '../state/containers.js';
 import { storageDriver } from '../storage/choose.js';
 import { removeNamelessVolumes } from '../storage/volumes.js';
-import type { Container } from './containers.js';
 import { collectUnused } from './layers-in-use.js';
 import { cleanUp } from './recovery.js';
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Failures of containers, with the exit codes that Docker has for them. */
-import { type ErrorStory, OverlayError } from '../base/errors.js';
+import { type ErrorStory, OverlayError } from '../../base/errors.js';
 
 /** The container could not be made or started. */
 export const CODE_FAILED = 125;

@@ -2,7 +2,7 @@
 /** Waiting for a process that a tool started for us and left behind (sys/children.ts). */
 import { check } from '../../base/errors.js';
 import { reapChild } from '../../sys/children.js';
-import type { ExitCode } from './runtime.js';
+import type { ExitCode } from '../runtime/runtime.js';
 
 /** Precondition: the process is this one's child, or becomes it when its parent ends. */
 export function exitOf(pid: number): Promise<ExitCode> {

@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { sendSignal } from '../signals.js';
+import { sendSignal } from '../../sys/signals.js';
 import type { SpecResources } from '../spec/runtime-spec.js';
 
 const ROOT = '/sys/fs/cgroup';
