@@ -21,7 +21,7 @@ build: install ## Compile to dist/, and put what the program loads into a few fi
 
 check: build ## The quick gate: format, lint, types, import law, unit tests (as root)
 	npx biome check
-	node dist/test/run.js rooms base sys engine fuse image/names image/tar image/unpack container/options
+	node dist/test/run.js rooms base sys engine fuse image/model image/tar image/unpack container/options
 
 format: install ## Rewrite the sources in the project's format
 	npx biome check --write

@@ -12,9 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { digestOf } from '../lib/image/digest.js';
-import { storeLayer } from '../lib/image/layer-store.js';
-import { Store } from '../lib/image/store.js';
+import { digestOf } from '../lib/image/model/digest.js';
+import { storeLayer } from '../lib/image/store/layers.js';
+import { Store } from '../lib/image/store/store.js';
 
 const { values } = parseArgs({
   options: {

@@ -54,6 +54,7 @@ const folders: Record<string, readonly string[]> = {
     'open',
     'inspect',
   ],
+  image: ['model', 'tar', 'unpack', 'pack', 'store', 'credentials', 'registry', 'transfer', 'archive'],
   container: [
     'spec',
     'state',

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Building, with the locks that keep what is built and find what killed builds have left. */
-import { type CreatedImage, writeImage } from '../image/create-image.js';
-import { sweepStagings } from '../image/staging.js';
-import type { Store } from '../image/store.js';
-import { StoreLock } from '../image/store-lock.js';
+import { type CreatedImage, writeImage } from '../image/store/create-image.js';
+import { StoreLock } from '../image/store/lock.js';
+import { sweepStagings } from '../image/store/staging.js';
+import type { Store } from '../image/store/store.js';
 import { Build, type BuildResult } from './build.js';
 import { squashed } from './squash.js';
 import type { BuildOptions } from './stage/options.js';

@@ -9,11 +9,11 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { nearestName, OverlayError } from '../base/errors.js';
-import type { Digest } from '../image/digest.js';
-import { hostPlatform, type Platform, parsePlatform } from '../image/platform.js';
-import { Staging } from '../image/staging.js';
-import type { StepRecord } from '../image/step-cache.js';
-import type { Store } from '../image/store.js';
+import type { Digest } from '../image/model/digest.js';
+import { hostPlatform, type Platform, parsePlatform } from '../image/model/platform.js';
+import { Staging } from '../image/store/staging.js';
+import type { StepRecord } from '../image/store/step-cache.js';
+import type { Store } from '../image/store/store.js';
 import type { LayerSet } from '../overlay/layers/layer-set.js';
 import { cachedImports } from './cache-import.js';
 import { type Dockerfile, parseDockerfile, type Stage } from './language/dockerfile.js';

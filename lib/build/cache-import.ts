@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** `--cache-from`: images that were built here or elsewhere, as a cache: their history has the keys of their steps. */
-import { type Digest, isDigest } from '../image/digest.js';
-import type { Image } from '../image/images.js';
-import type { StepRecord } from '../image/step-cache.js';
-import type { Store } from '../image/store.js';
+import { type Digest, isDigest } from '../image/model/digest.js';
+import type { Image } from '../image/store/images.js';
+import type { StepRecord } from '../image/store/step-cache.js';
+import type { Store } from '../image/store/store.js';
 import type { BaseImages } from './source/base-images.js';
 import { HISTORY_COMMENT } from './stage/stage-state.js';
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** `--squash`: all layers that a build has added as one. */
-import { diffImages } from '../image/diff-images.js';
-import { packChanges, packView } from '../image/pack.js';
-import type { Store } from '../image/store.js';
+
+import { packChanges, packView } from '../image/pack/pack.js';
+import { diffImages } from '../image/store/diff-images.js';
+import type { Store } from '../image/store/store.js';
 import { withParents } from '../overlay/inspect/diff.js';
 import { openUnion } from '../overlay/open/open.js';
 import { storeStepLayer } from './copy/store-layer.js';

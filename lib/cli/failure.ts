@@ -2,7 +2,7 @@
 /** How a failure is shown: one line that says what is wrong and what to do; more with --debug. */
 import { OverlayError, UsageError } from '../base/errors.js';
 import { CODE_FAILED, ContainerFailure } from '../container/state/failure.js';
-import { isFull, storeFailure } from '../image/staging.js';
+import { isFull, storeFailure } from '../image/store/staging.js';
 
 /** Prints it and answers the exit code; `runsProgram`: that of a program comes from the same command. */
 export function reportFailure(failure: unknown, debug: boolean, runsProgram = false): number {

@@ -72,9 +72,9 @@ function builder(yargs: Argv): Argv<Arguments> {
 async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<Disposable | undefined> {
   if (image === undefined) return undefined;
   const [{ Store }, { StoreLock }, { findImage }, { imageLayers }] = await Promise.all([
-    import('../image/store.js'),
-    import('../image/store-lock.js'),
-    import('../image/images.js'),
+    import('../image/store/store.js'),
+    import('../image/store/lock.js'),
+    import('../image/store/images.js'),
     import('./image/archives.js'),
   ]);
   const store = Store.open(root);

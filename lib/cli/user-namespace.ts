@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { OverlayError } from '../base/errors.js';
-import { defaultRoot } from '../image/store.js';
+import { defaultRoot } from '../image/store/store.js';
 import { isAlive, prepareRuntimeDirectory } from '../mount/registry.js';
 import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.js';
 

@@ -7,9 +7,9 @@
 import { type ByteString, fromText, toText } from '../base/bytes.js';
 import { ELOOP, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
-import { type NewOwner, packTree } from '../image/pack-tree.js';
-import { TarReader } from '../image/tar-reader.js';
-import { DEFAULT_LIMITS, LayerUnpacker } from '../image/unpack.js';
+import { type NewOwner, packTree } from '../image/pack/tree.js';
+import { TarReader } from '../image/tar/reader.js';
+import { DEFAULT_LIMITS, LayerUnpacker } from '../image/unpack/unpack.js';
 import { Marks } from '../overlay/formats/marks.js';
 import { readLink } from '../sys/entries.js';
 import { Fd, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openInRoot, openPath } from '../sys/files.js';

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { digestOf } from '../../lib/image/digest.js';
+import { digestOf } from '../../lib/image/model/digest.js';
 import { Builder } from '../support/builds.js';
 import { shell } from '../support/ground.js';
 

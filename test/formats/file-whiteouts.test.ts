@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { packUpper } from '../../lib/image/pack.js';
+import { packUpper } from '../../lib/image/pack/pack.js';
 import { Overlay } from '../../lib/index.js';
 import { Marks } from '../../lib/overlay/formats/marks.js';
 import { checkLayer } from '../../lib/overlay/inspect/check.js';

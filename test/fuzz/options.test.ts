@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { OverlayError } from '../../lib/base/errors.js';
 import { parseDockerfile } from '../../lib/build/language/dockerfile.js';
 import { IgnoreList } from '../../lib/build/source/ignore.js';
-import { parseReference } from '../../lib/image/reference.js';
+import { parseReference } from '../../lib/image/model/reference.js';
 import { applyOptionString, emptyOptions } from '../../lib/mount/option-string.js';
 import { mutate, runs } from '../support/mutation.js';
 import { Random } from '../support/random.js';

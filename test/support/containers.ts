@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Container } from '../../lib/container/state/containers.js';
-import { Store } from '../../lib/image/store.js';
+import { Store } from '../../lib/image/store/store.js';
 import { listMounts } from '../../lib/sys/mounts.js';
 import { run, scratch, shell, until } from './ground.js';
 import { type Cli, storeCli } from './images.js';

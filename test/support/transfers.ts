@@ -2,13 +2,13 @@
 /** Pulls and pushes in the test's own process, into a store of its own: tables of odd answers need many. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { findImage } from '../../lib/image/images.js';
-import { tagImage } from '../../lib/image/naming.js';
-import { hostPlatform } from '../../lib/image/platform.js';
-import { type Pulled, pullImage } from '../../lib/image/pull.js';
-import { pushImage } from '../../lib/image/push.js';
-import { parseReference } from '../../lib/image/reference.js';
-import { Store } from '../../lib/image/store.js';
+import { hostPlatform } from '../../lib/image/model/platform.js';
+import { parseReference } from '../../lib/image/model/reference.js';
+import { findImage } from '../../lib/image/store/images.js';
+import { tagImage } from '../../lib/image/store/naming.js';
+import { Store } from '../../lib/image/store/store.js';
+import { type Pulled, pullImage } from '../../lib/image/transfer/pull.js';
+import { pushImage } from '../../lib/image/transfer/push.js';
 import { scratch } from './ground.js';
 
 export interface Transfers {

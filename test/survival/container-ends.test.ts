@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Container } from '../../lib/container/state/containers.js';
 import { socketPath } from '../../lib/container/wire/protocol.js';
-import { Store } from '../../lib/image/store.js';
+import { Store } from '../../lib/image/store/store.js';
 import { sendSignal } from '../../lib/sys/signals.js';
 import {
   begin,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** A copy as a layer's archive. */
 import type { ByteString } from '../../base/bytes.js';
-import { sourceDateEpoch } from '../../image/create-image.js';
-import { gathered } from '../../image/pack.js';
-import { NodePacker, type Rewrite } from '../../image/pack-node.js';
-import type { TarEntry } from '../../image/tar-format.js';
-import { headerOf, plainEntry } from '../../image/tar-writer.js';
+import { NodePacker, type Rewrite } from '../../image/pack/node.js';
+import { gathered } from '../../image/pack/pack.js';
+import { sourceDateEpoch } from '../../image/store/create-image.js';
+import type { TarEntry } from '../../image/tar/format.js';
+import { headerOf, plainEntry } from '../../image/tar/writer.js';
 import type { Union } from '../../overlay/nodes/union.js';
 import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
 import type { ModeChange } from './mode-change.js';

@@ -2,8 +2,8 @@
 /** What identifies the sources of a copy: names, modes, owners, attributes and bytes, and no times. */
 import { type ByteString, toText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { type Digest, Hasher } from '../../image/digest.js';
-import { NodePacker, type Rewrite } from '../../image/pack-node.js';
+import { type Digest, Hasher } from '../../image/model/digest.js';
+import { NodePacker, type Rewrite } from '../../image/pack/node.js';
 import { getAttributes } from '../../overlay/data/attributes.js';
 import type { OverlayNode } from '../../overlay/nodes/node.js';
 import { Stat } from '../../sys/stat.js';

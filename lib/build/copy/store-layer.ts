@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** An archive of a step becomes a layer of the store. */
 import { Readable } from 'node:stream';
-import { layerDescriptor } from '../../image/create-image.js';
-import { storeLayer } from '../../image/layer-store.js';
-import type { StepLayer } from '../../image/step-cache.js';
-import type { Store } from '../../image/store.js';
+import { layerDescriptor } from '../../image/store/create-image.js';
+import { storeLayer } from '../../image/store/layers.js';
+import type { StepLayer } from '../../image/store/step-cache.js';
+import type { Store } from '../../image/store/store.js';
 
 /** `below`: the layers that it lies on, bottom first. The caller holds the `collection` lock. */
 export async function storeStepLayer(

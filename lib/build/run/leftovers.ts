@@ -3,8 +3,8 @@
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readWholeContainers } from '../../container/state/containers.js';
-import { sweepStagings } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
+import { sweepStagings } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import { runtimeDirectory } from '../../mount/registry.js';
 
 /** In the runtime directory, which lies in memory where the system has one there. */

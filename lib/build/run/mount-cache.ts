@@ -20,10 +20,10 @@ import {
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { digestOf, hexOf } from '../../image/digest.js';
-import { renameUnlessThere, Staging } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
-import { StoreLock } from '../../image/store-lock.js';
+import { digestOf, hexOf } from '../../image/model/digest.js';
+import { StoreLock } from '../../image/store/lock.js';
+import { renameUnlessThere, Staging } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import { changeMode, changeOwner } from '../../sys/entries.js';
 import { AT_FDCWD } from '../../sys/files.js';
 import type { CacheMount } from '../language/run-mount.js';

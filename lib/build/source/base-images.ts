@@ -2,12 +2,12 @@
 /** Images that a build begins with or copies from: those of the store, or fetched if they are not there. */
 
 import { OverlayError } from '../../base/errors.js';
-import { findForPlatform } from '../../image/image-platform.js';
-import { findImage, type Image } from '../../image/images.js';
-import type { Platform } from '../../image/platform.js';
-import type { TransferProgress } from '../../image/progress.js';
-import { parseReference } from '../../image/reference.js';
-import type { Store } from '../../image/store.js';
+import type { Platform } from '../../image/model/platform.js';
+import { parseReference } from '../../image/model/reference.js';
+import { findForPlatform } from '../../image/store/image-platform.js';
+import { findImage, type Image } from '../../image/store/images.js';
+import type { Store } from '../../image/store/store.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 
 /** How the images are looked for. */
 export interface BaseImageOptions {
@@ -39,8 +39,8 @@ export class BaseImages {
     const { progress, signal } = this.options;
     // Loaded only here: mostly everything is there.
     const [{ pullImage }, { readRegistryConfig }] = await Promise.all([
-      import('../../image/pull.js'),
-      import('../../image/registry-config.js'),
+      import('../../image/transfer/pull.js'),
+      import('../../image/registry/config.js'),
     ]);
     await pullImage(this.store, parseReference(name), {
       platform,

@@ -10,9 +10,9 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digest, digestOf, hexOf, isDigest } from '../../image/digest.js';
-import { writeFileWhole } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
+import { type Digest, digestOf, hexOf, isDigest } from '../../image/model/digest.js';
+import { writeFileWhole } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import type { Stat } from '../../sys/stat.js';
 
 /** More than the ticks of any file system's clock. */

@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import { toText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { decodeHeader } from '../../image/tar-format.js';
+import { decodeHeader } from '../../image/tar/format.js';
 import { readData } from '../../overlay/data/data.js';
 import { S_IFREG } from '../../sys/stat.js';
 import { ARCHIVE_START, type ArchiveKind, archiveKind, archiveOf, unpackArchive } from './archive.js';

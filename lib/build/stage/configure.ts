@@ -2,7 +2,7 @@
 /** Instructions that change how the image is started and nothing of its files. */
 import { isIP } from 'node:net';
 import { posix } from 'node:path';
-import type { RunConfig } from '../../image/image-config.js';
+import type { RunConfig } from '../../image/model/image-config.js';
 import { signalNumber } from '../../sys/signals.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type {

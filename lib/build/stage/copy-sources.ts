@@ -2,8 +2,8 @@
 /** The sources of a COPY or an ADD, found: in the context, a stage, an image, a here-document, on a server. */
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDigest } from '../../image/digest.js';
-import { Staging } from '../../image/staging.js';
+import { isDigest } from '../../image/model/digest.js';
+import { Staging } from '../../image/store/staging.js';
 import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
 import type { CopyInstruction } from '../language/instructions.js';

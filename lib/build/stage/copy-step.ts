@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { type ByteString, components, fromText, toText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
 import { accountIn } from '../../container/server/container-spec.js';
-import type { Digest } from '../../image/digest.js';
+import type { Digest } from '../../image/model/digest.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { type CopyAttributes, packCopy } from '../copy/copy-archive.js';
 import { digestOfSources } from '../copy/copy-digest.js';

@@ -3,8 +3,9 @@
  * What a step depends on, as one digest: the same key, the same layer. Content counts by
  * its digest and times do not; what only says how a step is shown does not either.
  */
-import { sourceDateEpoch } from '../../image/create-image.js';
-import { type Digest, digestOf } from '../../image/digest.js';
+
+import { type Digest, digestOf } from '../../image/model/digest.js';
+import { sourceDateEpoch } from '../../image/store/create-image.js';
 
 /** Of the meaning of keys: a change of how layers are made changes it. */
 const VERSION = 1;

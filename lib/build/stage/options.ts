@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What is asked of a build. */
-import type { Platform } from '../../image/platform.js';
+import type { Platform } from '../../image/model/platform.js';
 import type { Context } from '../source/context.js';
 import type { Secret } from '../source/secret.js';
 import type { BuildProgress } from './progress.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What a build tells of itself while it goes on. */
-import type { TransferProgress } from '../../image/progress.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 
 /** One instruction of one stage. */
 export interface Step {

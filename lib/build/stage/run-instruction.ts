@@ -2,8 +2,8 @@
 /** RUN: what is run, with what, and what that depends on. */
 import { fromText } from '../../base/bytes.js';
 import { AsyncRollback } from '../../base/rollback.js';
-import type { Digest } from '../../image/digest.js';
-import { platformName } from '../../image/platform.js';
+import type { Digest } from '../../image/model/digest.js';
+import { platformName } from '../../image/model/platform.js';
 import { digestOfSources } from '../copy/copy-digest.js';
 import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';

@@ -2,10 +2,10 @@
 /** Builds one stage: its instructions in order, each from the state that the one before left. */
 import { OverlayError } from '../../base/errors.js';
 import { DEFAULT_PATH } from '../../container/spec/defaults.js';
-import { creationTime } from '../../image/create-image.js';
-import type { Digest } from '../../image/digest.js';
-import type { RunConfig } from '../../image/image-config.js';
-import { findStep, keepStep, type StepRecord } from '../../image/step-cache.js';
+import type { Digest } from '../../image/model/digest.js';
+import type { RunConfig } from '../../image/model/image-config.js';
+import { creationTime } from '../../image/store/create-image.js';
+import { findStep, keepStep, type StepRecord } from '../../image/store/step-cache.js';
 import type { Stage } from '../language/dockerfile.js';
 import { DockerfileError } from '../language/failure.js';
 import type {

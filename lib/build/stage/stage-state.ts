@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What a stage is after some of its steps: layers, and what will be the image's configuration. */
-import { creationTime } from '../../image/create-image.js';
-import { type Digest, digestOf } from '../../image/digest.js';
-import type { HistoryEntry, ImageConfig, RunConfig } from '../../image/image-config.js';
-import { platformOf } from '../../image/image-platform.js';
-import type { Image } from '../../image/images.js';
-import type { Platform } from '../../image/platform.js';
-import type { StepLayer } from '../../image/step-cache.js';
-import type { Store } from '../../image/store.js';
+
+import { type Digest, digestOf } from '../../image/model/digest.js';
+import type { HistoryEntry, ImageConfig, RunConfig } from '../../image/model/image-config.js';
+import type { Platform } from '../../image/model/platform.js';
+import { creationTime } from '../../image/store/create-image.js';
+import { platformOf } from '../../image/store/image-platform.js';
+import type { Image } from '../../image/store/images.js';
+import type { StepLayer } from '../../image/store/step-cache.js';
+import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 
 export interface StageState {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A step that makes a layer, and what it is given to do so. */
-import type { Digest } from '../../image/digest.js';
-import type { StepLayer } from '../../image/step-cache.js';
-import type { Store } from '../../image/store.js';
+import type { Digest } from '../../image/model/digest.js';
+import type { StepLayer } from '../../image/store/step-cache.js';
+import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { Stage } from '../language/dockerfile.js';
 import type { Place } from '../language/failure.js';

@@ -4,9 +4,9 @@
  * hides an ARG of the same name.
  */
 
-import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
-import type { RunConfig } from '../../image/image-config.js';
-import { hostPlatform, type Platform, platformName } from '../../image/platform.js';
+import type { RunConfig } from '../../image/model/image-config.js';
+import { hostPlatform, type Platform, platformName } from '../../image/model/platform.js';
+import { SOURCE_DATE_EPOCH } from '../../image/store/create-image.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { NamedValue } from '../language/instructions.js';
 import { expandDocument, expandWord, expandWords, type Lookup, WordError } from '../language/words.js';

@@ -5,8 +5,8 @@ import { buildContainerOptions } from '../../build/run/run-step.js';
 import type { StepFailure } from '../../build/stage/failure.js';
 import { createContainer } from '../../container/upkeep/create.js';
 import { discardContainer } from '../../container/upkeep/removal.js';
-import { digestOf } from '../../image/digest.js';
-import type { Store } from '../../image/store.js';
+import { digestOf } from '../../image/model/digest.js';
+import type { Store } from '../../image/store/store.js';
 import { joiningFor, startJoined } from '../container/run.js';
 
 const DETACH_KEYS = 'ctrl-p,ctrl-q';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** After a RUN that failed: what it wrote last, and where in the Dockerfile it stands. */
 import type { BuildProgress, Step } from '../../build/stage/progress.js';
-import type { TransferProgress } from '../../image/progress.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 import { LineSplitter, stepTitle } from './progress-plain.js';
 
 const MOST_LINES = 20;

@@ -2,7 +2,7 @@
 /** Progress as lines: for logs, and whoever reads them later. */
 import { StringDecoder } from 'node:string_decoder';
 import type { BuildProgress, Step } from '../../build/stage/progress.js';
-import type { TransferProgress } from '../../image/progress.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 import { transferProgress } from '../image/progress.js';
 
 export function stepTitle({ stage, number, total, text }: Step): string {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Progress on a terminal: a line a step, and below a running one the last lines that it wrote. */
 import type { BuildProgress, Step } from '../../build/stage/progress.js';
-import type { TransferProgress } from '../../image/progress.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 import { LineSplitter, seconds, stepTitle } from './progress-plain.js';
 
 interface Running {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { nearestName, OverlayError, UsageError } from '../../base/errors.js';
 import type { Secret } from '../../build/source/secret.js';
-import { SOURCE_DATE_EPOCH } from '../../image/create-image.js';
-import { fullName, parseReference } from '../../image/reference.js';
+import { fullName, parseReference } from '../../image/model/reference.js';
+import { SOURCE_DATE_EPOCH } from '../../image/store/create-image.js';
 import { isStandard } from '../image/write-out.js';
 
 /** Far more than any secret; the rest of a file that is given by mistake is not read. */

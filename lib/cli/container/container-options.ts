@@ -4,7 +4,7 @@ import { UsageError } from '../../base/errors.js';
 import { capabilitiesFor } from '../../container/server/container-spec.js';
 import type { ContainerOptions, PortMapping, RestartPolicy } from '../../container/state/config.js';
 import { parseRuntimeName, parseStorageName } from '../../container/state/names.js';
-import type { RunConfig } from '../../image/image-config.js';
+import type { RunConfig } from '../../image/model/image-config.js';
 import { signalNumber } from '../../sys/signals.js';
 import { parseWhole } from '../whole-numbers.js';
 import type { CreateArguments } from './arguments.js';

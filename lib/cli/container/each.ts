@@ -2,7 +2,7 @@
 /** The same for each of several containers: one that fails does not keep the others from it. */
 import { OverlayError } from '../../base/errors.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 
 /** Prints each name when it is done. Throws the failure where there was only one name, else prints each. */
 export async function forEachContainer(

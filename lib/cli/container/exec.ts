@@ -5,7 +5,7 @@ import { ContainerClient } from '../../container/server/client.js';
 import { findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import type { StreamName } from '../../container/wire/frames.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { inOrder } from '../outputs.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';
 import { environmentFrom } from './key-values.js';

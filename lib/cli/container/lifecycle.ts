@@ -11,7 +11,7 @@ import {
 import { readState } from '../../container/upkeep/recovery.js';
 import { discardContainer } from '../../container/upkeep/removal.js';
 import type { ClientMessage } from '../../container/wire/protocol.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { signalNumber } from '../../sys/signals.js';
 import { confirm } from '../confirm.js';
 import { hasLabel, parseFilters, parseMoment } from '../filters.js';

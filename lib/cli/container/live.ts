@@ -9,7 +9,7 @@ import { storageDriver } from '../../container/storage/choose.js';
 import type { ContainerPlace, StorageDriver } from '../../container/storage/storage-driver.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
 import { readState } from '../../container/upkeep/recovery.js';
-import { syncBelow } from '../../image/staging.js';
+import { syncBelow } from '../../image/store/staging.js';
 import { mountInBackground } from '../../mount/background.js';
 import { askServer } from '../../mount/control.js';
 

@@ -7,7 +7,7 @@ import type { LogEntry } from '../../container/program/log-file.js';
 import { LogReader } from '../../container/program/log-reader.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { parseMoment } from '../filters.js';
 import type { LogsArguments } from './arguments.js';
 

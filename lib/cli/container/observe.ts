@@ -7,7 +7,7 @@ import { OverlayError } from '../../base/errors.js';
 import { Cgroup, type CgroupFigures } from '../../container/cgroup/cgroup.js';
 import { type Container, findContainer, readListedContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { bytes, decimalSize, table } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
 import type { StatsArguments, TopArguments } from './arguments.js';

@@ -6,7 +6,7 @@ import { commandLine } from '../../container/spec/runtime-spec.js';
 import type { ContainerState, PortMapping } from '../../container/state/config.js';
 import { findContainer, listContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';
 import { parseWhole } from '../whole-numbers.js';

@@ -4,22 +4,22 @@ import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { layersOfMount } from '../../container/upkeep/layers-in-use.js';
+import { loadImages } from '../../image/archive/load.js';
+import { saveImages } from '../../image/archive/save.js';
+import { platformOption } from '../../image/model/platform.js';
+import { familiarName, fullName, parseName, parseReference } from '../../image/model/reference.js';
+import { packView } from '../../image/pack/pack.js';
 import {
   type CreatedImage,
   commitUpper,
   type ImageNotes,
   importArchive,
   importDirectory,
-} from '../../image/create-image.js';
-import { findImage, type Image, listImages } from '../../image/images.js';
-import { loadImages } from '../../image/load.js';
-import { packView } from '../../image/pack.js';
-import { platformOption } from '../../image/platform.js';
-import { familiarName, fullName, parseName, parseReference } from '../../image/reference.js';
-import { saveImages } from '../../image/save.js';
-import { syncBelow } from '../../image/staging.js';
-import { Store } from '../../image/store.js';
-import { StoreLock } from '../../image/store-lock.js';
+} from '../../image/store/create-image.js';
+import { findImage, type Image, listImages } from '../../image/store/images.js';
+import { StoreLock } from '../../image/store/lock.js';
+import { syncBelow } from '../../image/store/staging.js';
+import { Store } from '../../image/store/store.js';
 import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { openUnion } from '../../overlay/open/open.js';

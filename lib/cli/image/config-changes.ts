@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `--change`, with the instructions of a Dockerfile that change a configuration (docker commit --change). */
 import { UsageError } from '../../base/errors.js';
-import type { RunConfig } from '../../image/image-config.js';
+import type { RunConfig } from '../../image/model/image-config.js';
 
 type Apply = (config: RunConfig, value: string) => void;
 

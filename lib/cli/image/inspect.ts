@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay inspect` and `tsoverlay history`, in the shapes that Docker's users know. */
 import { UsageError } from '../../base/errors.js';
-import { layerSize } from '../../image/collect.js';
-import { chainIds, type Digest } from '../../image/digest.js';
-import type { HistoryEntry } from '../../image/image-config.js';
-import { findImage, type Image } from '../../image/images.js';
-import { familiarName, familiarRepository, parseName } from '../../image/reference.js';
-import { Store } from '../../image/store.js';
+import { chainIds, type Digest } from '../../image/model/digest.js';
+import type { HistoryEntry } from '../../image/model/image-config.js';
+import { familiarName, familiarRepository, parseName } from '../../image/model/reference.js';
+import { layerSize } from '../../image/store/collect.js';
+import { findImage, type Image } from '../../image/store/images.js';
+import { Store } from '../../image/store/store.js';
 import { age, decimalSize } from '../format.js';
 import { compileTemplate } from '../go-template.js';
 import { printListing } from '../listing.js';

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay layers` shows what each layer of an image does; `tsoverlay diff` of two images what differs. */
 import { toText } from '../../base/bytes.js';
-import { diffImages } from '../../image/diff-images.js';
-import { shortId } from '../../image/digest.js';
-import { type ExploredLayer, exploreLayers } from '../../image/explore.js';
-import { findImage } from '../../image/images.js';
-import { readLayer } from '../../image/layer-store.js';
-import { Store } from '../../image/store.js';
+import { shortId } from '../../image/model/digest.js';
+import { diffImages } from '../../image/store/diff-images.js';
+import { type ExploredLayer, exploreLayers } from '../../image/store/explore.js';
+import { findImage } from '../../image/store/images.js';
+import { readLayer } from '../../image/store/layers.js';
+import { Store } from '../../image/store/store.js';
 import { Marks } from '../../overlay/formats/marks.js';
 import type { Change } from '../../overlay/inspect/diff.js';
 import { openUnion } from '../../overlay/open/open.js';

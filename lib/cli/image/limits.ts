@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Limits on layers, as options give them. */
-import { DEFAULT_LIMITS, type UnpackLimits } from '../../image/unpack.js';
+import { DEFAULT_LIMITS, type UnpackLimits } from '../../image/unpack/unpack.js';
 import { parseSize } from '../container/sizes.js';
 
 export interface LimitArguments {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay images`: what the store has, as `docker images` shows it, with what an image shares with others. */
 
-import { type ImageUsage, usageOf } from '../../image/collect.js';
-import { type Digest, shortId } from '../../image/digest.js';
-import { findImage, type Image, listImages } from '../../image/images.js';
-import { familiarRepository, parseName, parseReference, repositoryOf } from '../../image/reference.js';
-import { Store } from '../../image/store.js';
+import { type Digest, shortId } from '../../image/model/digest.js';
+import { familiarRepository, parseName, parseReference, repositoryOf } from '../../image/model/reference.js';
+import { type ImageUsage, usageOf } from '../../image/store/collect.js';
+import { findImage, type Image, listImages } from '../../image/store/images.js';
+import { Store } from '../../image/store/store.js';
 import { type Filters, globMatches, hasLabel, parseFilters, parseMoment, truthOf } from '../filters.js';
 import { age, decimalSize } from '../format.js';
 import { type Column, printListing, type Row } from '../listing.js';

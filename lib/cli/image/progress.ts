@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** How far a transfer is: a line a layer on a terminal, drawn over; a line an event elsewhere. */
-import type { TransferProgress } from '../../image/progress.js';
+import type { TransferProgress } from '../../image/transfer/progress.js';
 import { decimalSize } from '../format.js';
 
 interface Line {

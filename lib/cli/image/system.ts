@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay system df` and `tsoverlay system check`. */
 import { layersInUse, mountedLayers } from '../../container/upkeep/layers-in-use.js';
-import { checkStore } from '../../image/check-store.js';
-import { blobSize, layerSize, listBlobs, reachableFrom } from '../../image/collect.js';
-import { listImages } from '../../image/images.js';
-import { listLayers } from '../../image/layer-store.js';
-import { listSteps } from '../../image/step-cache.js';
-import { Store } from '../../image/store.js';
+import { checkStore } from '../../image/store/check.js';
+import { blobSize, layerSize, listBlobs, reachableFrom } from '../../image/store/collect.js';
+import { listImages } from '../../image/store/images.js';
+import { listLayers } from '../../image/store/layers.js';
+import { listSteps } from '../../image/store/step-cache.js';
+import { Store } from '../../image/store/store.js';
 import { decimalSize } from '../format.js';
 import { printListing } from '../listing.js';
 import type { CheckArguments, UsageArguments } from './arguments.js';

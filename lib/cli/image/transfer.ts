@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay pull`, `push` and `search`. */
 import { OverlayError, quote, UsageError } from '../../base/errors.js';
-import { findCredentials } from '../../image/credentials.js';
-import { platformOption } from '../../image/platform.js';
-import { pullImage } from '../../image/pull.js';
-import { pushImage } from '../../image/push.js';
+import { findCredentials } from '../../image/credentials/credentials.js';
+import { platformOption } from '../../image/model/platform.js';
 import {
   familiarName,
   familiarRepository,
@@ -12,13 +10,15 @@ import {
   parseName,
   parseReference,
   parseRegistry,
-} from '../../image/reference.js';
-import { Repository } from '../../image/registry.js';
-import { isAbsence } from '../../image/registry-answer.js';
-import { endpointsFor, readRegistryConfig } from '../../image/registry-config.js';
-import { RegistryHttp } from '../../image/registry-http.js';
-import { listRepositories } from '../../image/registry-lists.js';
-import { Store } from '../../image/store.js';
+} from '../../image/model/reference.js';
+import { isAbsence } from '../../image/registry/answer.js';
+import { endpointsFor, readRegistryConfig } from '../../image/registry/config.js';
+import { RegistryHttp } from '../../image/registry/http.js';
+import { listRepositories } from '../../image/registry/lists.js';
+import { Repository } from '../../image/registry/registry.js';
+import { Store } from '../../image/store/store.js';
+import { pullImage } from '../../image/transfer/pull.js';
+import { pushImage } from '../../image/transfer/push.js';
 import { interruptible } from '../interruption.js';
 import type { PullArguments, PushArguments, SearchArguments } from './arguments.js';
 import { limitsFrom } from './limits.js';

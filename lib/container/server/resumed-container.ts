@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What a server does that a container's keeper has started: it goes on with what an earlier one has left. */
 import { check } from '../../base/errors.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { logFault } from '../../mount/fault-log.js';
 import { FIRST_HELD_FD, Keeper, STATE_FD } from '../../mount/keeper.js';
 import type { Mount } from '../../mount/mount.js';

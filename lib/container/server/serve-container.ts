@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { Store } from '../../image/store.js';
+import { Store } from '../../image/store/store.js';
 import { prepareRuntimeDirectory, removeServerFiles } from '../../mount/registry.js';
 import type { Fd } from '../../sys/files.js';
 import type { ExitCode } from '../runtime/runtime.js';

@@ -3,7 +3,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Store } from '../../image/store.js';
+import type { Store } from '../../image/store/store.js';
 import { removeServerFiles, sweepServerFiles } from '../../mount/registry.js';
 import { retireBridgeLater } from '../network/bridge.js';
 import type { ExitCode } from '../runtime/runtime.js';

@@ -5,7 +5,7 @@
  * of a container and three that start it.
  */
 import { OverlayError } from '../../base/errors.js';
-import type { RunConfig } from '../../image/image-config.js';
+import type { RunConfig } from '../../image/model/image-config.js';
 import { hasGroup, hasTrustedAttributes } from '../../sys/privilege.js';
 import type { SeccompProfile } from '../../sys/seccomp.js';
 import type { Account } from './accounts.js';

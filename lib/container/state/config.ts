@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What a container is: what was asked for when it was made, which does not change, and how it fares, which does. */
-import type { Digest } from '../../image/digest.js';
-import type { RunConfig } from '../../image/image-config.js';
+import type { Digest } from '../../image/model/digest.js';
+import type { RunConfig } from '../../image/model/image-config.js';
 import type { SpecLimit } from '../spec/runtime-spec.js';
 import type { RuntimeName, StorageName } from './names.js';
 

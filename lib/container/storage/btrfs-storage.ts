@@ -9,10 +9,10 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:
 import { dirname, join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
-import { chainIds, type Digest, hexOf } from '../../image/digest.js';
-import { Staging } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
-import { StoreLock } from '../../image/store-lock.js';
+import { chainIds, type Digest, hexOf } from '../../image/model/digest.js';
+import { StoreLock } from '../../image/store/lock.js';
+import { Staging } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { BTRFS_MAGIC, fileSystemType } from '../../sys/mounts.js';
 import { runTool } from '../../sys/tools.js';

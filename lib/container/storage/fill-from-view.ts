@@ -2,9 +2,9 @@
 /** A directory of a view as a real one. */
 import { fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { packDirectory } from '../../image/pack.js';
-import { TarReader } from '../../image/tar-reader.js';
-import { LayerUnpacker } from '../../image/unpack.js';
+import { packDirectory } from '../../image/pack/pack.js';
+import { TarReader } from '../../image/tar/reader.js';
+import { LayerUnpacker } from '../../image/unpack/unpack.js';
 import { getAttributes } from '../../overlay/data/attributes.js';
 import { Marks } from '../../overlay/formats/marks.js';
 import type { DirectoryNode } from '../../overlay/nodes/node.js';

@@ -1,5 +1,5 @@
-import type { Rewrite } from '../../image/pack-node.js';
-import type { Store } from '../../image/store.js';
+import type { Rewrite } from '../../image/pack/node.js';
+import type { Store } from '../../image/store/store.js';
 import type { HeldMount, KeeperFigures } from '../../mount/config.js';
 import type { Mount } from '../../mount/mount.js';
 import type { Change } from '../../overlay/inspect/diff.js';

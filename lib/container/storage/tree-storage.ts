@@ -6,9 +6,9 @@
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { diffImages } from '../../image/diff-images.js';
-import { packChanges } from '../../image/pack.js';
-import type { Rewrite } from '../../image/pack-node.js';
+import type { Rewrite } from '../../image/pack/node.js';
+import { packChanges } from '../../image/pack/pack.js';
+import { diffImages } from '../../image/store/diff-images.js';
 import { type Change, withParents } from '../../overlay/inspect/diff.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { Union } from '../../overlay/nodes/union.js';

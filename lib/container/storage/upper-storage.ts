@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What the drivers share whose changes lie in an upper, in overlayfs's format. */
 import { join } from 'node:path';
-import { packUpper } from '../../image/pack.js';
-import type { Rewrite } from '../../image/pack-node.js';
+import type { Rewrite } from '../../image/pack/node.js';
+import { packUpper } from '../../image/pack/pack.js';
 import type { Change } from '../../overlay/inspect/diff.js';
 import { diffLayers } from '../../overlay/inspect/diff-layers.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';

@@ -7,8 +7,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
-import { renameUnlessThere, Staging } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
+import { renameUnlessThere, Staging } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { walk } from '../../overlay/names/walk.js';
 import { release } from '../../overlay/nodes/references.js';

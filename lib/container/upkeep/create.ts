@@ -4,9 +4,9 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cryptography } from '../../base/builtins.js';
-import { Staging, storeFailure, sweepStagings } from '../../image/staging.js';
-import type { Store } from '../../image/store.js';
-import { StoreLock } from '../../image/store-lock.js';
+import { StoreLock } from '../../image/store/lock.js';
+import { Staging, storeFailure, sweepStagings } from '../../image/store/staging.js';
+import type { Store } from '../../image/store/store.js';
 import { type ContainerConfig, NEW_STATE } from '../state/config.js';
 import { Container, checkName, encode, readWholeContainers } from '../state/containers.js';
 import { randomName } from '../state/random-name.js';

@@ -7,10 +7,10 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { relative, sep } from 'node:path';
-import { type Collected, collect } from '../../image/collect.js';
-import { type Digest, isDigest } from '../../image/digest.js';
-import { listImages } from '../../image/images.js';
-import type { Store } from '../../image/store.js';
+import { type Digest, isDigest } from '../../image/model/digest.js';
+import { type Collected, collect } from '../../image/store/collect.js';
+import { listImages } from '../../image/store/images.js';
+import type { Store } from '../../image/store/store.js';
 import { type MountRecordFile, readRecords } from '../../mount/registry.js';
 import { readContainers } from '../state/containers.js';
 import { sweepImageTrees } from '../storage/btrfs-storage.js';

@@ -2,8 +2,8 @@
 /** Taking a container away. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { listImages } from '../../image/images.js';
-import { Staging } from '../../image/staging.js';
+import { listImages } from '../../image/store/images.js';
+import { Staging } from '../../image/store/staging.js';
 import type { Container } from '../state/containers.js';
 import { storageDriver } from '../storage/choose.js';
 import { removeNamelessVolumes } from '../storage/volumes.js';
