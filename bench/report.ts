@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Results as a table of medians and ratios, and as a chart. */
-import { bytes, table } from '../lib/cli/format.js';
+import { bytes, table } from '../lib/cli/words/format.js';
 import { WITHOUT_KEEPER } from './grounds.js';
 
 export interface Row {

@@ -2,8 +2,8 @@
 /** How a command is put into words for yargs: its line, its options, and what is loaded when it is run. */
 import type { Argv, CommandModule, Options } from 'yargs';
 import { nearestNames, UsageError } from '../base/errors.js';
-import { readPlainWords } from './plain-words.js';
-import type { Wording } from './wording.js';
+import { readPlainWords } from './commands/plain-words.js';
+import type { Wording } from './commands/wording.js';
 
 /** How yargs takes words: as they are written. */
 export const PARSING = {

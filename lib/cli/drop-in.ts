@@ -13,7 +13,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { applyOptionString, emptyOptions } from '../mount/option-string.js';
-import { absolute, carryOut } from './mounting.js';
+import { absolute, carryOut } from './mount/mounting.js';
 
 export interface DropInCall {
   source: string | undefined;

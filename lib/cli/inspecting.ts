@@ -4,9 +4,9 @@
  * when they are run, so that `mount` does not wait for it.
  */
 import type { Argv, CommandModule } from 'yargs';
-import type { DiffArguments } from './diff.js';
-import type { ExplainArguments } from './explain.js';
-import type { FsckArguments } from './fsck.js';
+import type { DiffArguments } from './container/diff.js';
+import type { ExplainArguments } from './mount/explain.js';
+import type { FsckArguments } from './mount/fsck.js';
 
 const asJson = { type: 'boolean', default: false, describe: 'Print it as JSON' } as const;
 
@@ -18,7 +18,7 @@ export const explainCommand: CommandModule<unknown, ExplainArguments> = {
       .positional('paths', { type: 'string', array: true, demandOption: true, describe: 'Paths in a mount' })
       .option('json', asJson)
       .example('$0 explain /mnt/etc/passwd', 'Where it comes from')) as never,
-  handler: async (args) => (await import('./explain.js')).explain(args),
+  handler: async (args) => (await import('./mount/explain.js')).explain(args),
 };
 
 export const fsckCommand: CommandModule<unknown, FsckArguments> = {
@@ -42,7 +42,7 @@ export const fsckCommand: CommandModule<unknown, FsckArguments> = {
       .option('json', asJson)
       .example('$0 fsck changes base --work work', 'An upper over one lower layer')
       .example('$0 fsck --repair changes base', 'The same, and mend it')) as never,
-  handler: async (args) => (await import('./fsck.js')).fsck(args),
+  handler: async (args) => (await import('./mount/fsck.js')).fsck(args),
 };
 
 export const diffCommand: CommandModule<unknown, DiffArguments> = {
@@ -62,5 +62,5 @@ export const diffCommand: CommandModule<unknown, DiffArguments> = {
       .option('json', asJson)
       .example('$0 diff /mnt', 'Everything that was changed through the mount')
       .example('$0 diff nginx:1.26 nginx:1.27', 'What differs from the first to the second')) as never,
-  handler: async (args) => (await import('./diff.js')).diff(args),
+  handler: async (args) => (await import('./container/diff.js')).diff(args),
 };

@@ -7,7 +7,7 @@
  * before it, and the two load side by side.
  */
 import { reportFailure } from './failure.js';
-import { concludeOutputs, outputFailure, watchOutputs } from './outputs.js';
+import { concludeOutputs, outputFailure, watchOutputs } from './words/outputs.js';
 
 /** Every command: their options may look like those of the forms without one. */
 const COMMANDS = new Set(

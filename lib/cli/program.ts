@@ -9,10 +9,10 @@ import { group, PARSING, refuseUnknownCommand } from './define.js';
 import { refuseUnknownFlags } from './flags.js';
 import { imageCommands, imageFlags } from './image/commands.js';
 import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
-import { mountCommand } from './mount.js';
-import { mountsCommand } from './mounts.js';
-import { unmountCommand } from './unmount.js';
-import { upgradeCommand } from './upgrade.js';
+import { mountCommand } from './mount/mount.js';
+import { mountsCommand } from './mount/mounts.js';
+import { unmountCommand } from './mount/unmount.js';
+import { upgradeCommand } from './mount/upgrade.js';
 
 /** Commands that take containers as they take images and mounts. */
 const aboutBoth = [

@@ -3,9 +3,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import yargs from 'yargs';
+import { readPlainWords } from '../../lib/cli/commands/plain-words.js';
+import type { Wording } from '../../lib/cli/commands/wording.js';
 import { flag, PARSING, several, text } from '../../lib/cli/define.js';
-import { readPlainWords } from '../../lib/cli/plain-words.js';
-import type { Wording } from '../../lib/cli/wording.js';
 
 const WORDINGS: Wording[] = [
   {

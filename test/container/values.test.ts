@@ -11,8 +11,8 @@ import { environmentFrom, labelsFrom } from '../../lib/cli/container/key-values.
 import { parseCpus, parseMemory, parseProcesses, parseUlimit } from '../../lib/cli/container/limits.js';
 import { parseMount, parseVolume } from '../../lib/cli/container/mount-requests.js';
 import { parsePorts } from '../../lib/cli/container/ports.js';
-import { hasLabel, parseFilters, parseMoment, truthOf } from '../../lib/cli/filters.js';
-import { parseWhole } from '../../lib/cli/whole-numbers.js';
+import { hasLabel, parseFilters, parseMoment, truthOf } from '../../lib/cli/words/filters.js';
+import { parseWhole } from '../../lib/cli/words/whole-numbers.js';
 import { hostPorts } from '../../lib/container/network/ports.js';
 
 const REFUSED = Symbol('refused');

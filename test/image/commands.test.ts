@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { parseSize } from '../../lib/cli/container/sizes.js';
-import { parseMoment } from '../../lib/cli/filters.js';
-import { compileTemplate } from '../../lib/cli/go-template.js';
+import { parseMoment } from '../../lib/cli/words/filters.js';
+import { compileTemplate } from '../../lib/cli/words/go-template.js';
+import { parseSize } from '../../lib/cli/words/sizes.js';
 import { scratch, shell } from '../support/ground.js';
 import { type Cli, makeLayout, storeCli } from '../support/images.js';
 

@@ -15,7 +15,7 @@ import { Store } from '../../image/store/store.js';
 import { parseExtraHost } from '../container/hosts.js';
 import { labelsFrom } from '../container/key-values.js';
 import { isSpecial, isStandard } from '../image/write-out.js';
-import { interruptible } from '../interruption.js';
+import { interruptible } from '../words/interruption.js';
 import type { BuildArguments } from './arguments.js';
 import { excerpt, RememberingProgress } from './failure-report.js';
 import { JsonProgress, PlainProgress } from './progress-plain.js';

@@ -9,12 +9,12 @@ import { blobSize, layerSize, reachableFrom } from '../../image/store/collect.js
 import { listImages } from '../../image/store/images.js';
 import { forgetStep, type KnownStep, listSteps } from '../../image/store/step-cache.js';
 import { Store } from '../../image/store/store.js';
-import { confirm } from '../confirm.js';
-import { parseSize } from '../container/sizes.js';
 import { treeSize } from '../container/tree-size.js';
-import { parseFilters, parseMoment } from '../filters.js';
-import { age, decimalSize } from '../format.js';
-import { printListing } from '../listing.js';
+import { confirm } from '../words/confirm.js';
+import { parseFilters, parseMoment } from '../words/filters.js';
+import { age, decimalSize } from '../words/format.js';
+import { printListing } from '../words/listing.js';
+import { parseSize } from '../words/sizes.js';
 import type { BuildListArguments, BuildPruneArguments } from './arguments.js';
 
 interface Kept {

@@ -6,7 +6,8 @@ import type { ContainerOptions, PortMapping, RestartPolicy } from '../../contain
 import { parseRuntimeName, parseStorageName } from '../../container/state/names.js';
 import type { RunConfig } from '../../image/model/image-config.js';
 import { signalNumber } from '../../sys/signals.js';
-import { parseWhole } from '../whole-numbers.js';
+import { parseSize } from '../words/sizes.js';
+import { parseWhole } from '../words/whole-numbers.js';
 import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';
 import { environmentFrom, labelsFrom } from './key-values.js';
@@ -14,7 +15,6 @@ import { parseCpus, parseMemory, parseProcesses, parseUlimit } from './limits.js
 import { logOptions } from './log-options.js';
 import { parseMount, parseTmpfs, parseVolume } from './mount-requests.js';
 import { parsePorts } from './ports.js';
-import { parseSize } from './sizes.js';
 
 function exposedPorts(image: RunConfig): PortMapping[] {
   return Object.keys(image.ExposedPorts ?? {}).flatMap(parsePorts);

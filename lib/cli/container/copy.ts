@@ -8,8 +8,8 @@ import { openDestination, openSource, Root, unpackInto } from '../../container/c
 import { findContainer } from '../../container/state/containers.js';
 import type { NewOwner } from '../../image/pack/tree.js';
 import { Store } from '../../image/store/store.js';
-import { decimalSize } from '../format.js';
 import { isStandard, writeOut } from '../image/write-out.js';
+import { decimalSize } from '../words/format.js';
 import type { CopyArguments } from './arguments.js';
 import { withRoot } from './live.js';
 

@@ -6,7 +6,7 @@ import { findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import type { StreamName } from '../../container/wire/frames.js';
 import { Store } from '../../image/store/store.js';
-import { inOrder } from '../outputs.js';
+import { inOrder } from '../words/outputs.js';
 import type { AttachArguments, ExecArguments } from './arguments.js';
 import { environmentFrom } from './key-values.js';
 import { join, parseKeys, terminalSize, writeOutput } from './terminal.js';

@@ -13,10 +13,10 @@ import { discardContainer } from '../../container/upkeep/removal.js';
 import type { ClientMessage } from '../../container/wire/protocol.js';
 import { Store } from '../../image/store/store.js';
 import { signalNumber } from '../../sys/signals.js';
-import { confirm } from '../confirm.js';
-import { hasLabel, parseFilters, parseMoment } from '../filters.js';
-import { decimalSize } from '../format.js';
-import { parseWhole } from '../whole-numbers.js';
+import { confirm } from '../words/confirm.js';
+import { hasLabel, parseFilters, parseMoment } from '../words/filters.js';
+import { decimalSize } from '../words/format.js';
+import { parseWhole } from '../words/whole-numbers.js';
 import type {
   ContainerPruneArguments,
   KillArguments,

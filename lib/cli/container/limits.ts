@@ -4,8 +4,8 @@ import { cpus } from 'node:os';
 import { UsageError } from '../../base/errors.js';
 import type { SpecLimit } from '../../container/spec/runtime-spec.js';
 import { LIMITS } from '../../sys/programs.js';
-import { parseWhole } from '../whole-numbers.js';
-import { parseSize } from './sizes.js';
+import { parseSize } from '../words/sizes.js';
+import { parseWhole } from '../words/whole-numbers.js';
 
 /** go-units, ulimit.go: lower case, and without `as`, which a container's own start needs. */
 const ULIMITS = LIMITS.filter((name) => name !== 'AS').map((name) => name.toLowerCase());

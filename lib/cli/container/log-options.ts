@@ -4,7 +4,7 @@
 import { UsageError } from '../../base/errors.js';
 import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
 import type { ContainerOptions, LogLimits } from '../../container/state/config.js';
-import { parseSize } from './sizes.js';
+import { parseSize } from '../words/sizes.js';
 
 /** By powers of 1,000, however it is written: go-units' FromHumanSize. */
 function sizeFrom(option: string, text: string): number {

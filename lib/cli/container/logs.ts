@@ -8,7 +8,7 @@ import { LogReader } from '../../container/program/log-reader.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
-import { parseMoment } from '../filters.js';
+import { parseMoment } from '../words/filters.js';
 import type { LogsArguments } from './arguments.js';
 
 /** A follower looks again after so long even where the kernel tells it nothing. */

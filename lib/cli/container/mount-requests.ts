@@ -6,7 +6,7 @@ import { cryptography } from '../../base/builtins.js';
 import { nearestName, UsageError } from '../../base/errors.js';
 import { csvFields, TRUTHS } from '../../build/language/mount-fields.js';
 import type { MountRequest } from '../../container/state/config.js';
-import { parseSize } from './sizes.js';
+import { parseSize } from '../words/sizes.js';
 
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 

@@ -8,8 +8,8 @@ import { Cgroup, type CgroupFigures } from '../../container/cgroup/cgroup.js';
 import { type Container, findContainer, readListedContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
-import { bytes, decimalSize, table } from '../format.js';
-import { type Column, printListing, type Row } from '../listing.js';
+import { bytes, decimalSize, table } from '../words/format.js';
+import { type Column, printListing, type Row } from '../words/listing.js';
 import type { StatsArguments, TopArguments } from './arguments.js';
 
 /** Clock ticks of /proc/PID/stat a second: the same on every Linux that Node runs on (sysconf(3), _SC_CLK_TCK). */

@@ -4,7 +4,7 @@ import { UsageError } from '../../base/errors.js';
 import type { PortMapping } from '../../container/state/config.js';
 import { findContainer } from '../../container/state/containers.js';
 import type { Store } from '../../image/store/store.js';
-import { type Filters, hasLabel, parseFilters, truthOf } from '../filters.js';
+import { type Filters, hasLabel, parseFilters, truthOf } from '../words/filters.js';
 import type { Listed } from './listed.js';
 import { portRange } from './ports.js';
 

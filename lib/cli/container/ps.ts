@@ -7,9 +7,9 @@ import type { ContainerState, PortMapping } from '../../container/state/config.j
 import { findContainer, listContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
-import { age, decimalSize } from '../format.js';
-import { type Column, printListing, type Row } from '../listing.js';
-import { parseWhole } from '../whole-numbers.js';
+import { age, decimalSize } from '../words/format.js';
+import { type Column, printListing, type Row } from '../words/listing.js';
+import { parseWhole } from '../words/whole-numbers.js';
 import type { PortArguments, PsArguments } from './arguments.js';
 import type { Listed } from './listed.js';
 import { containerFilters } from './ps-filters.js';

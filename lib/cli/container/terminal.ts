@@ -4,7 +4,7 @@ import { OverlayError, UsageError } from '../../base/errors.js';
 import type { ContainerClient } from '../../container/server/client.js';
 import type { StreamName } from '../../container/wire/frames.js';
 import { makeRaw, restoreTerminal, type TerminalSize } from '../../sys/terminals.js';
-import { rejection } from '../outputs.js';
+import { rejection } from '../words/outputs.js';
 
 /** As Docker has it: ^P ^Q. */
 export const DETACH_KEYS = 'ctrl-p,ctrl-q';

@@ -25,7 +25,7 @@ import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { commitContainer, containerNamed, exportContainer } from '../container/contents.js';
-import { realTarget } from '../targets.js';
+import { realTarget } from '../mount/targets.js';
 import type {
   CommitArguments,
   ExportArguments,

@@ -7,9 +7,9 @@ import { familiarName, familiarRepository, parseName } from '../../image/model/r
 import { layerSize } from '../../image/store/collect.js';
 import { findImage, type Image } from '../../image/store/images.js';
 import { Store } from '../../image/store/store.js';
-import { age, decimalSize } from '../format.js';
-import { compileTemplate } from '../go-template.js';
-import { printListing } from '../listing.js';
+import { age, decimalSize } from '../words/format.js';
+import { compileTemplate } from '../words/go-template.js';
+import { printListing } from '../words/listing.js';
 import type { HistoryArguments, InspectArguments } from './arguments.js';
 import { shownId } from './list.js';
 

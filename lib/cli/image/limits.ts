@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Limits on layers, as options give them. */
 import { DEFAULT_LIMITS, type UnpackLimits } from '../../image/unpack/unpack.js';
-import { parseSize } from '../container/sizes.js';
+import { parseSize } from '../words/sizes.js';
 
 export interface LimitArguments {
   'max-layer-size': string | undefined;

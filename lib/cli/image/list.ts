@@ -6,9 +6,9 @@ import { familiarRepository, parseName, parseReference, repositoryOf } from '../
 import { type ImageUsage, usageOf } from '../../image/store/collect.js';
 import { findImage, type Image, listImages } from '../../image/store/images.js';
 import { Store } from '../../image/store/store.js';
-import { type Filters, globMatches, hasLabel, parseFilters, parseMoment, truthOf } from '../filters.js';
-import { age, decimalSize } from '../format.js';
-import { type Column, printListing, type Row } from '../listing.js';
+import { type Filters, globMatches, hasLabel, parseFilters, parseMoment, truthOf } from '../words/filters.js';
+import { age, decimalSize } from '../words/format.js';
+import { type Column, printListing, type Row } from '../words/listing.js';
 import type { ListArguments } from './arguments.js';
 
 const NONE = '<none>';

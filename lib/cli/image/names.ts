@@ -11,9 +11,9 @@ import type { Collected } from '../../image/store/collect.js';
 import { findImage, type Image, listImages } from '../../image/store/images.js';
 import { forgetDigest, forgetImage, tagImage, untag } from '../../image/store/naming.js';
 import { Store } from '../../image/store/store.js';
-import { confirm } from '../confirm.js';
-import { hasLabel, parseFilters, parseMoment } from '../filters.js';
-import { decimalSize } from '../format.js';
+import { confirm } from '../words/confirm.js';
+import { hasLabel, parseFilters, parseMoment } from '../words/filters.js';
+import { decimalSize } from '../words/format.js';
 import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
 import { createdAt } from './list.js';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** How far a transfer is: a line a layer on a terminal, drawn over; a line an event elsewhere. */
 import type { TransferProgress } from '../../image/transfer/progress.js';
-import { decimalSize } from '../format.js';
+import { decimalSize } from '../words/format.js';
 
 interface Line {
   size: number;

@@ -7,8 +7,8 @@ import { listImages } from '../../image/store/images.js';
 import { listLayers } from '../../image/store/layers.js';
 import { listSteps } from '../../image/store/step-cache.js';
 import { Store } from '../../image/store/store.js';
-import { decimalSize } from '../format.js';
-import { printListing } from '../listing.js';
+import { decimalSize } from '../words/format.js';
+import { printListing } from '../words/listing.js';
 import type { CheckArguments, UsageArguments } from './arguments.js';
 
 export function usage(args: UsageArguments): void {

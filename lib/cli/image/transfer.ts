@@ -19,7 +19,7 @@ import { Repository } from '../../image/registry/registry.js';
 import { Store } from '../../image/store/store.js';
 import { pullImage } from '../../image/transfer/pull.js';
 import { pushImage } from '../../image/transfer/push.js';
-import { interruptible } from '../interruption.js';
+import { interruptible } from '../words/interruption.js';
 import type { PullArguments, PushArguments, SearchArguments } from './arguments.js';
 import { limitsFrom } from './limits.js';
 import { transferProgress } from './progress.js';

@@ -4,7 +4,7 @@ import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError, UsageError } from '../../base/errors.js';
-import { inOrder } from '../outputs.js';
+import { inOrder } from '../words/outputs.js';
 
 /** Whether `-` was given. Throws UsageError for an empty path, which is no place. */
 export function isStandard(path: string): boolean {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `--filter KEY=VALUE`, as Docker's commands take it, given once or several times. */
-import { UsageError } from '../base/errors.js';
+import { UsageError } from '../../base/errors.js';
 
 export type Filters = Map<string, string[]>;
 

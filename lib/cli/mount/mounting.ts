@@ -2,10 +2,10 @@
 /** Mounting, however it was asked for: in the background, or staying until it is unmounted. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { mountInBackground } from '../mount/background.js';
-import type { MountOptions } from '../mount/mount.js';
-import type { ParsedOptions } from '../mount/option-string.js';
-import { serveUnheard } from './outputs.js';
+import { mountInBackground } from '../../mount/background.js';
+import type { MountOptions } from '../../mount/mount.js';
+import type { ParsedOptions } from '../../mount/option-string.js';
+import { serveUnheard } from '../words/outputs.js';
 
 export interface MountWish {
   target: string;
@@ -51,7 +51,7 @@ export async function carryOut({ target, options, foreground, announce }: MountW
   }
   serveUnheard();
   // Loaded only here: the command that starts a server in the background need not wait for the engine.
-  const { serveMount } = await import('../mount/server.js');
+  const { serveMount } = await import('../../mount/server.js');
   const reason = await serveMount(
     target,
     { ...options, onFault: (text) => process.stderr.write(`tsoverlay: ${text}\n`) },

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay explain` */
-import { fromText } from '../base/bytes.js';
-import { OverlayError } from '../base/errors.js';
-import { layersOf } from '../mount/registry.js';
-import { type Explanation, explainPath, type LayerFinding } from '../overlay/inspect/explain.js';
-import { openUnion } from '../overlay/open/open.js';
+import { fromText } from '../../base/bytes.js';
+import { OverlayError } from '../../base/errors.js';
+import { layersOf } from '../../mount/registry.js';
+import { type Explanation, explainPath, type LayerFinding } from '../../overlay/inspect/explain.js';
+import { openUnion } from '../../overlay/open/open.js';
 
 export interface ExplainArguments {
   paths: string[];

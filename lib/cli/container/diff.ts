@@ -2,12 +2,12 @@
 /** `tsoverlay diff` */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { toText } from '../base/bytes.js';
-import { OverlayError } from '../base/errors.js';
-import { layersOf, readRecords } from '../mount/registry.js';
-import { type Change, diffUpper } from '../overlay/inspect/diff.js';
-import { diffLayers } from '../overlay/inspect/diff-layers.js';
-import { openUnion } from '../overlay/open/open.js';
+import { toText } from '../../base/bytes.js';
+import { OverlayError } from '../../base/errors.js';
+import { layersOf, readRecords } from '../../mount/registry.js';
+import { type Change, diffUpper } from '../../overlay/inspect/diff.js';
+import { diffLayers } from '../../overlay/inspect/diff-layers.js';
+import { openUnion } from '../../overlay/open/open.js';
 
 export interface DiffArguments {
   target: string;
@@ -17,7 +17,7 @@ export interface DiffArguments {
   json: boolean;
 }
 
-import { realTarget } from './targets.js';
+import { realTarget } from '../mount/targets.js';
 
 function diffDirectory(path: string): Change[] {
   const upper = resolve(path);
@@ -38,13 +38,13 @@ function diffDirectory(path: string): Change[] {
 }
 
 async function findChanges({ target: path, other, root }: DiffArguments): Promise<Change[]> {
-  if (other !== undefined) return (await import('./image/layers.js')).diffOfImages(root, path, other);
+  if (other !== undefined) return (await import('../image/layers.js')).diffOfImages(root, path, other);
   const target = realTarget(path);
   const records = readRecords();
   const record =
     records.find((known) => known.target === target) ?? records.find((known) => known.upper === target);
   if (record !== undefined) return diffLayers(layersOf(record));
-  const contents = await import('./container/contents.js');
+  const contents = await import('./contents.js');
   const container = contents.containerNamed(root, path);
   return container === undefined ? diffDirectory(path) : contents.changesOf(container);
 }

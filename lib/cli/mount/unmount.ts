@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay unmount` */
 import type { Argv, CommandModule } from 'yargs';
-import { EBUSY } from '../base/errno.js';
-import { check, OverlayError } from '../base/errors.js';
-import { unmountFuse } from '../fuse/mount.js';
-import { askMount } from '../mount/control.js';
+import { EBUSY } from '../../base/errno.js';
+import { check, OverlayError } from '../../base/errors.js';
+import { unmountFuse } from '../../fuse/mount.js';
+import { askMount } from '../../mount/control.js';
 import {
   findRecord,
   hasProcess,
   isAlive,
   type MountRecordFile,
   removeServerFiles,
-} from '../mount/registry.js';
+} from '../../mount/registry.js';
 import { isMounted, realTarget } from './targets.js';
 
 interface Arguments {

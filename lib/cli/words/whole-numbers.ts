@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Whole numbers of options, as Docker's flags read them: Go's strconv.ParseInt with the base of the prefix. */
-import { UsageError } from '../base/errors.js';
+import { UsageError } from '../../base/errors.js';
 
 const DIGITS = /^([+-]?)(0x(?:_?[0-9a-f])+|0b(?:_?[01])+|0o?(?:_?[0-7])+|0|[1-9](?:_?\d)*)$/i;
 

@@ -8,7 +8,7 @@
  * done in `inOrder`; other work is left where it is, as by a signal.
  */
 import { fstatSync, writeSync } from 'node:fs';
-import { OverlayError } from '../base/errors.js';
+import { OverlayError } from '../../base/errors.js';
 
 export class OutputFailure extends OverlayError {
   /** Whoever read it has gone, which nobody needs to be told. */

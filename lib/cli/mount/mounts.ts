@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay mounts` */
 import type { Argv, CommandModule } from 'yargs';
-import { OverlayError } from '../base/errors.js';
-import type { MountFigures } from '../mount/config.js';
-import { askMount } from '../mount/control.js';
-import { findRecord, type MountRecordFile, readRecords } from '../mount/registry.js';
-import { age, bytes, table } from './format.js';
+import { OverlayError } from '../../base/errors.js';
+import type { MountFigures } from '../../mount/config.js';
+import { askMount } from '../../mount/control.js';
+import { findRecord, type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { age, bytes, table } from '../words/format.js';
 
 interface Arguments {
   json: boolean;

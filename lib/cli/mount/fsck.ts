@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay fsck`: exit code 0 when nothing is wrong or everything was mended, 1 otherwise. */
 import { realpathSync } from 'node:fs';
-import { toText } from '../base/bytes.js';
-import { OverlayError, quote } from '../base/errors.js';
-import { readRecords } from '../mount/registry.js';
-import { Marks } from '../overlay/formats/marks.js';
-import { checkLayer, type Finding } from '../overlay/inspect/check.js';
-import { checkWork, type Leftover } from '../overlay/inspect/check-work.js';
-import { openUnion } from '../overlay/open/open.js';
-import { hasTrustedAttributes } from '../sys/privilege.js';
+import { toText } from '../../base/bytes.js';
+import { OverlayError, quote } from '../../base/errors.js';
+import { readRecords } from '../../mount/registry.js';
+import { Marks } from '../../overlay/formats/marks.js';
+import { checkLayer, type Finding } from '../../overlay/inspect/check.js';
+import { checkWork, type Leftover } from '../../overlay/inspect/check-work.js';
+import { openUnion } from '../../overlay/open/open.js';
+import { hasTrustedAttributes } from '../../sys/privilege.js';
 
 export interface FsckArguments {
   layers: string[];

@@ -5,7 +5,7 @@
  * `{{join .List ", "}}`, `{{len .List}}`, `{{lower .}}`, `{{upper .}}`, and
  * `{{range .List}}…{{end}}`, `{{if .Field}}…{{else}}…{{end}}`.
  */
-import { UsageError } from '../base/errors.js';
+import { UsageError } from '../../base/errors.js';
 
 type Scope = unknown;
 type Part = (scope: Scope) => string;

@@ -2,12 +2,12 @@
 /** `tsoverlay upgrade`: mounts go on with this version of the program, and nobody who uses them notices. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Argv, CommandModule } from 'yargs';
-import { OverlayError, UsageError } from '../base/errors.js';
-import { programVersion } from '../base/version.js';
-import { CONTAINER_MAIN } from '../container/server/small-process.js';
-import { askMount } from '../mount/control.js';
-import { findRecord, isAlive, type MountRecordFile, readRecords } from '../mount/registry.js';
-import { SERVER_MAIN } from '../mount/server-process.js';
+import { OverlayError, UsageError } from '../../base/errors.js';
+import { programVersion } from '../../base/version.js';
+import { CONTAINER_MAIN } from '../../container/server/small-process.js';
+import { askMount } from '../../mount/control.js';
+import { findRecord, isAlive, type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { SERVER_MAIN } from '../../mount/server-process.js';
 import { realTarget } from './targets.js';
 
 const LONGEST_MS = 20_000;

@@ -3,11 +3,11 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { UsageError } from '../base/errors.js';
-import type { DriverName } from '../mount/config.js';
-import type { MountOptions } from '../mount/mount.js';
-import { applyOptionString, emptyOptions, type ParsedOptions } from '../mount/option-string.js';
-import { findRecord } from '../mount/registry.js';
+import { UsageError } from '../../base/errors.js';
+import type { DriverName } from '../../mount/config.js';
+import type { MountOptions } from '../../mount/mount.js';
+import { applyOptionString, emptyOptions, type ParsedOptions } from '../../mount/option-string.js';
+import { findRecord } from '../../mount/registry.js';
 import { absolute, carryOut } from './mounting.js';
 
 interface Arguments {
@@ -72,10 +72,10 @@ function builder(yargs: Argv): Argv<Arguments> {
 async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<Disposable | undefined> {
   if (image === undefined) return undefined;
   const [{ Store }, { StoreLock }, { findImage }, { imageLayers }] = await Promise.all([
-    import('../image/store/store.js'),
-    import('../image/store/lock.js'),
-    import('../image/store/images.js'),
-    import('./image/archives.js'),
+    import('../../image/store/store.js'),
+    import('../../image/store/lock.js'),
+    import('../../image/store/images.js'),
+    import('../image/archives.js'),
   ]);
   const store = Store.open(root);
   const lock = await StoreLock.take(store.root, 'collection', true);

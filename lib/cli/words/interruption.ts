@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** SIGINT, SIGTERM and an output that cannot be written end a command in order: what it was making is taken away before it ends. */
-import { OverlayError } from '../base/errors.js';
+import { OverlayError } from '../../base/errors.js';
 import { inOrder } from './outputs.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
