@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError } from '../../base/errors.js';
+import { HttpTransport, type Response } from '../../image/connection/http-transport.js';
 import { type Digest, Hasher } from '../../image/model/digest.js';
-import { HttpTransport, type Response } from '../../image/registry/http-transport.js';
 import { isUrl } from './urls.js';
 
 const MOST_REDIRECTS = 10;

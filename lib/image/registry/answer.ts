@@ -5,8 +5,8 @@
  */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { type ErrorStory, OverlayError } from '../../base/errors.js';
+import type { Response } from '../connection/http-transport.js';
 import { parseObject } from '../model/documents.js';
-import type { Response } from './http-transport.js';
 
 /** An answer with the place that it came from, after redirects: what it names is relative to that (RFC 9110, 10.2.2). */
 export interface Answer extends Response {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Tokens of registries (distribution's "Token Authentication Specification" and "OAuth2"): how one is asked for, and read. */
 
+import type { Challenge } from '../connection/challenge.js';
 import type { Credentials } from '../credentials/credential.js';
-import type { Challenge } from './challenge.js';
 
 export function basicHeader({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;

@@ -4,11 +4,12 @@
  * without taking credentials to another host, authorized as the registry asks.
  */
 import { OverlayError } from '../../base/errors.js';
+import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from '../connection/http-transport.js';
+import { ProxyError } from '../connection/proxy-failure.js';
 import type { Credentials } from '../credentials/credential.js';
 import { type Answer, type Document, type Refusal, RegistryError, readBody, readWords } from './answer.js';
 import type { Endpoint } from './config.js';
 import { speaksNoTls, unreachable } from './failure.js';
-import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from './http-transport.js';
 import { RegistryLogin } from './login.js';
 import { backOff, LONGEST_WAIT_MS, mayPass, retryAfter, TRIES, triesFor } from './retrying.js';
 
@@ -85,7 +86,7 @@ export class RegistryHttp {
         answer = await this.#authorized(call);
         if (answer.statusCode < 400) return await finish(answer);
       } catch (cause) {
-        if (cause instanceof OverlayError) throw cause;
+        if (cause instanceof OverlayError && !(cause instanceof ProxyError)) throw cause;
         signal?.throwIfAborted();
         if (attempt >= Math.min(tries, triesFor(cause as Error)))
           throw unreachable(this.endpoint.host, call.path, cause as Error);
@@ -147,7 +148,10 @@ export class RegistryHttp {
       if (this.#scheme !== undefined || !this.endpoint.insecure || !speaksNoTls(failure as Error))
         throw failure;
       const plain = this.#url(call.path, 'http');
-      const answer = await this.#send(plain, call, authorization);
+      const answer = await this.#send(plain, call, authorization).catch((second: unknown) => {
+        // Past a proxy that leads nowhere there may be no way at all: it is the one to look after.
+        throw failure instanceof ProxyError ? failure : second;
+      });
       this.#scheme = 'http';
       return { url: plain, ...answer };
     }

@@ -5,6 +5,15 @@
  * Passwords are looked for when a registry asks: who asks for none needs no helper that works.
  */
 import { OverlayError } from '../../base/errors.js';
+import { type Challenge, parseChallenges } from '../connection/challenge.js';
+import {
+  type HttpTransport,
+  MOST_REDIRECTS,
+  REDIRECTS,
+  type Request,
+  type Response,
+} from '../connection/http-transport.js';
+import { ProxyError } from '../connection/proxy-failure.js';
 import type { Credentials } from '../credentials/credential.js';
 import { dockerConfigPath } from '../credentials/docker-config.js';
 import { readBody } from './answer.js';
@@ -17,15 +26,7 @@ import {
   tokenRequest,
   tokenServer,
 } from './auth.js';
-import { type Challenge, parseChallenges } from './challenge.js';
 import type { Endpoint } from './config.js';
-import {
-  type HttpTransport,
-  MOST_REDIRECTS,
-  REDIRECTS,
-  type Request,
-  type Response,
-} from './http-transport.js';
 
 type Way =
   | { scheme: 'basic' }
@@ -75,7 +76,7 @@ export class RegistryLogin {
       try {
         answer = await this.#headerFor(way, asked, true);
       } catch (cause) {
-        if (!(cause instanceof OverlayError)) throw cause;
+        if (!(cause instanceof OverlayError) || cause instanceof ProxyError) throw cause;
         failure ??= cause;
         continue;
       }

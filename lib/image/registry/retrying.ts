@@ -2,6 +2,7 @@
 /** When a request to a registry is worth another try, and how long to wait before it. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ProxyError } from '../connection/proxy-failure.js';
 import type { Refusal } from './answer.js';
 import { isAboutTls } from './failure.js';
 
@@ -20,6 +21,10 @@ export function mayPass({ status, retryAfter: asked }: Refusal): boolean {
 
 /** Nobody is there, or it is nobody that we trust: that is no passing trouble. */
 export function triesFor(failure: Error): number {
+  if (failure instanceof ProxyError) {
+    if (failure.status !== undefined) return PASSING_STATUS.has(failure.status) ? TRIES : 1;
+    return triesFor(failure.cause as Error);
+  }
   const { code } = failure as NodeJS.ErrnoException;
   if (isAboutTls(failure) || code === 'HPE_HEADER_OVERFLOW') return 1;
   return /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(`${code}`) ? 2 : TRIES;

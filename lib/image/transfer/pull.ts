@@ -67,7 +67,7 @@ export async function pullImage(store: Store, reference: Reference, options: Pul
 }
 
 /** What a registry has or says. A full disk or a hostile layer is no better elsewhere. */
-const FOREIGN = ['ask registry', 'download', 'pull', 'read', 'read a digest', 'verify'];
+const FOREIGN = ['ask registry', 'ask proxy', 'download', 'pull', 'read', 'read a digest', 'verify'];
 
 function isLocal(failure: unknown): boolean {
   return !(failure instanceof OverlayError) || !FOREIGN.includes(failure.operation);

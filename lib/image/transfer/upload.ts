@@ -53,7 +53,7 @@ async function upload(
 /** A connection that broke; trouble that passes; an upload that the registry has forgotten or holds to be elsewhere (404, 416). */
 function isWorthAnother(failure: unknown): boolean {
   if (!(failure instanceof RegistryError)) {
-    return failure instanceof OverlayError && failure.operation === 'ask registry';
+    return failure instanceof OverlayError && /^ask (registry|proxy)$/.test(failure.operation);
   }
   const { refusal } = failure;
   return mayPass(refusal) || refusal.status === 404 || refusal.status === 416;

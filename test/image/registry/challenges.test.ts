@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { parseChallenges } from '../../../lib/image/registry/challenge.js';
+import { parseChallenges } from '../../../lib/image/connection/challenge.js';
 import { type Cli, storeCli } from '../../support/images.js';
 import { OddRegistry, send } from '../../support/odd-registry.js';
 
