@@ -16,6 +16,7 @@ import { endpointsFor, readRegistryConfig } from '../../image/registry/config.js
 import { RegistryHttp } from '../../image/registry/http.js';
 import { listRepositories } from '../../image/registry/lists.js';
 import { Repository } from '../../image/registry/registry.js';
+import { Warnings } from '../../image/registry/warnings.js';
 import { Store } from '../../image/store/store.js';
 import { pullImage } from '../../image/transfer/pull.js';
 import { pushImage } from '../../image/transfer/push.js';
@@ -27,13 +28,16 @@ import { transferProgress } from './progress.js';
 export async function pull(args: PullArguments): Promise<void> {
   const store = Store.open(args.root);
   const platform = platformOption(args.platform);
+  const progress = transferProgress(args.quiet);
+  const warnings = new Warnings(progress);
   const options = {
     platform,
     registries: readRegistryConfig(),
-    progress: transferProgress(args.quiet),
+    progress,
+    warnings,
     limits: limitsFrom(args),
   };
-  for (const name of await namesToPull(args)) {
+  for (const name of await namesToPull(args, warnings)) {
     const reference = parseReference(name);
     const { digest, isNew } = await interruptible((signal) =>
       pullImage(store, reference, { ...options, signal }),
@@ -50,19 +54,19 @@ export async function pull(args: PullArguments): Promise<void> {
 }
 
 /** With --all-tags every tag of the repository. */
-async function namesToPull({ name, 'all-tags': all }: PullArguments): Promise<string[]> {
+async function namesToPull({ name, 'all-tags': all }: PullArguments, warnings: Warnings): Promise<string[]> {
   if (!all) return [name];
   const repository = parseName(name);
   if (repository.tag !== undefined || repository.digest !== undefined) {
     throw new UsageError('--all-tags does not go with a tag or a digest', 'give the repository alone');
   }
-  const tags = await tagsOf(name);
+  const tags = await tagsOf(name, warnings);
   return tags.map((tag) => `${familiarRepository(repository)}:${tag}`);
 }
 
-async function tagsOf(name: string): Promise<string[]> {
+async function tagsOf(name: string, warnings: Warnings): Promise<string[]> {
   const { domain, path } = parseName(name);
-  return withRegistry(domain, path, (http) =>
+  return withRegistry(domain, path, warnings, (http) =>
     new Repository(http, path).listTags().catch((cause) => {
       if (!isAbsence(cause)) throw cause;
       const { words } = cause.refusal;
@@ -79,10 +83,11 @@ async function tagsOf(name: string): Promise<string[]> {
 async function withRegistry<T>(
   domain: string,
   repository: string | undefined,
+  warnings: Warnings,
   work: (http: RegistryHttp) => Promise<T>,
 ): Promise<T> {
   const endpoint = endpointsFor(domain, { ...readRegistryConfig(), mirrors: [] })[0];
-  const http = new RegistryHttp(endpoint, () => findCredentials(domain, repository));
+  const http = new RegistryHttp(endpoint, () => findCredentials(domain, repository), warnings);
   try {
     return await work(http);
   } finally {
@@ -102,14 +107,15 @@ export async function push(args: PushArguments): Promise<void> {
 
 /** The repositories of a registry, or the tags of a repository, that hold a word. */
 export async function search({ registry, term, tags, json }: SearchArguments): Promise<void> {
-  const found = tags ? await tagsOf(registry) : await repositoriesOf(registry);
+  const warnings = new Warnings(transferProgress(true));
+  const found = tags ? await tagsOf(registry, warnings) : await repositoriesOf(registry, warnings);
   const shown = found.filter((name) => term === undefined || name.includes(term));
   if (json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
   else for (const name of shown) process.stdout.write(`${quote(name)}\n`);
 }
 
-async function repositoriesOf(registry: string): Promise<string[]> {
-  return withRegistry(parseRegistry(registry), undefined, (http) =>
+async function repositoriesOf(registry: string, warnings: Warnings): Promise<string[]> {
+  return withRegistry(parseRegistry(registry), undefined, warnings, (http) =>
     listRepositories(http).catch((cause) => {
       if (!isAbsence(cause)) throw cause;
       throw new OverlayError({

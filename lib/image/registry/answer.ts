@@ -117,11 +117,15 @@ function decode(bytes: Buffer, coding: string, limit: number): Buffer {
 
 type Words = Pick<Refusal, 'words' | 'codes'>;
 
-/** What a registry says is wrong. */
+/** What a registry, or its token server, says is wrong. */
 export async function readWords(answer: Response): Promise<Words> {
   const none = Buffer.alloc(0);
   const bytes = await readBody(answer, LARGEST_ERROR, 'the answer').catch(() => none);
-  const type = String(answer.headers['content-type'] ?? '');
+  return wordsOf(bytes, String(answer.headers['content-type'] ?? ''));
+}
+
+/** The same of an answer that was read. */
+export function wordsOf(bytes: Buffer, type: string): Words {
   try {
     return fromJson(parseObject(bytes, 'the answer'));
   } catch {
@@ -136,7 +140,9 @@ export async function readWords(answer: Response): Promise<Words> {
 function fromJson(body: Record<string, unknown>): Words {
   const errors = Array.isArray(body.errors) ? body.errors.filter(isObject) : [];
   if (errors.length === 0) {
-    const said = [body.message, body.error_description, body.error, body.details].find(isText);
+    // RFC 6749, 5.2: a code, and perhaps what it means here.
+    const oauth = [body.error, body.error_description].filter(isText).join(': ');
+    const said = [body.message, oauth, body.details].find(isText);
     return { words: oneLine(said ?? ''), codes: [] };
   }
   const words = errors.map(({ code, message, detail }) => {
@@ -155,7 +161,7 @@ function isText(value: unknown): value is string {
 }
 
 /** What a stranger says goes to a terminal: without control characters, and not without an end. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   const line = text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim();
   return line.length > LONGEST_WORDS ? `${line.slice(0, LONGEST_WORDS)}…` : line;
 }

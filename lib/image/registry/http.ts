@@ -10,8 +10,9 @@ import type { Credentials } from '../credentials/credential.js';
 import { type Answer, type Document, type Refusal, RegistryError, readBody, readWords } from './answer.js';
 import type { Endpoint } from './config.js';
 import { speaksNoTls, unreachable } from './failure.js';
-import { RegistryLogin } from './login.js';
-import { backOff, LONGEST_WAIT_MS, mayPass, retryAfter, TRIES, triesFor } from './retrying.js';
+import { RegistryLogin, TokenRefusal } from './login.js';
+import { backOff, mayPass, retryAfter, TRIES, triesFor, waitAsked } from './retrying.js';
+import type { Warnings } from './warnings.js';
 
 export interface Call {
   method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -44,6 +45,7 @@ export class RegistryHttp {
   constructor(
     readonly endpoint: Endpoint,
     credentials: () => Promise<Credentials | undefined>,
+    private readonly warnings: Warnings,
   ) {
     this.#scheme = endpoint.scheme;
     this.#transport = new HttpTransport({ verifies: !endpoint.insecure, registry: endpoint.host });
@@ -86,6 +88,10 @@ export class RegistryHttp {
         answer = await this.#authorized(call);
         if (answer.statusCode < 400) return await finish(answer);
       } catch (cause) {
+        if (cause instanceof TokenRefusal && attempt < tries && mayPass(cause.refusal)) {
+          await backOff(attempt, cause.refusal.retryAfter, signal);
+          continue;
+        }
         if (cause instanceof OverlayError && !(cause instanceof ProxyError)) throw cause;
         signal?.throwIfAborted();
         if (attempt >= Math.min(tries, triesFor(cause as Error)))
@@ -157,15 +163,17 @@ export class RegistryHttp {
     }
   }
 
-  #send(url: URL, call: Call, authorization: string | undefined): Promise<Response> {
+  async #send(url: URL, call: Call, authorization: string | undefined): Promise<Response> {
     const headers = { 'user-agent': 'tsoverlay', ...call.headers };
     const tells = authorization !== undefined && this.#mayTell(url);
-    return this.#transport.send(url, {
+    const response = await this.#transport.send(url, {
       method: call.method ?? 'GET',
       headers: tells ? { ...headers, authorization } : headers,
       body: call.body?.(),
       signal: call.signal,
     });
+    this.warnings.take(url.host, response.headers.warning);
+    return response;
   }
 
   /** Credentials are for the registry's own host, and travel in the clear only where it is allowed. */
@@ -190,8 +198,11 @@ export class RegistryHttp {
 }
 
 function remedyOf({ codes, retryAfter: asked }: Refusal): string | undefined {
-  if (asked > LONGEST_WAIT_MS) return `it asks to be left alone for ${Math.ceil(asked / 60_000)} minutes`;
-  return codes.includes('NAME_UNKNOWN')
-    ? 'see whether the name is right; some registries want a repository to be made before the first push'
-    : undefined;
+  const isNameUnknown = codes.includes('NAME_UNKNOWN');
+  return (
+    waitAsked(asked) ??
+    (isNameUnknown
+      ? 'see whether the name is right; some registries want a repository to be made before the first push'
+      : undefined)
+  );
 }

@@ -4,7 +4,7 @@
  * token server or by name and password, whichever of the ways that it offers can be gone.
  * Passwords are looked for when a registry asks: who asks for none needs no helper that works.
  */
-import { OverlayError } from '../../base/errors.js';
+import { type ErrorStory, OverlayError } from '../../base/errors.js';
 import { type Challenge, parseChallenges } from '../connection/challenge.js';
 import {
   type HttpTransport,
@@ -16,7 +16,7 @@ import {
 import { ProxyError } from '../connection/proxy-failure.js';
 import type { Credentials } from '../credentials/credential.js';
 import { dockerConfigPath } from '../credentials/docker-config.js';
-import { readBody } from './answer.js';
+import { type Refusal, readBody, readWords, wordsOf } from './answer.js';
 import {
   basicHeader,
   mergeScopes,
@@ -27,6 +27,7 @@ import {
   tokenServer,
 } from './auth.js';
 import type { Endpoint } from './config.js';
+import { retryAfter, waitAsked } from './retrying.js';
 
 type Way =
   | { scheme: 'basic' }
@@ -41,6 +42,16 @@ interface Asked {
 }
 
 const LARGEST_TOKEN = 64 * 1024;
+
+/** A token server's no, which is not the registry's: that has said nothing yet of what it was asked. */
+export class TokenRefusal extends OverlayError {
+  constructor(
+    story: ErrorStory,
+    readonly refusal: Refusal,
+  ) {
+    super(story);
+  }
+}
 
 export class RegistryLogin {
   readonly #tokens = new Map<string, Token>();
@@ -89,15 +100,21 @@ export class RegistryLogin {
 
   /** Why the registry does not let us in: that a password could not be read explains more than what the registry says. */
   refused(reason: string): OverlayError {
-    const remedy =
-      this.#from === undefined
-        ? `put a name and password for it into ${dockerConfigPath()} (docker login)`
-        : `the ones in ${this.#from} are wrong; log in again`;
-    return this.#trouble ?? this.#error(reason, remedy);
+    return this.#trouble ?? new OverlayError(this.#story(reason, this.#logIn()));
   }
 
-  #error(reason: string, remedy?: string): OverlayError {
-    return new OverlayError({ operation: 'ask registry', path: this.endpoint.host, reason, remedy });
+  #logIn(): string {
+    return this.#from === undefined
+      ? `put a name and password for it into ${dockerConfigPath()} (docker login)`
+      : `the ones in ${this.#from} are wrong; log in again`;
+  }
+
+  #story(reason: string, remedy?: string): ErrorStory {
+    return { operation: 'ask registry', path: this.endpoint.host, reason, remedy };
+  }
+
+  #error(reason: string): OverlayError {
+    return new OverlayError(this.#story(reason));
   }
 
   #known(): Promise<Credentials | undefined> {
@@ -154,16 +171,24 @@ export class RegistryLogin {
 
   async #fetchToken(ask: TokenRequest, isSecret: boolean, signal: AbortSignal | undefined): Promise<Token> {
     const response = await this.#askTokenServer(ask, isSecret, signal);
-    const { statusCode: status } = response;
-    if (status >= 500 || status === 429) {
-      response.body.destroy();
-      throw new Error(`the token server answered ${status}`);
-    }
-    const text = (await readBody(response, LARGEST_TOKEN, ask.url.host)).toString('utf8');
-    if (status >= 400) throw this.refused(`its token server ${ask.url.host} answered ${status}`);
-    const token = parseToken(text);
-    if (token === undefined) throw this.#error(`its token server ${ask.url.host} gave no token`);
-    return token;
+    const { statusCode: status, headers } = response;
+    const refusal = { status, retryAfter: retryAfter(headers) ?? 0 };
+    if (status >= 400) throw this.#noToken(ask, { ...refusal, ...(await readWords(response)) });
+    const bytes = await readBody(response, LARGEST_TOKEN, ask.url.host);
+    const token = parseToken(bytes.toString('utf8'));
+    if (token !== undefined) return token;
+    throw this.#noToken(ask, { ...refusal, ...wordsOf(bytes, String(headers['content-type'] ?? '')) });
+  }
+
+  #noToken({ url, method }: TokenRequest, refusal: Refusal): OverlayError {
+    const { status, words, retryAfter: asked } = refusal;
+    const answer = status < 400 ? 'gave no token' : `answered ${status}`;
+    const reason = `its token server ${url.host} ${answer}${words === '' ? '' : ` (${words})`}`;
+    // RFC 6749, 5.2: a refresh token that is not valid any more is 400.
+    const isLogin = status === 401 || status === 403 || (status === 400 && method === 'POST');
+    if (isLogin && this.#trouble !== undefined) return this.#trouble;
+    const remedy = isLogin ? this.#logIn() : waitAsked(asked);
+    return new TokenRefusal(this.#story(reason, remedy), refusal);
   }
 
   /** Follows redirects; a password is for the host that the registry names. */

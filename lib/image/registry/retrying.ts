@@ -9,7 +9,7 @@ import { isAboutTls } from './failure.js';
 export const TRIES = 5;
 const FIRST_WAIT_MS = 250;
 /** Who asks for more is told so to people instead: they decide. */
-export const LONGEST_WAIT_MS = 60_000;
+const LONGEST_WAIT_MS = 60_000;
 const PASSING_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** A number of seconds so large is a moment. */
 const EPOCH_S = 1e9;
@@ -46,6 +46,13 @@ export function retryAfter(headers: IncomingHttpHeaders, now = Date.now()): numb
   // By the clock that the date was taken from, where the server tells it.
   const sent = Date.parse(headers.date ?? '');
   return Math.max(until - (Number.isNaN(sent) ? now : sent), 0);
+}
+
+/** What to tell people of a wait that is too long for us. */
+export function waitAsked(asked: number): string | undefined {
+  return asked > LONGEST_WAIT_MS
+    ? `it asks to be left alone for ${Math.ceil(asked / 60_000)} minutes`
+    : undefined;
 }
 
 /** Waits before the try after `attempt`: ever longer, and at least as long as was asked for. */

@@ -13,6 +13,7 @@ import { isAbsence, type RegistryError } from '../registry/answer.js';
 import { endpointsFor, type RegistryConfig } from '../registry/config.js';
 import { RegistryHttp } from '../registry/http.js';
 import { type FetchedManifest, Repository } from '../registry/registry.js';
+import { Warnings } from '../registry/warnings.js';
 import { lockLayer, pathsBelow, storeLayer } from '../store/layers.js';
 import { StoreLock } from '../store/lock.js';
 import { nameImage } from '../store/naming.js';
@@ -27,6 +28,8 @@ export interface PullOptions {
   platform?: Platform | undefined;
   registries: RegistryConfig;
   progress: TransferProgress;
+  /** What was told already, where several images are pulled. */
+  warnings?: Warnings | undefined;
   limits?: UnpackLimits | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -47,10 +50,11 @@ const PARALLEL = 3;
 export async function pullImage(store: Store, reference: Reference, options: PullOptions): Promise<Pulled> {
   using _lock = await StoreLock.take(store.root, 'collection', true, options.signal);
   const endpoints = endpointsFor(reference.domain, options.registries);
+  const { warnings = new Warnings(options.progress) } = options;
   for (const endpoint of endpoints) {
     // A mirror gets a password of its own, never the registry's.
     const host = endpoint.isMirror ? endpoint.host : reference.domain;
-    const http = new RegistryHttp(endpoint, () => findCredentials(host, reference.path));
+    const http = new RegistryHttp(endpoint, () => findCredentials(host, reference.path), warnings);
     try {
       return await pullFrom(store, reference, new Repository(http, reference.path), options);
     } catch (failure) {

@@ -9,6 +9,7 @@ import { parseName, parseReference, type Reference, repositoryOf } from '../mode
 import { endpointsFor, type RegistryConfig } from '../registry/config.js';
 import { RegistryHttp } from '../registry/http.js';
 import { Repository } from '../registry/registry.js';
+import { Warnings } from '../registry/warnings.js';
 import { findImage, type Image } from '../store/images.js';
 import { StoreLock } from '../store/lock.js';
 import { nameImage } from '../store/naming.js';
@@ -38,7 +39,11 @@ export async function pushImage(store: Store, text: string, options: PushOptions
   const reference = parseReference(name);
   // A mirror only gives.
   const endpoint = endpointsFor(reference.domain, { ...options.registries, mirrors: [] })[0];
-  const http = new RegistryHttp(endpoint, () => findCredentials(reference.domain, reference.path));
+  const http = new RegistryHttp(
+    endpoint,
+    () => findCredentials(reference.domain, reference.path),
+    new Warnings(options.progress),
+  );
   try {
     const repository = new Repository(http, reference.path);
     await pushBlobs(store, image, reference, repository, options.progress);

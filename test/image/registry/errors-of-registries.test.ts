@@ -71,7 +71,7 @@ t.test('errors that do not keep to the specification are shown as far as they sa
     ['{"errors":[{"code":"A","message":"one","detail":"more"}]}', 'application/json', '(400 A: one (more))'],
     ['{"errors":[null,"x",{"code":7,"message":{}}]}', 'application/json', '(400)'],
     ['{"message":"no such host"}', 'application/json', '(400 no such host)'],
-    ['{"error":"invalid","error_description":"no scope"}', 'application/json', '(400 no scope)'],
+    ['{"error":"invalid","error_description":"no scope"}', 'application/json', '(400 invalid: no scope)'],
     ['\ufeff{"errors":[{"code":"A","message":"one"}]}', 'application/json; charset=utf-8', '(400 A: one)'],
     ['{"errors":[{"code":"A","message":"one\\ntwo\\u001b[2J"}]}', 'application/json', '(400 A: one two [2J)'],
     ['the disk is full\n', 'text/plain', '(400 the disk is full)'],

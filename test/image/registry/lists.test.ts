@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { RegistryHttp } from '../../../lib/image/registry/http.js';
 import { listRepositories, nextLink } from '../../../lib/image/registry/lists.js';
 import { Repository } from '../../../lib/image/registry/registry.js';
+import { Warnings } from '../../../lib/image/registry/warnings.js';
 import { storeCli } from '../../support/images.js';
 import { fail, type Odd, OddRegistry, send } from '../../support/odd-registry.js';
 
@@ -18,7 +19,11 @@ async function ask(t: Test, behave: Odd) {
     insecure: true,
     isMirror: false,
   };
-  const http = new RegistryHttp(endpoint, async () => undefined);
+  const http = new RegistryHttp(
+    endpoint,
+    async () => undefined,
+    new Warnings({ note: (text) => t.comment(text) }),
+  );
   t.teardown(() => http.close());
   return { registry, http, tags: () => new Repository(http, 'a').listTags() };
 }

@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { mergeScopes, parseToken } from '../../../lib/image/registry/auth.js';
 import { type Cli, storeCli } from '../../support/images.js';
@@ -157,4 +158,69 @@ t.test('a registry takes the token that a file has for it', async (t) => {
   logIn(ground, { registrytoken: 'T' });
   await ground.cli.ok('pull', '-q', `${ground.registry.host}/app:1`);
   t.equal(ground.tokens().length, 0);
+});
+
+t.test('a token that comes compressed unasked is read', async (t) => {
+  for (const headers of [{ 'content-encoding': 'gzip' }, {}]) {
+    const ground = await withTokens(t, (_asked, response) =>
+      send(response, 200, gzipSync('{"token":"T"}'), headers),
+    );
+    await ground.cli.ok('pull', '-q', `${ground.registry.host}/app:1`);
+    t.equal(ground.tokens().length, 1);
+  }
+});
+
+t.test('what a token server says is wrong is shown, with what helps', async (t) => {
+  const page = '<html>no</html>';
+  const errors = '{"errors":[{"code":"DENIED","message":"no access"},{"message":"ask Ann"}]}';
+  const logIn = /; put a name and password for it into /;
+  const answers: [status: number, body: string | Buffer, shown: string, remedy: RegExp][] = [
+    [401, errors, 'answered 401 (DENIED: no access; ask Ann)', logIn],
+    [403, '{"error":"access_denied"}', 'answered 403 (access_denied)', logIn],
+    [401, gzipSync(errors), 'answered 401 (DENIED: no access; ask Ann)', logIn],
+    [401, '{"details":"incorrect username or password"}', 'answered 401 (incorrect username or pass', logIn],
+    [
+      400,
+      '{"error":"invalid_scope","error_description":"no\\nsuch \\u001b[2Jscope"}',
+      'answered 400 (invalid_scope: no such [2Jscope)',
+      /\)\n$/,
+    ],
+    [401, page, 'answered 401', logIn],
+    [404, Buffer.alloc(1 << 20, 'x'), 'answered 404', /404\n$/],
+    [200, '{"error":"temporarily_unavailable"}', 'gave no token (temporarily_unavailable)', /\)\n$/],
+    [200, '{}', 'gave no token', /token\n$/],
+    [503, '{"message":"we move"}', 'answered 503 (we move)', /; it asks to be left alone for 17 minutes\n$/],
+  ];
+  for (const [status, body, shown, remedy] of answers) {
+    const later = status === 503 ? { 'retry-after': '1000' } : {};
+    const ground = await withTokens(t, (_asked, response) => send(response, status, body, later));
+    const { host } = ground.registry;
+    const { stderr } = await ground.cli.run('pull', '-q', `${host}/app:1`);
+    t.ok(stderr.startsWith(`tsoverlay: ask registry ${host}: its token server ${host} ${shown}`), stderr);
+    t.match(stderr, remedy);
+    t.equal(ground.tokens().length, 1, 'asked once');
+  }
+});
+
+t.test('a refresh token that ended is said to be wrong, in the words of the token server', async (t) => {
+  const ground = await withTokens(t, (_asked, response) =>
+    send(response, 400, '{"error":"invalid_grant","error_description":"it ended"}'),
+  );
+  logIn(ground, { identitytoken: 'R' });
+  t.match(await ground.cli.run('pull', '-q', `${ground.registry.host}/app:1`), {
+    status: 1,
+    stderr: /answered 400 \(invalid_grant: it ended\); the ones in \S+config\.json are wrong; log in again/,
+  });
+});
+
+t.test('a token server that is busy for a moment is asked again when it says', async (t) => {
+  let asked = 0;
+  const times: number[] = [];
+  const ground = await withTokens(t, (_asked, response) => {
+    times.push(performance.now());
+    if (++asked > 1) return void send(response, 200, '{"token":"T"}');
+    send(response, 429, '', { 'retry-after': '1' });
+  });
+  await ground.cli.ok('pull', '-q', `${ground.registry.host}/app:1`);
+  t.ok(times[1] - times[0] >= 1000, `${times[1] - times[0]} ms`);
 });
