@@ -7,7 +7,7 @@ import type { StageState } from './stage-state.js';
 /** What a shell needs to be opened where the step began. */
 export interface StateBefore {
   state: StageState;
-  /** `NAME=VALUE` of ARGs. */
+  /** `NAME=VALUE` of ARGs and proxies. */
   env: string[];
 }
 

@@ -55,6 +55,7 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
   const program = programOf(instruction, shellOf(state.config));
   const network = instruction.network === 'default' ? build.options.network : instruction.network;
   const env = args.map(([name, value]) => `${name}=${value}`);
+  const seen = [...env, ...variables.proxies.map(([name, value]) => `${name}=${value}`)];
   const shown = [...(args.length === 0 ? [] : [`|${args.length}`, ...env]), ...program.args].join(' ');
   return {
     key: stepKey('RUN', [
@@ -84,13 +85,12 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
         signal: build.signal,
         undo,
       });
-      const proxies = variables.proxies.map(([name, value]) => `${name}=${value}`);
       const request = {
         layers: state.layers,
         base,
         config: state.config,
         args: program.args,
-        env: [...proxies, ...env, ...prepared.env],
+        env: [...seen, ...prepared.env],
         network,
         extraHosts: build.options.extraHosts,
         mounts: prepared.requests,
@@ -103,7 +103,7 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
         { take: (bytes) => build.options.progress.output(step, bytes), started },
         build.signal,
       );
-      if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env });
+      if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env: seen });
       return layer;
     },
     [Symbol.dispose]: () => undefined,

@@ -4,18 +4,13 @@
  * hides an ARG of the same name.
  */
 
+import { PROXY_VARIABLES } from '../../image/credentials/docker-proxies.js';
 import type { RunConfig } from '../../image/model/image-config.js';
 import { hostPlatform, type Platform, platformName } from '../../image/model/platform.js';
 import { SOURCE_DATE_EPOCH } from '../../image/store/create-image.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { NamedValue } from '../language/instructions.js';
 import { expandDocument, expandWord, expandWords, type Lookup, WordError } from '../language/words.js';
-
-/** Every RUN has them when they are given, and no key depends on them. */
-const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [
-  name,
-  name.toLowerCase(),
-]);
 
 /** What BuildKit itself is told in this way (Dockerfile reference, "BuildKit built-in build args"). */
 const OF_BUILDKIT = /^BUILDKIT_/;
@@ -52,7 +47,7 @@ export class GlobalArguments {
 
   /** `--build-arg`s that nothing has asked for. */
   get unused(): string[] {
-    const taken = [...this.#used, ...PROXIES, SOURCE_DATE_EPOCH];
+    const taken = [...this.#used, ...PROXY_VARIABLES, SOURCE_DATE_EPOCH];
     return [...this.given.keys()].filter((name) => !taken.includes(name) && !OF_BUILDKIT.test(name));
   }
 
@@ -61,8 +56,16 @@ export class GlobalArguments {
     return [...this.given.keys()].filter((name) => OF_BUILDKIT.test(name) && !this.#used.has(name));
   }
 
+  /**
+   * Every RUN has them when they are given, and no key depends on them. One spelling counts for both, as in BuildKit
+   * (proxyEnvFromBuildArgs and proxyEnvList), which leaves out those that are empty.
+   */
   get proxies(): [string, string][] {
-    return [...this.given].filter(([name]) => PROXIES.includes(name));
+    return PROXY_VARIABLES.flatMap((name): [string, string][] => {
+      const other = PROXY_VARIABLES.find((one) => one !== name && one.toUpperCase() === name.toUpperCase())!;
+      const value = this.given.get(name) ?? this.given.get(other) ?? '';
+      return value === '' ? [] : [[name, value]];
+    });
   }
 
   /** For FROM. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { nearestName, OverlayError, UsageError } from '../../base/errors.js';
 import type { Secret } from '../../build/source/secret.js';
+import { configuredProxies } from '../../image/credentials/docker-proxies.js';
 import { fullName, parseReference } from '../../image/model/reference.js';
 import { SOURCE_DATE_EPOCH } from '../../image/store/create-image.js';
 import { isStandard } from '../image/write-out.js';
@@ -24,9 +25,14 @@ export function parsePairs(option: string, texts: readonly string[]): Map<string
   return pairs;
 }
 
-/** `--build-arg`. As with BuildKit, SOURCE_DATE_EPOCH is one thing as an argument and as a variable. */
+/**
+ * `--build-arg`, and the proxies of Docker's configuration that it does not name in either spelling. As with BuildKit,
+ * SOURCE_DATE_EPOCH is one thing as an argument and as a variable.
+ */
 export function parseBuildArguments(texts: readonly string[]): Map<string, string> {
   const pairs = parsePairs('build-arg', texts);
+  const named = new Set(texts.map((text) => text.split('=', 1)[0].toUpperCase()));
+  for (const [name, value] of configuredProxies()) if (!named.has(name.toUpperCase())) pairs.set(name, value);
   const epoch = pairs.get(SOURCE_DATE_EPOCH) ?? process.env[SOURCE_DATE_EPOCH] ?? '';
   if (epoch === '') return pairs;
   if (!/^\d{1,12}$/.test(epoch))

@@ -10,7 +10,7 @@ import { parseSize } from '../words/sizes.js';
 import { parseWhole } from '../words/whole-numbers.js';
 import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';
-import { environmentFrom, labelsFrom } from './key-values.js';
+import { environmentFrom, labelsFrom, proxiesBeside } from './key-values.js';
 import { parseCpus, parseMemory, parseProcesses, parseUlimit } from './limits.js';
 import { logOptions } from './log-options.js';
 import { parseMount, parseTmpfs, parseVolume } from './mount-requests.js';
@@ -104,12 +104,13 @@ export function containerOptions(args: CreateArguments, command: readonly string
   const network = networkFrom(args.network);
   const ports = args.publish.flatMap(parsePorts);
   checkPublished(ports, network);
+  const env = environmentFrom(args.env, args['env-file']);
   if (args['stop-signal'] !== undefined) signalNumber(args['stop-signal']);
   capabilitiesFor({ capAdd: args['cap-add'], capDrop: args['cap-drop'], privileged: args.privileged });
   return {
     command: command.length > 0 ? [...command] : undefined,
     entrypoint: args.entrypoint === undefined ? undefined : args.entrypoint === '' ? [] : [args.entrypoint],
-    env: environmentFrom(args.env, args['env-file']),
+    env: [...proxiesBeside(env), ...env],
     cwd: parseWorkdir(args.workdir),
     user: args.user,
     hostname: parseHostname(args.hostname),

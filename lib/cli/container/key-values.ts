@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
+import { configuredProxies } from '../../image/credentials/docker-proxies.js';
 
 /** Go's unicode.IsSpace, which differs from what `trimStart` takes away. */
 const LEADING_SPACE = /^[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
@@ -74,6 +75,12 @@ export function environmentFrom(texts: readonly string[], files: readonly string
       return found.length > 0 ? found : [text];
     }),
   ];
+}
+
+/** What Docker's configuration says of proxies, where nothing else was given for the same name. */
+export function proxiesBeside(given: readonly string[]): string[] {
+  const names = new Set(given.map(nameOf));
+  return configuredProxies().flatMap(([name, value]) => (names.has(name) ? [] : [`${name}=${value}`]));
 }
 
 /** A label without a value is empty. */
