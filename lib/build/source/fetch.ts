@@ -6,6 +6,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OverlayError } from '../../base/errors.js';
 import { HttpTransport, type Response } from '../../image/connection/http-transport.js';
+import { wayOf } from '../../image/connection/proxy-failure.js';
 import { type Digest, Hasher } from '../../image/model/digest.js';
 import { isUrl } from './urls.js';
 
@@ -93,7 +94,7 @@ export async function fetchFile(
     utimesSync(path, time, time);
   } catch (cause) {
     if (cause instanceof OverlayError || signal.aborted) throw cause;
-    throw failure(text, (cause as Error).message, cause);
+    throw failure(text, `${(cause as Error).message}${wayOf(cause)}`, cause);
   } finally {
     transport.close();
   }

@@ -116,8 +116,8 @@ export class HttpTransport {
   }
 
   /**
-   * Settles when the answer's head is there; rejects with the system's error, to which `server` is added: the host that
-   * was asked, or with a ProxyError.
+   * Settles when the answer's head is there; rejects with a ProxyError, or the system's error, to which `server`, the
+   * host that was asked, and `proxy`, if there is one, are added.
    */
   async send(url: URL, { method, headers, body, signal }: Request): Promise<Response> {
     const way: Way = { url, proxy: proxyFor(url), signal };
@@ -158,7 +158,7 @@ function failureOn({ url, proxy, signal }: Way, cause: NodeJS.ErrnoException): E
   if (url.protocol === 'http:') return notReached(proxy, cause);
   return BREAKS.test(`${cause.code}`)
     ? brokenBeyond(proxy, url.host, cause)
-    : Object.assign(cause, { server: url.host });
+    : Object.assign(cause, { server: url.host, proxy: proxy.url.host });
 }
 
 /** That an answer is a proxy's no. */

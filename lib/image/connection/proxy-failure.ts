@@ -49,6 +49,12 @@ function explain({ variable }: ProxyServer, cause: Error): Trouble {
   return { reason: `it cannot be reached (${code === 'undefined' ? cause.message : code})`, remedy };
 }
 
+/** How a request went that failed beyond its proxy, to be said after the reason: a proxy may look into TLS, or lead astray. */
+export function wayOf(cause: unknown): string {
+  const { proxy } = cause as { proxy?: string };
+  return proxy === undefined ? '' : ` by way of proxy ${proxy}`;
+}
+
 /** A connection that a proxy had made for us ended without an answer. */
 export function brokenBeyond(proxy: ProxyServer, host: string, cause: Error): ProxyError {
   const reason = `the way to ${host} through it breaks off (${codeOf(cause)})`;

@@ -3,7 +3,7 @@
 import { OverlayError } from '../../base/errors.js';
 import { certificateDirectory } from '../connection/certificates.js';
 import { LARGEST_HEADERS } from '../connection/http-transport.js';
-import { ProxyError } from '../connection/proxy-failure.js';
+import { ProxyError, wayOf } from '../connection/proxy-failure.js';
 import { answersNoTls, certificateTrouble, codeOf } from '../connection/tls-failure.js';
 import { CutOff } from './answer.js';
 import { registryConfigPath } from './config.js';
@@ -28,7 +28,13 @@ export function speaksNoTls(failure: Error): boolean {
 export function unreachable(host: string, path: string, cause: Error): OverlayError {
   if (cause instanceof ProxyError) return cause;
   const { reason, remedy } = explain(host, path, cause);
-  return new OverlayError({ operation: 'ask registry', path: host, reason, remedy, cause });
+  return new OverlayError({
+    operation: 'ask registry',
+    path: host,
+    reason: `${reason}${wayOf(cause)}`,
+    remedy,
+    cause,
+  });
 }
 
 function explain(host: string, path: string, cause: Error): { reason: string; remedy?: string } {

@@ -273,6 +273,21 @@ t.test('only an insecure registry is asked without TLS where its proxy finds no 
   );
 });
 
+t.test('what fails beyond a proxy is told with the way that led there', async (t) => {
+  const ground = await prepare(t);
+  ground.cli.environment.SSL_CERT_FILE = '';
+  const proxy = await ground.proxy();
+  ground.set({ HTTPS_PROXY: proxy.host });
+  t.match(await ground.pull(), {
+    status: 1,
+    stderr: `ask registry reg.test:5000: its certificate is signed by itself alone (DEPTH_ZERO_SELF_SIGNED_CERT) by way of proxy ${proxy.host}; put`,
+  });
+  t.match(await addFrom(ground, 'https://reg.test:5000/f'), {
+    status: 1,
+    stderr: `self-signed certificate by way of proxy ${proxy.host};`,
+  });
+});
+
 t.test('a registry that says no in its own words is not taken for the proxy', async (t) => {
   const ground = await prepare(t, {
     tls: false,
