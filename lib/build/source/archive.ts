@@ -7,7 +7,7 @@ import { check, OverlayError } from '../../base/errors.js';
 import { type Compression, compressionOf, decompressed } from '../../image/tar/compression.js';
 import { decodeHeader } from '../../image/tar/format.js';
 import { TarReader } from '../../image/tar/reader.js';
-import { DEFAULT_LIMITS, LayerUnpacker } from '../../image/unpack/unpack.js';
+import { archiveLimit, DEFAULT_LIMITS, LayerUnpacker } from '../../image/unpack/unpack.js';
 import { Marks } from '../../overlay/formats/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
@@ -26,7 +26,7 @@ export function archiveKind(start: Buffer): ArchiveKind | undefined {
 
 /** The tar archive within. */
 export function archiveOf(source: Readable, kind: ArchiveKind, what: string): Promise<Readable> {
-  return decompressed(source, kind === 'tar' ? 'none' : kind, what);
+  return decompressed(source, kind === 'tar' ? 'none' : kind, what, archiveLimit(DEFAULT_LIMITS));
 }
 
 /** Unpacks into a new directory. Throws an OverlayError for what is no archive after all. */

@@ -19,6 +19,7 @@ import { pipeline } from 'node:stream/promises';
 import { toText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
 import { LARGEST_DOCUMENT } from '../model/manifest.js';
+import { ByteBound } from '../tar/bound.js';
 import { compressionOf, MAGIC_SIZE, unwrapped } from '../tar/compression.js';
 import type { Segment, TarEntry } from '../tar/format.js';
 import { TarReader } from '../tar/reader.js';
@@ -94,8 +95,8 @@ class TarFile implements ImageArchive {
     private readonly path: string,
   ) {}
 
-  /** Reads the archive through for the places of its files. */
-  async index(): Promise<this> {
+  /** Notes the places of the files in an archive that is read through; what comes after its end is left out. */
+  async *index(archive: AsyncIterable<Buffer>, bound: ByteBound): AsyncGenerator<Buffer> {
     const reader = new TarReader(
       {
         entry: (entry) => this.#note(entry, reader.position),
@@ -104,10 +105,13 @@ class TarFile implements ImageArchive {
       },
       this.what,
     );
-    for await (const chunk of createReadStream(this.path, { highWaterMark: 1 << 20 }))
-      reader.write(chunk as Buffer);
+    for await (const chunk of archive) {
+      bound.pass(chunk.length);
+      if (reader.isAtEnd) continue;
+      reader.write(chunk);
+      yield chunk;
+    }
     reader.finish();
-    return this;
   }
 
   #note({ name, type, size, target, segments }: TarEntry, offset: number): void {
@@ -207,10 +211,13 @@ function readRange(path: string, offset: number, size: number): Buffer {
   }
 }
 
-/** Opens what `load` is given: a path, or '-' for standard input. `scratch` is a directory for what must be kept meanwhile. */
-export async function openArchive(path: string, scratch: string): Promise<ImageArchive> {
+/**
+ * Opens what `load` is given: a path, or '-' for standard input. `scratch` is a directory for what must be kept
+ * meanwhile, of which there may be `limit` bytes.
+ */
+export async function openArchive(path: string, scratch: string, limit: number): Promise<ImageArchive> {
   const what = path === '-' ? 'standard input' : path;
-  if (path === '-') return new TarFile(what, await keep(process.stdin, what, scratch)).index();
+  if (path === '-') return keep(process.stdin, what, scratch, limit);
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new OverlayError({
@@ -223,13 +230,28 @@ export async function openArchive(path: string, scratch: string): Promise<ImageA
   if (stat.isDirectory()) return new LayoutDirectory(what, realpathSync(path));
   const isPlain =
     stat.isFile() && compressionOf(readRange(path, 0, Math.min(MAGIC_SIZE, stat.size))) === 'none';
-  return new TarFile(what, isPlain ? path : await keep(createReadStream(path), what, scratch)).index();
+  if (!isPlain) return keep(createReadStream(path), what, scratch, limit);
+  const archive = new TarFile(what, path);
+  const chunks = createReadStream(path, { highWaterMark: 1 << 20 });
+  const all = new ByteBound(Number.MAX_SAFE_INTEGER, what);
+  for await (const _ of archive.index(chunks, all));
+  return archive;
 }
 
 /** Writes a stream to a file, decompressed. */
-async function keep(source: AsyncIterable<Uint8Array>, what: string, scratch: string): Promise<string> {
+async function keep(
+  source: AsyncIterable<Uint8Array>,
+  what: string,
+  scratch: string,
+  limit: number,
+): Promise<ImageArchive> {
   const path = join(scratch, 'archive');
-  const plain = await unwrapped(source, what);
-  await pipeline(plain, createWriteStream(path, { fd: openSync(path, 'wx', 0o600) }));
-  return path;
+  const archive = new TarFile(what, path);
+  const plain = await unwrapped(source, what, limit);
+  await pipeline(
+    plain,
+    (chunks) => archive.index(chunks, new ByteBound(limit, what)),
+    createWriteStream(path, { fd: openSync(path, 'wx', 0o600) }),
+  );
+  return archive;
 }

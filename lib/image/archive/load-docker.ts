@@ -16,6 +16,7 @@ import { lockLayer, pathsBelow, storeLayer } from '../store/layers.js';
 import { nameImage } from '../store/naming.js';
 import type { Store } from '../store/store.js';
 import { asLayer } from '../tar/compression.js';
+import { archiveLimit } from '../unpack/unpack.js';
 import type { ImageArchive } from './archive-file.js';
 import type { LoadedImage, LoadOptions } from './loading.js';
 
@@ -137,7 +138,7 @@ class DockerLoader {
     const source = this.archive.stream(name);
     if (source === undefined) throw this.#failed(`${name} is missing`);
     const what = `layer ${shortId(diffId)}`;
-    const archive = await asLayer(source, what);
+    const archive = await asLayer(source, what, archiveLimit(this.options.limits));
     const layer = await storeLayer(this.store, archive.source, what, {
       diffId,
       limits: this.options.limits,

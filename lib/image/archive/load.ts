@@ -4,6 +4,7 @@ import { OverlayError } from '../../base/errors.js';
 import { StoreLock } from '../store/lock.js';
 import { Staging } from '../store/staging.js';
 import type { Store } from '../store/store.js';
+import { archiveLimit } from '../unpack/unpack.js';
 import { openArchive } from './archive-file.js';
 import { loadDockerList } from './load-docker.js';
 import { loadLayout } from './load-layout.js';
@@ -13,7 +14,7 @@ import type { LoadedImage, LoadOptions } from './loading.js';
 export async function loadImages(store: Store, path: string, options: LoadOptions): Promise<LoadedImage[]> {
   using _lock = await StoreLock.take(store.root, 'collection', true);
   using staging = Staging.make(store);
-  const archive = await openArchive(path, staging.path);
+  const archive = await openArchive(path, staging.path, archiveLimit(options.limits));
   const index = archive.document('index.json');
   // Awaited here: lock and staging are given up when this function is left.
   if (index !== undefined) return await loadLayout(store, archive, index, path, options);

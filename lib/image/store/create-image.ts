@@ -19,7 +19,7 @@ import {
 import { hostPlatform, type Platform } from '../model/platform.js';
 import { packUpper, packView } from '../pack/pack.js';
 import { asLayer, type LayerCompression } from '../tar/compression.js';
-import type { UnpackLimits } from '../unpack/unpack.js';
+import { archiveLimit, type UnpackLimits } from '../unpack/unpack.js';
 import type { Image } from './images.js';
 import { type StoredLayer, storeLayer } from './layers.js';
 import { StoreLock } from './lock.js';
@@ -177,7 +177,7 @@ export async function importArchive(
   notes: ImageNotes,
 ): Promise<CreatedImage> {
   using _lock = await StoreLock.take(store.root, 'collection', true);
-  const archive = await asLayer(source, what);
+  const archive = await asLayer(source, what, archiveLimit(limits));
   const layer = await storeLayer(store, archive.source, what, { limits, compress: archive.compress });
   if (layer.archiveSize === 0) {
     throw new OverlayError({ operation: 'import', path: what, reason: 'it is empty' });

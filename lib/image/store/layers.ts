@@ -22,10 +22,17 @@ import { Marks } from '../../overlay/formats/marks.js';
 import { Fd, O_DIRECTORY, O_RDONLY, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { type Digest, Hasher, hexOf } from '../model/digest.js';
+import { ByteBound } from '../tar/bound.js';
 import { compressionOf, DAMAGED, decompressor, explain, gzipCompressor, peek } from '../tar/compression.js';
 import { TarReader } from '../tar/reader.js';
 import { adoptAttributes } from '../unpack/implied-directories.js';
-import { DEFAULT_LIMITS, LayerUnpacker, type Unpacked, type UnpackLimits } from '../unpack/unpack.js';
+import {
+  archiveLimit,
+  DEFAULT_LIMITS,
+  LayerUnpacker,
+  type Unpacked,
+  type UnpackLimits,
+} from '../unpack/unpack.js';
 import { StoreLock } from './lock.js';
 import { Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js';
 import type { Store } from './store.js';
@@ -103,12 +110,14 @@ class UnpackingEnd extends Writable {
   constructor(
     private readonly reader: TarReader,
     private readonly unpacker: LayerUnpacker,
+    private readonly bound: ByteBound,
   ) {
     super();
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     try {
+      this.bound.pass(chunk.length);
       this.hasher.update(chunk);
       this.reader.write(chunk);
     } catch (failure) {
@@ -152,7 +161,8 @@ export async function storeLayer(
     check(openPath(fromText(diff), O_RDONLY | O_DIRECTORY), { operation: 'open', path: diff }),
   );
   const marks = new Marks(userxattr);
-  const unpacker = new LayerUnpacker(root.number, what, marks, expected.limits ?? DEFAULT_LIMITS);
+  const { limits = DEFAULT_LIMITS } = expected;
+  const unpacker = new LayerUnpacker(root.number, what, marks, limits);
   try {
     const { start, whole } = await peek(source);
     const arrived = new DigestingPassage(
@@ -160,7 +170,8 @@ export async function storeLayer(
       expected.size ?? Number.MAX_SAFE_INTEGER,
       expected.onProgress ?? (() => undefined),
     );
-    const end = new UnpackingEnd(new TarReader(unpacker, what), unpacker);
+    const bound = new ByteBound(archiveLimit(limits), what);
+    const end = new UnpackingEnd(new TarReader(unpacker, what), unpacker, bound);
     const blob = join(staging.path, 'blob');
     const compression = expected.compress === true ? 'gzip' : compressionOf(start);
     // Made at once: a stream makes its file later, by when a failure may be taking staging away.

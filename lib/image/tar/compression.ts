@@ -5,6 +5,7 @@ import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import { OverlayError } from '../../base/errors.js';
+import { ByteBound } from './bound.js';
 import { ToolDecompressor } from './tool-decompressor.js';
 
 /** As layers have it (image-spec layer.md, "+gzip Media Types", "+zstd Media Types"). */
@@ -50,22 +51,30 @@ export async function decompressor(compression: Compression, what: string): Prom
   }
 }
 
-/** Decompressed; the source ends when what is answered is ended. */
+/** Decompressed, to at most `limit` bytes; the source ends when what is answered is ended. */
 export async function decompressed(
   source: Readable,
   compression: Compression,
   what: string,
+  limit: number,
 ): Promise<Readable> {
   const stream = await decompressor(compression, what);
   if (stream === null) return source;
   // A failure of either is the reader's to see.
   pipeline(source, stream).catch((failure) => stream.destroy(failure as Error));
-  return Readable.from(explained(stream, what), { objectMode: false });
+  return Readable.from(explained(stream, what, new ByteBound(limit, what)), { objectMode: false });
 }
 
-async function* explained(stream: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
+async function* explained(
+  stream: AsyncIterable<Uint8Array>,
+  what: string,
+  bound: ByteBound,
+): AsyncGenerator<Uint8Array> {
   try {
-    yield* stream;
+    for await (const chunk of stream) {
+      bound.pass(chunk.length);
+      yield chunk;
+    }
   } catch (failure) {
     throw explain(failure, what);
   }
@@ -91,14 +100,18 @@ export const DAMAGED = 'it was damaged on the way or at its source; try again, o
 /** More often nobody compresses; a file that is its own content would never end. */
 const MOST_TIMES = 8;
 
-/** The bytes within, however often they are compressed. */
-export async function unwrapped(source: AsyncIterable<Uint8Array>, what: string): Promise<Readable> {
+/** The bytes within, however often they are compressed; none of its layers may have more than `limit`. */
+export async function unwrapped(
+  source: AsyncIterable<Uint8Array>,
+  what: string,
+  limit: number,
+): Promise<Readable> {
   let bytes = source;
   for (let times = 0; times <= MOST_TIMES; times++) {
     const { start, whole } = await peek(bytes);
     const compression = compressionOf(start);
     if (compression === 'none') return whole;
-    bytes = await decompressed(whole, compression, what);
+    bytes = await decompressed(whole, compression, what, limit);
   }
   throw new OverlayError({
     operation: 'decompress',
@@ -119,14 +132,18 @@ export interface LayerSource {
 }
 
 /** An archive as a layer may be kept: as it is, or what is compressed otherwise or twice plain, to be compressed anew. */
-export async function asLayer(source: AsyncIterable<Uint8Array>, what: string): Promise<LayerSource> {
+export async function asLayer(
+  source: AsyncIterable<Uint8Array>,
+  what: string,
+  limit: number,
+): Promise<LayerSource> {
   const { start, whole } = await peek(source, ENOUGH);
   const compression = compressionOf(start);
   const isLayer =
     isLayerCompression(compression) &&
     (compression === 'none' || compressionOf(await startWithin(start, compression)) === 'none');
   if (isLayer) return { source: whole, compress: false, compression };
-  return { source: await unwrapped(whole, what), compress: true, compression: 'gzip' };
+  return { source: await unwrapped(whole, what, limit), compress: true, compression: 'gzip' };
 }
 
 /** The first bytes of what a stream holds, of its own first bytes; none where they are damaged. */

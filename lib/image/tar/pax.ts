@@ -11,9 +11,8 @@ export type PaxRecords = Map<ByteString, Buffer>;
 /** The records of an extended header; undefined where they are malformed. Sparse maps of format 0.0 repeat their keys and come joined by commas. */
 export function decodePax(bytes: Buffer): PaxRecords | undefined {
   const records: PaxRecords = new Map();
-  for (let at = 0; at < bytes.length; ) {
-    // Some fill the last block up with NULs and count them.
-    if (bytes[at] === 0) return bytes.subarray(at).every((byte) => byte === 0) ? records : undefined;
+  const map: Buffer[] = [];
+  for (let at = 0; at < bytes.length && !isFilling(bytes, at); ) {
     const space = bytes.indexOf(0x20, at);
     const digits = space < 0 || space - at > 10 ? '' : bytes.latin1Slice(at, space);
     const length = /^\d+$/.test(digits) ? Number(digits) : Number.NaN;
@@ -21,19 +20,21 @@ export function decodePax(bytes: Buffer): PaxRecords | undefined {
     if (!Number.isInteger(length) || end > bytes.length || bytes[end - 1] !== 0x0a) return undefined;
     const equals = bytes.indexOf(0x3d, space);
     if (equals < 0 || equals >= end) return undefined;
-    putRecord(records, bytes.latin1Slice(space + 1, equals), bytes.subarray(equals + 1, end - 1));
+    const key = bytes.latin1Slice(space + 1, equals);
+    const value = Buffer.from(bytes.subarray(equals + 1, end - 1));
+    if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') map.push(value, COMMA);
+    else records.set(key, value);
     at = end;
   }
+  if (map.length > 0) records.set('GNU.sparse.map', Buffer.concat(map.slice(0, -1)));
   return records;
 }
 
-function putRecord(records: PaxRecords, key: ByteString, value: Buffer): void {
-  const isPairOfMap = key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes';
-  const before = isPairOfMap ? records.get('GNU.sparse.map') : undefined;
-  if (isPairOfMap) {
-    const joined = before === undefined ? value : Buffer.concat([before, Buffer.from(','), value]);
-    records.set('GNU.sparse.map', joined);
-  } else records.set(key, Buffer.from(value));
+const COMMA = Buffer.from(',');
+
+/** Some fill the last block up with NULs and count them. */
+function isFilling(bytes: Buffer, at: number): boolean {
+  return bytes[at] === 0 && bytes.subarray(at).every((byte) => byte === 0);
 }
 
 /** The bytes of an extended header, its records in the order of their keys. */

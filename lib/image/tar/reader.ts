@@ -28,6 +28,7 @@ import {
   type TarEntry,
 } from './format.js';
 import { decodePax, type PaxRecords } from './pax.js';
+import { SparseMap } from './sparse-map.js';
 
 export interface TarSink {
   entry(entry: TarEntry): void;
@@ -40,6 +41,8 @@ export interface TarSink {
 /** The largest extended header or long name, in bytes: attributes of 64 KiB fit many times. */
 const LARGEST_META = 1 << 20;
 const LARGEST_SPARSE_MAP = 1 << 20;
+/** All that stand before one entry. */
+const MOST_META = 4 * LARGEST_META;
 
 const META_FLAGS = new Set(['x', 'X', 'g', 'L', 'K']);
 
@@ -55,11 +58,15 @@ export class TarReader {
   #heldSize = 0;
   #padding = 0;
   #header!: RawHeader;
+  /** Bytes of the headers before the entry that comes. */
+  #metaSize = 0;
   #global: PaxRecords = new Map();
+  #globalSize = 0;
   #pax: PaxRecords = new Map();
   #longName: ByteString | undefined;
   #longTarget: ByteString | undefined;
   #sparse: number[] = [];
+  #map = new SparseMap();
   #position = 0;
 
   constructor(
@@ -83,6 +90,11 @@ export class TarReader {
   /** Bytes taken so far; when an entry begins, where its data begins. */
   get position(): number {
     return this.#position;
+  }
+
+  /** Whether the archive's end was met; what comes after it says nothing. */
+  get isAtEnd(): boolean {
+    return this.#state === 'done';
   }
 
   /** To be called when nothing more comes. Throws for an archive that was cut off. */
@@ -151,6 +163,8 @@ export class TarReader {
     if (!Number.isSafeInteger(header.size) || header.size < 0) this.#fail('an entry has no proper size');
     if (META_FLAGS.has(header.flag)) {
       if (header.size > LARGEST_META) this.#fail(`a header of ${header.size} bytes is too large`);
+      this.#metaSize += padded(header.size);
+      if (this.#metaSize > MOST_META) this.#fail('the headers of an entry are too large');
       if (header.size > 0) this.#expect('meta', padded(header.size));
       return;
     }
@@ -166,9 +180,19 @@ export class TarReader {
     else {
       const records = decodePax(bytes);
       if (records === undefined) this.#fail('an extended header is malformed');
-      for (const [key, value] of records) (flag === 'g' ? this.#global : this.#pax).set(key, value);
+      if (flag === 'g') this.#takeGlobal(records);
+      else for (const [key, value] of records) this.#pax.set(key, value);
     }
     this.#expect('header', BLOCK);
+  }
+
+  #takeGlobal(records: PaxRecords): void {
+    for (const [key, value] of records) {
+      const known = this.#global.get(key);
+      this.#globalSize += value.length - (known === undefined ? -key.length : known.length);
+      this.#global.set(key, value);
+    }
+    if (this.#globalSize > LARGEST_META) this.#fail('the headers for all entries are too large');
   }
 
   /** GNU's old format: 4 pairs in the header, 21 in each block that follows (GNU tar's manual, D.2). */
@@ -186,22 +210,15 @@ export class TarReader {
     else this.#begin();
   }
 
-  /** Format 1.0: the map stands before the data, one decimal number a line, up to a whole block (D.3). */
-  #takeSparseMap(body: Buffer): void {
-    const lines = body.latin1Slice(0, body.length).split('\n');
-    const count = Number(lines[0]);
-    const isWhole = Number.isInteger(count) && lines.length > 1 + 2 * count;
-    if (!isWhole) {
-      if (!/^\d*$/.test(lines[0]) || body.length >= Math.min(LARGEST_SPARSE_MAP, this.#header.size)) {
-        this.#fail('the map of a sparse file is malformed');
-      }
-      this.#held = [Buffer.from(body)];
-      this.#heldSize = body.length;
-      this.#wanted = body.length + BLOCK;
-      return;
-    }
-    this.#sparse = lines.slice(1, 1 + 2 * count).map(Number);
-    this.#open(this.#header.size - body.length);
+  /** Format 1.0: the map stands before the data. */
+  #takeSparseMap(block: Buffer): void {
+    const numbers = this.#map.take(block);
+    const isLast = this.#map.size >= Math.min(LARGEST_SPARSE_MAP, this.#header.size);
+    if (numbers === null || (numbers === undefined && isLast))
+      this.#fail('the map of a sparse file is malformed');
+    if (numbers === undefined) return;
+    this.#sparse = numbers;
+    this.#open(this.#header.size - this.#map.size);
   }
 
   #begin(): void {
@@ -217,12 +234,15 @@ export class TarReader {
     if (NO_FILE.has(this.#header.flag)) {
       this.#forget();
       this.#skip(this.#header.size);
-    } else if (this.#pax.get('GNU.sparse.major')?.toString() === '1') this.#expect('sparse map', BLOCK);
-    else this.#open(this.#header.size);
+    } else if (this.#pax.get('GNU.sparse.major')?.toString() === '1') {
+      this.#map = new SparseMap();
+      this.#expect('sparse map', BLOCK);
+    } else this.#open(this.#header.size);
   }
 
   /** What was said of one entry does not count for the next. */
   #forget(): void {
+    this.#metaSize = 0;
     this.#pax = new Map();
     this.#longName = undefined;
     this.#longTarget = undefined;

@@ -38,6 +38,8 @@ export class ParentDirectories {
   readonly #stat = new Stat();
   /** Directories that were made because something lies in them, and the root, until an entry describes them. */
   readonly implied = new Set<ByteString>(['']);
+  /** How many directories were made so, all in all. */
+  made = 0;
 
   constructor(readonly root: number) {}
 
@@ -59,6 +61,7 @@ export class ParentDirectories {
     const name = path[path.length - 1];
     const status = makeDirectory(above, name, IMPLIED_MODE);
     if (status >= 0) this.implied.add(path.join('/'));
+    this.made++;
     return status < 0 ? status : openAt(above, name, DIRECTORY);
   }
 

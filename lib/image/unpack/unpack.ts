@@ -28,7 +28,7 @@ import { close, O_CREAT, O_EXCL, O_WRONLY, openAt, truncate, writeFully } from '
 import { S_IFBLK, S_IFCHR, S_IFIFO, Stat, statAt } from '../../sys/stat.js';
 import { setUmask } from '../../sys/thread.js';
 import { visitTree } from '../../sys/tree-walk.js';
-import type { TarEntry, TarType } from '../tar/format.js';
+import { BLOCK, type TarEntry, type TarType } from '../tar/format.js';
 import type { TarSink } from '../tar/reader.js';
 import { setAttributes, setTimes } from './attributes.js';
 import { refusal, unpackFailure } from './failure.js';
@@ -38,11 +38,19 @@ import { placeWhiteouts, readWhiteout, type Whiteout } from './layer-whiteouts.j
 export interface UnpackLimits {
   /** Bytes of all files together, holes included. */
   size: number;
-  /** Files, directories, links and whiteouts. */
+  /** Files, directories, also those that only a name implies, links and whiteouts. */
   entries: number;
 }
 
 export const DEFAULT_LIMITS: Readonly<UnpackLimits> = { size: 128 * 2 ** 30, entries: 4_000_000 };
+
+/** An entry's headers, with the names and attributes that have no room in one, and the padding after it. */
+const BYTES_BESIDE = 8 * BLOCK;
+
+/** Bytes that an archive within the limits may have. */
+export function archiveLimit({ size, entries }: UnpackLimits): number {
+  return size + entries * BYTES_BESIDE;
+}
 
 /** What was unpacked. */
 export interface Unpacked {
@@ -110,7 +118,8 @@ export class LayerUnpacker implements TarSink {
 
   #count({ size, type }: TarEntry): void {
     const { entries, size: limit } = this.limits;
-    if (++this.#unpacked.entries > entries) {
+    // A single name can imply thousands of directories.
+    if (++this.#unpacked.entries + this.#parents.made > entries) {
       this.#refuse(`the layer has more than ${entries} entries`, 'raise the limit with --max-layer-entries');
     }
     if (type === 'file') this.#unpacked.size += size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Archives of images in every form that tools give them: compressed, sparse, with long names, in any order, with links. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { digestOf } from '../../../lib/image/model/digest.js';
@@ -125,6 +125,48 @@ t.test('an archive whose compressed bytes are damaged is refused, and nothing is
     }
   }
 });
+
+t.test(
+  'a few bytes that inflate without an end are refused at the limits, and nothing is kept',
+  async (t) => {
+    const base = scratch(t);
+    dockerFolder(base);
+    shell(
+      `truncate -s 200M zeros; gzip -c zeros > once.gz; gzip -c once.gz > twice.gz; zstd -qc once.gz > twice.zst; xz -c zeros | bzip2 > twice.bz2
+     tar -cf - zeros | gzip | gzip > member.gz
+     printf '' | gzip -n > empty; for i in $(seq 16); do cat empty empty > more; mv more empty; done; gzip -nc empty > members.gz
+     mkdir d/l; truncate -s 1T d/l/layer.tar; tar -C d -S -cf hole.tar manifest.json c.json l`,
+      base,
+    );
+    const limits = ['--max-layer-size', '1m', '--max-layer-entries', '10'];
+    const refused = {
+      status: 1,
+      stderr:
+        /^tsoverlay: unpack \S+( \S+)?: the archive is larger than 1089536 bytes; raise the limit with --max-layer-size\n$/,
+    };
+    const cli = storeCli(t, base);
+    for (const file of [
+      'once.gz',
+      'twice.gz',
+      'twice.zst',
+      'twice.bz2',
+      'member.gz',
+      'members.gz',
+      'hole.tar',
+    ]) {
+      t.match(await cli.run('load', '-i', join(base, file), ...limits), refused, `load of ${file}`);
+      t.match(
+        await piped(t, base, 'store', file).run('load', ...limits),
+        refused,
+        `load of ${file} by a pipe`,
+      );
+      if (!/member|hole/.test(file))
+        t.match(await cli.run('import', join(base, file), ...limits), refused, `import of ${file}`);
+    }
+    for (const part of ['blobs/sha256', 'layers', 'staging'])
+      t.strictSame(readdirSync(join(cli.root, part)), [], part);
+  },
+);
 
 t.test('where a program that decompresses is missing, the message names it', async (t) => {
   const base = scratch(t);

@@ -306,6 +306,40 @@ t.test(
   },
 );
 
+t.test('headers that never come to an entry are refused, whatever they hold', async (t) => {
+  const text = 'x'.repeat(60_000);
+  const own = rawEntry('x', 'x', records(`comment=${text}`));
+  t.throws(() => readAll(Buffer.concat(Array(100).fill(own))), {
+    message: /headers of an entry are too large/,
+  });
+  const long = rawEntry('L', '././@LongLink', `${text}\0`);
+  t.throws(() => readAll(Buffer.concat(Array(100).fill(long))), {
+    message: /headers of an entry are too large/,
+  });
+  const entry = rawEntry('0', 'f', 'x');
+  const many = (key: (index: number) => string): Buffer =>
+    Buffer.concat(
+      Array.from({ length: 100 }, (_, index) =>
+        Buffer.concat([rawEntry('g', 'g', records(`${key(index)}=${text}`)), entry]),
+      ),
+    );
+  t.throws(() => readAll(many(String)), { message: /headers for all entries are too large/ });
+  t.equal(readAll(many(() => 'comment')).length, 100, 'what is said again takes no more');
+});
+
+t.test('a large map of a sparse file takes seconds, not minutes', async (t) => {
+  const pairs = Array.from({ length: 40_000 }, (_, index) => [index * 1024, 1] as const);
+  const data = 'x'.repeat(pairs.length);
+  const size = 40_000 * 1024;
+  const lines = `${pairs.length}\n${pairs.flat().join('\n')}\n`;
+  const map = lines.padEnd(Math.ceil(lines.length / 512) * 512, '\0');
+  const said = records('GNU.sparse.major=1', 'GNU.sparse.minor=0', `GNU.sparse.realsize=${size}`);
+  const inData = Buffer.concat([rawEntry('x', 'x', said), rawEntry('0', 'f', map + data)]);
+  const start = performance.now();
+  for (let turn = 0; turn < 10; turn++) t.equal(readAll(inData, 4096)[0].entry.segments?.length, 40_000);
+  t.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
+});
+
 t.test('archives of GNU tar with a label and lists of directories are read', async (t) => {
   const base = scratch(t);
   shell('mkdir -p tree/d; echo x > tree/d/f; touch tree/d/g', base);

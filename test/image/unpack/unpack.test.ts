@@ -441,7 +441,20 @@ t.test('bombs end at the limits', async (t) => {
     'd=$(mktemp -d); truncate -s 1T $d/f; tar -C $d -S --format=pax -cf - f; rm -r $d',
   ]);
   await t.rejects(ground.unpack(sparse), { message: /larger than/ });
-  t.strictSame(contents(ground), []);
+  const after = Buffer.concat([archiveOf([{ name: 'f', content: 'x' }]), Buffer.alloc(1 << 20)]);
+  await t.rejects(ground.unpack(gzipSync(after), { limits }), {
+    message: 'unpack layer: the archive is larger than 30480 bytes; raise the limit with --max-layer-size',
+  });
+  const deep = archiveOf([{ name: `${'d/'.repeat(2000)}f`, content: 'x' }]);
+  await t.rejects(ground.unpack(archiveOf([{ name: 'd/d/d/d/d/f' }, { name: 'g' }]), { limits }), {
+    message: /more than 5 entries/,
+  });
+  t.equal(
+    fs.existsSync(await ground.unpack(deep)),
+    true,
+    'directories that a name implies are no bomb alone',
+  );
+  t.strictSame(contents(ground).length, 2);
 });
 
 t.test('what was not announced is refused: digest, diff ID, size', async (t) => {
