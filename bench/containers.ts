@@ -229,7 +229,7 @@ try {
   }
   const memory = new Map<string, number>();
   for (const tool of TOOLS)
-    memory.set(tool.name, await measureMemory(tool, tool === PODMAN ? /conmon/ : /tsoverlay: |keeper\.sh/));
+    memory.set(tool.name, await measureMemory(tool, tool === PODMAN ? /conmon/ : /tsoverlay: |shim\.sh/));
   const text = report(times, memory);
   process.stdout.write(text);
   if (!values.quick) {

@@ -22,7 +22,7 @@ export interface Ground {
   figures?(layers: Layers): Promise<MountFigures>;
 }
 
-export const WITHOUT_KEEPER = 'tsoverlay mount -f';
+export const WITHOUT_SHIM = 'tsoverlay mount -f';
 
 const program = resolve('bin/tsoverlay');
 
@@ -85,15 +85,11 @@ export const grounds: readonly Ground[] = [
     mount: (layers) => void run(program, ['mount', '-o', overlayOptions(layers), layers.target]),
     unmount: ({ target }) => void run(program, ['unmount', target]),
     serverPid: ownServer,
-    figures: async (layers) => {
-      const answer = await askServer(ownServer(layers), { command: 'figures' });
-      if (!('figures' in answer)) throw new Error('the server gave no figures');
-      return answer.figures;
-    },
+    figures: (layers) => askServer(ownServer(layers), { command: 'figures' }),
   },
   {
-    // In the foreground there is no keeper, and nothing is written down for the next server.
-    name: WITHOUT_KEEPER,
+    // In the foreground there is no shim, and nothing is written down for the next server.
+    name: WITHOUT_SHIM,
     mount: (layers) =>
       void run('sh', [
         '-c',

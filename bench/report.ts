@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Results as a table of medians and ratios, and as a chart. */
 import { bytes, table } from '../lib/cli/words/format.js';
-import { WITHOUT_KEEPER } from './grounds.js';
+import { WITHOUT_SHIM } from './grounds.js';
 
 export interface Row {
   name: string;
@@ -35,13 +35,13 @@ function time(row: Row, ground: string): number {
 
 const shown = (value: number, digits = 1): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 
-/** How many times as fast as fuse-overlayfs, how many times as slow as the kernel, and as without a keeper. */
+/** How many times as fast as fuse-overlayfs, how many times as slow as the kernel, and as without a shim. */
 export function ratios(row: Row): { faster: number; slower: number; kept: number } {
   const own = time(row, 'tsoverlay');
   return {
     faster: time(row, 'fuse-overlayfs') / own,
     slower: own / time(row, 'overlayfs'),
-    kept: own / time(row, WITHOUT_KEEPER),
+    kept: own / time(row, WITHOUT_SHIM),
   };
 }
 
@@ -55,7 +55,7 @@ export function printTable(results: Results): string {
     'tsoverlay',
     'x fuse-overlayfs',
     '/ overlayfs',
-    '/ no keeper',
+    '/ no shim',
     'requests/file',
     'us/request',
   ];
@@ -101,7 +101,7 @@ export function markdown(results: Results): string {
     `Linux ${machine.kernel}, Node ${machine.node}, fuse-overlayfs ${machine.fuseOverlayfs}. The last three columns: how many times as fast as`,
     'fuse-overlayfs, the time relative to kernel overlayfs, and relative to a mount that nothing keeps alive (`-f`).',
     '',
-    '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs | / no keeper |',
+    '| | plain | overlayfs | fuse-overlayfs | tsoverlay | x fuse-overlayfs | / overlayfs | / no shim |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...lines,
     '',

@@ -104,5 +104,6 @@ writeFileSync(join(OUTPUT, 'package.json'), '{"type":"commonjs"}\n');
 await build({ ...common, banner: {}, entryPoints: ['dist/build/loader.js'] });
 for (const { entry } of PROCESSES) await bundle(entry);
 await bundle('mount/serving-thread');
-for (const place of [OUTPUT, 'dist/lib/mount']) copyFileSync('lib/mount/keeper.sh', join(place, 'keeper.sh'));
+for (const place of [OUTPUT, 'dist/lib/supervise'])
+  copyFileSync('lib/supervise/shim.sh', join(place, 'shim.sh'));
 for (const one of PROCESSES) await compile(one);

@@ -11,12 +11,13 @@ const allowed: Record<string, readonly string[]> = {
   sys: ['base'],
   fuse: ['base', 'sys'],
   overlay: ['base', 'sys'],
-  mount: ['base', 'sys', 'fuse', 'overlay'],
+  supervise: ['base', 'sys'],
+  mount: ['base', 'sys', 'fuse', 'overlay', 'supervise'],
   library: ['base', 'sys', 'overlay'],
   image: ['base', 'sys', 'overlay'],
-  container: ['base', 'sys', 'overlay', 'mount', 'image'],
-  build: ['base', 'sys', 'overlay', 'mount', 'image', 'container'],
-  cli: ['base', 'sys', 'fuse', 'overlay', 'mount', 'library', 'image', 'container', 'build'],
+  container: ['base', 'sys', 'overlay', 'supervise', 'mount', 'image'],
+  build: ['base', 'sys', 'overlay', 'supervise', 'mount', 'image', 'container'],
+  cli: ['base', 'sys', 'fuse', 'overlay', 'supervise', 'mount', 'library', 'image', 'container', 'build'],
 };
 
 interface Import {

@@ -68,8 +68,10 @@ export function quote(name: string): string {
 }
 
 /** Throws an OverlayError when `result` is a negated errno, else gives it back. */
-export function check(result: number, story: ErrorStory): number {
-  if (result < 0) throw new OverlayError({ ...story, errno: result });
+export function check(result: number, story: ErrorStory): number;
+export function check<T extends object>(result: T | number, story: ErrorStory): T;
+export function check<T extends object>(result: T | number, story: ErrorStory): T | number {
+  if (typeof result === 'number' && result < 0) throw new OverlayError({ ...story, errno: result });
   return result;
 }
 

@@ -41,7 +41,7 @@ let client: typeof import('../container/server/starting.js') | undefined;
 /** A server that bin/tsoverlay has started for nothing: it knows less of command lines. */
 async function discardStarted(): Promise<void> {
   if (process.env.TSOVERLAY_STARTED === undefined) return;
-  const { ServerProcess } = await import('../mount/server-process.js');
+  const { ServerProcess } = await import('../supervise/spawn.js');
   await ServerProcess.started()?.discard();
 }
 

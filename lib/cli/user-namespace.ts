@@ -10,8 +10,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { OverlayError } from '../base/errors.js';
+import type { ContainerState } from '../container/state/config.js';
 import { defaultRoot } from '../image/store/store.js';
-import { isAlive, prepareRuntimeDirectory } from '../mount/registry.js';
+import { prepareRuntimeDirectory } from '../supervise/runtime-directory.js';
+import { isAlive } from '../sys/proc.js';
 import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.js';
 
 /** Commands that read or write files of images. */
@@ -49,8 +51,8 @@ function runningServer(root: string): number | undefined {
   for (const id of ids) {
     try {
       const state = JSON.parse(readFileSync(join(root, 'containers', id, 'state.json'), 'utf8'));
-      const { serverPid } = state as { serverPid: number };
-      if (serverPid > 0 && isAlive(serverPid)) return serverPid;
+      const { serverPid: pid, serverStart: start } = state as ContainerState;
+      if (isAlive({ pid, start })) return pid;
     } catch (failure) {
       // One that is just being removed, or was damaged: that is for the command to say.
       if (!(failure instanceof SyntaxError) && (failure as NodeJS.ErrnoException).code !== 'ENOENT')

@@ -52,8 +52,7 @@ function optionString(options: FuseMountOptions): string {
 /** Mounts at the target and answers the descriptor of /dev/fuse, non-blocking. Throws an OverlayError. */
 export function mountThroughHelper(options: FuseMountOptions): number {
   const story = { operation: 'mount', path: options.target };
-  const pair = socketPair();
-  if (typeof pair === 'number') throw new OverlayError({ ...story, errno: pair });
+  const pair = check(socketPair(), story);
   try {
     const { status, stderr } = runHelper(['-o', optionString(options), '--', options.target], pair[1]);
     if (status !== 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Entry of the server process: started by mountInBackground for a mount that begins, or by
- * a keeper (`resume`) for one whose server has ended. The serving thread takes as long to
+ * a shim (`resume`) for one whose server has ended. The serving thread takes as long to
  * start as everything else here, so it goes first.
  */
 import { prepareServingThread } from './serving-worker.js';

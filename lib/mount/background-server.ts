@@ -1,33 +1,20 @@
 // SPDX-License-Identifier: MIT
 /** What the server process that mountInBackground starts does: one request, one mount, until it is unmounted. */
 import type { Duplex } from 'node:stream';
-import { OverlayError, UsageError } from '../base/errors.js';
+import { openServerChannel } from '../supervise/channel.js';
+import { encodeError } from '../supervise/error-wire.js';
+import { lineOf, readValue } from '../supervise/json-lines.js';
+import { logFault } from '../supervise/log.js';
+import { removeServerFiles } from '../supervise/server-files.js';
 import { LONGEST_REQUEST, type StartAnswer, type StartRequest } from './background.js';
-import { logFault } from './fault-log.js';
-import { readLine } from './line.js';
-import { removeServerFiles } from './registry.js';
 import { serveMount } from './server.js';
-import { openServerChannel } from './server-channel.js';
 
 function answer(channel: Duplex, message: StartAnswer): void {
-  channel.end(`${JSON.stringify(message)}\n`);
-}
-
-function storyOf(failure: unknown): StartAnswer {
-  if (!(failure instanceof OverlayError)) {
-    const error = failure as Error;
-    return { usage: false, story: { operation: 'mount', reason: error.message }, stack: error.stack };
-  }
-  const { operation, path, layer, errno, reason, remedy, stack } = failure;
-  return {
-    usage: failure instanceof UsageError,
-    story: { operation, path, layer, errno, reason, remedy },
-    stack,
-  };
+  channel.end(lineOf(message));
 }
 
 async function main(channel: Duplex): Promise<void> {
-  const { target, options } = JSON.parse(await readLine(channel, LONGEST_REQUEST)) as StartRequest;
+  const { target, options } = await readValue<StartRequest>(channel, { longest: LONGEST_REQUEST });
   const reason = await serveMount(target, { ...options, kept: true, onFault: logFault }, () =>
     answer(channel, { started: true }),
   );
@@ -36,7 +23,8 @@ async function main(channel: Duplex): Promise<void> {
 
 function refuse(channel: Duplex, failure: Error): void {
   removeServerFiles(process.pid);
-  if (channel.writable) channel.end(`${JSON.stringify(storyOf(failure))}\n`, () => process.exit(1));
+  const answer: StartAnswer = { failed: encodeError(failure, 'mount') };
+  if (channel.writable) channel.end(lineOf(answer), () => process.exit(1));
   else {
     logFault(failure.stack ?? failure.message);
     process.exit(1);

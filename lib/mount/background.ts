@@ -5,25 +5,22 @@
  * back, that the mount can be used or why not.
  */
 import type { Duplex } from 'node:stream';
-import { type ErrorStory, OverlayError, UsageError } from '../base/errors.js';
-import { readLine } from './line.js';
+import { OverlayError } from '../base/errors.js';
+import { decodeError, type WireError } from '../supervise/error-wire.js';
+import { readValue, writeValue } from '../supervise/json-lines.js';
+import { serverFiles } from '../supervise/server-files.js';
+import { GIVEN_DEVICE_FD, ServerProcess } from '../supervise/spawn.js';
 import type { MountOptions } from './mount.js';
-import { serverFiles } from './registry.js';
-import { SERVER_MAIN, ServerProcess } from './server-process.js';
+import { MOUNT_MAIN } from './mount-shim.js';
 
 export interface StartRequest {
   target: string;
   options: MountOptions;
 }
 
-export type StartAnswer =
-  | { started: true }
-  | { usage: boolean; story: ErrorStory; stack: string | undefined };
+export type StartAnswer = { started: true } | { failed: WireError };
 
-/** Where the server finds the descriptor of /dev/fuse that it is handed, if there is one. */
-const PASSED_DEVICE = 4;
-
-/** Bytes; as much as the longest list of layers needs. */
+/** Characters; as much as the longest list of layers needs. */
 export const LONGEST_REQUEST = 4 << 20;
 
 let prepared: ServerProcess | undefined;
@@ -46,21 +43,19 @@ export async function discardPreparedServer(): Promise<void> {
 
 function startServer(device: number | undefined): ServerProcess {
   const started = device === undefined ? ServerProcess.started() : undefined;
-  return started ?? ServerProcess.start(SERVER_MAIN, { device });
+  return started ?? ServerProcess.start(MOUNT_MAIN, { device });
 }
 
 /** Starts the server, or takes the prepared one; settles with its process id when the mount can be used. */
 export async function mountInBackground({ target, options }: StartRequest): Promise<number> {
   const server = prepared ?? startServer(options.device);
   prepared = undefined;
-  const device = options.device === undefined ? undefined : PASSED_DEVICE;
+  const device = options.device === undefined ? undefined : GIVEN_DEVICE_FD;
   const channel = await server.channel;
   try {
     const answer = await exchange(channel, { target, options: { ...options, device } }, server.pid);
-    if ('started' in answer) return server.pid;
-    throw answer.usage
-      ? new UsageError(answer.story.reason ?? '', answer.story.remedy)
-      : new OverlayError({ ...answer.story, cause: answer.stack });
+    if ('failed' in answer) throw decodeError(answer.failed);
+    return server.pid;
   } finally {
     channel.destroy();
     server.leave();
@@ -68,10 +63,10 @@ export async function mountInBackground({ target, options }: StartRequest): Prom
 }
 
 async function exchange(channel: Duplex, request: StartRequest, pid: number): Promise<StartAnswer> {
-  const answer = readLine(channel, LONGEST_REQUEST);
-  channel.write(`${JSON.stringify(request)}\n`);
+  const answer = readValue<StartAnswer>(channel, { longest: LONGEST_REQUEST });
+  writeValue(channel, request);
   try {
-    return JSON.parse(await answer) as StartAnswer;
+    return await answer;
   } catch (cause) {
     throw new OverlayError({
       operation: 'start the server',

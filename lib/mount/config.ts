@@ -2,6 +2,8 @@
 /** What one mount consists of, as the command line, the library and the server process pass it on. */
 import type { LayerSet } from '../overlay/layers/layer-set.js';
 import type { UpperWays } from '../overlay/layers/upper-probe.js';
+import type { Held } from '../supervise/held.js';
+import type { Shim } from '../supervise/shim.js';
 
 export type DriverName = 'kernel' | 'fuse-native';
 
@@ -9,7 +11,7 @@ export interface MountConfig extends LayerSet {
   /** An existing directory, absolute. */
   target: string;
   driver: DriverName;
-  /** The mount outlives the server: a keeper starts another one (keeper.ts), the mount's own or one that its owner starts. */
+  /** The mount outlives the server: a shim starts another one (shim.ts), the mount's own or one that its owner starts. */
   kept?: boolean | 'by owner' | undefined;
   /** MS_* flags of the mount: read-only, nosuid, nodev, noexec, noatime… */
   flags: number;
@@ -17,7 +19,7 @@ export interface MountConfig extends LayerSet {
   allowOther: boolean;
   /** Small writes are gathered by the kernel; see native-notes/fuse-protocol.md. */
   writeback: boolean;
-  /** Seconds without progress after which a server with a keeper is taken for stuck; 0: never. Default 60. */
+  /** Seconds without progress after which a server with a shim is taken for stuck; 0: never. Default 60. */
   hangTimeout?: number | undefined;
   /** Seconds that the kernel may keep names and attributes; as long as it likes without it. */
   timeout?: number | undefined;
@@ -46,33 +48,10 @@ export interface MountFigures {
   openFiles: number;
   /** Bytes. */
   residentMemory: number;
-  /** Of the keeper, in bytes; 0 where there is none. */
-  keeperMemory: number;
+  /** Of the shim, in bytes; 0 where there is none. */
+  shimMemory: number;
   /** Paths of layers that have stopped answering. */
   hungLayers: string[];
-}
-
-/** What is known of the process that keeps a mount. */
-export interface KeeperFigures {
-  /** 0 when none could be started. */
-  readonly pid: number;
-  /** Bytes. */
-  readonly residentMemory: number;
-  /** Called when another one has taken its place. */
-  replaced: () => void;
-  /** The next server is to be another program. */
-  setProgram(programs: ServerPrograms): void;
-  /** This process will not end although it is killed: it says nothing more, so that the end of others is heard. */
-  hung(): void;
-}
-
-/** What another version of the program has for servers of each kind; absolute paths. */
-export interface ServerPrograms {
-  node: string;
-  /** Of mounts alone. */
-  main: string;
-  /** Of containers with their mounts. */
-  containerMain: string;
 }
 
 /** How a driver hands over a live mount. */
@@ -83,18 +62,14 @@ export interface RunningMount {
   /** Settles when the mount is gone and everything is closed; the reason where it is no plain unmount. */
   readonly ended: Promise<string | undefined>;
   /** Where the mount outlives this process. */
-  readonly keeper?: KeeperFigures | undefined;
+  readonly shim?: Shim | undefined;
   /** What its owner is to have kept, where that is who keeps it. */
   readonly held?: HeldMount | undefined;
   /** How its upper is written; null where nothing is. */
   readonly ways: UpperWays | null;
-  /** Its owner has started a keeper for it. */
-  keptBy?(keeper: KeeperFigures): void;
+  /** Its owner has started a shim for it. */
+  keptBy?(shim: Shim): void;
 }
 
 /** Descriptors of what makes a mount, for the next server. */
-export interface HeldMount {
-  state: number;
-  device: number;
-  descriptors: readonly number[];
-}
+export type HeldMount = Held & { device: number };

@@ -115,7 +115,7 @@ function figuresOf(union: Union, counts: Record<string, number>): MountFigures {
     openDirectories: union.directories.size,
     openFiles: union.files.size,
     residentMemory: process.memoryUsage.rss(),
-    keeperMemory: 0,
+    shimMemory: 0,
     hungLayers: [],
   };
 }

@@ -11,7 +11,7 @@ import type { LayerSet } from '../overlay/layers/layer-set.js';
 import type { Union } from '../overlay/nodes/union.js';
 import { openUnion } from '../overlay/open/open.js';
 import { listMounts } from '../sys/mounts.js';
-import { readRecords } from './registry.js';
+import { readRecords } from './records.js';
 
 /** Milliseconds; a server that ends has copies to finish at most. */
 const LONGEST_ENDING = 2000;

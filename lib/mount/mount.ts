@@ -6,15 +6,9 @@ import { EBUSY, ENOENT, ENOTDIR } from '../base/errno.js';
 import { check, OverlayError } from '../base/errors.js';
 import type { LayerSet } from '../overlay/layers/layer-set.js';
 import type { UpperWays } from '../overlay/layers/upper-probe.js';
+import type { Shim } from '../supervise/shim.js';
 import { listMounts, MS_RDONLY } from '../sys/mounts.js';
-import type {
-  DriverName,
-  HeldMount,
-  KeeperFigures,
-  MountConfig,
-  MountFigures,
-  RunningMount,
-} from './config.js';
+import type { DriverName, HeldMount, MountConfig, MountFigures, RunningMount } from './config.js';
 import { startKernelDriver } from './kernel-driver.js';
 
 export interface MountOptions extends LayerSet {
@@ -28,7 +22,7 @@ export interface MountOptions extends LayerSet {
    * writes of 4 KiB, but every close costs the next stat a request. Default false.
    */
   writeback?: boolean | undefined;
-  /** Seconds without progress after which a server with a keeper is taken for stuck; 0: never. Default 60. */
+  /** Seconds without progress after which a server with a shim is taken for stuck; 0: never. Default 60. */
   hangTimeout?: number | undefined;
   /** Seconds that the kernel may keep names and attributes; default as long as it likes. */
   timeout?: number | undefined;
@@ -61,8 +55,8 @@ export class Mount implements AsyncDisposable {
     return this.running.ended;
   }
 
-  get keeper(): KeeperFigures | undefined {
-    return this.running.keeper;
+  get shim(): Shim | undefined {
+    return this.running.shim;
   }
 
   /** How its upper is written, and what the upper's file system can do; null where nothing is written. */
@@ -76,12 +70,12 @@ export class Mount implements AsyncDisposable {
   }
 
   /** It is kept from now on. */
-  keptBy(keeper: KeeperFigures): void {
-    this.running.keptBy?.(keeper);
+  keptBy(shim: Shim): void {
+    this.running.keptBy?.(shim);
   }
 
   figures(): MountFigures {
-    return { ...this.running.figures(), keeperMemory: this.keeper?.residentMemory ?? 0 };
+    return { ...this.running.figures(), shimMemory: this.shim?.residentMemory ?? 0 };
   }
 
   /**

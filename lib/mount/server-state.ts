@@ -2,11 +2,10 @@
 /**
  * What a server leaves to the next one of the same mount, in memory that outlives it: what
  * was agreed with the kernel, how the union is made up, the request in hand, the figures,
- * and the union's journal. The keeper holds it (keeper.ts).
+ * and the union's journal. The shim holds it (shim.ts).
  *
- *   page 0      i32 magic, format, agreed minor, flags, flags2, length of the manifest,
- *               number of the request in hand (2), how often it was begun, server's process id,
- *               whether it was stuck, what it does between requests
+ *   page 0      the header (supervise/state-file.ts): agreed minor, flags, flags2, length of the manifest, number
+ *               of the request in hand (2), how often it was begun, whether it was stuck, what it does between requests
  *   page 1      figures
  *   page 2      which layer is asked, and which do not answer (layer-watch.ts)
  *   64 KiB      manifest, JSON
@@ -14,7 +13,6 @@
  *   32 MiB      journal
  */
 import { EFBIG } from '../base/errno.js';
-import { OverlayError } from '../base/errors.js';
 import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
 import { opcodeName, rows } from '../fuse/requests.js';
@@ -22,13 +20,12 @@ import { Journal } from '../overlay/journal/journal.js';
 import { JOURNAL_SPACE, LEAST_JOURNAL_SPACE } from '../overlay/journal/region.js';
 import { LAYER_WATCH_WORDS, LayerWatch, UPPER } from '../overlay/layers/layer-watch.js';
 import type { UnionFacts } from '../overlay/open/resume.js';
+import { OWN_WORDS, type Room, STATE_PAGE, StateFile, type StateKind } from '../supervise/state-file.js';
 import { limitOf } from '../sys/programs.js';
-import { createSharedMemory, mapShared, type SharedWindow } from '../sys/shared-memory.js';
+import { createSharedMemory } from '../sys/shared-memory.js';
 import type { MountConfig } from './config.js';
 
-const PAGE = 4096;
-const FIGURES_AT = PAGE;
-const WATCH_AT = 2 * PAGE;
+const FIGURES_AT = STATE_PAGE;
 const MANIFEST_AT = 64 << 10;
 const MESSAGE_AT = 16 << 20;
 const JOURNAL_AT = 32 << 20;
@@ -39,22 +36,23 @@ const WORK = ['no', 'resuming', 'copying'] as const;
 export type Work = (typeof WORK)[number];
 const BETWEEN_REQUESTS = 'work between requests';
 
-const MAGIC = 0x74736f76;
-/** Changes with everything that a server of another version would misread. */
-export const STATE_FORMAT = 1;
+const KIND: StateKind = {
+  magic: 0x74736f76,
+  format: 2,
+  name: 'mount',
+  remedy: 'unmount it and mount it again',
+};
+const MANIFEST: Room = { offset: MANIFEST_AT, length: MESSAGE_AT - MANIFEST_AT };
 
 const Field = {
-  MAGIC: 0,
-  FORMAT: 1,
-  MINOR: 2,
-  FLAGS: 3,
-  FLAGS2: 4,
-  MANIFEST: 5,
-  UNIQUE: 6,
-  BEGUN: 8,
-  SERVER: 9,
-  STUCK: 10,
-  WORK: 11,
+  MINOR: OWN_WORDS,
+  FLAGS: OWN_WORDS + 1,
+  FLAGS2: OWN_WORDS + 2,
+  MANIFEST: OWN_WORDS + 3,
+  UNIQUE: OWN_WORDS + 4,
+  BEGUN: OWN_WORDS + 6,
+  STUCK: OWN_WORDS + 7,
+  WORK: OWN_WORDS + 8,
 } as const;
 
 /** How a mount is made up: what a new server cannot find out by itself. */
@@ -75,13 +73,15 @@ export class ServerState {
   readonly message: Buffer;
   readonly watch: LayerWatch;
 
-  private constructor(readonly fd: number) {
-    const first = map(fd, 0, 3 * PAGE);
-    this.#header = new Int32Array(first.buffer, first.byteOffset, PAGE / 4);
-    this.figures = first.subarray(FIGURES_AT, FIGURES_AT + PAGE);
-    this.watch = new LayerWatch(new Int32Array(first.buffer, first.byteOffset + WATCH_AT, LAYER_WATCH_WORDS));
-    const length = Math.ceil(LARGEST_REQUEST / PAGE) * PAGE;
-    this.message = map(fd, MESSAGE_AT, length).subarray(0, LARGEST_REQUEST);
+  private constructor(private readonly file: StateFile) {
+    this.#header = file.words;
+    const pages = file.map(FIGURES_AT, 2 * STATE_PAGE);
+    this.figures = pages.subarray(0, STATE_PAGE);
+    this.watch = new LayerWatch(
+      new Int32Array(pages.buffer, pages.byteOffset + STATE_PAGE, LAYER_WATCH_WORDS),
+    );
+    const length = Math.ceil(LARGEST_REQUEST / STATE_PAGE) * STATE_PAGE;
+    this.message = file.map(MESSAGE_AT, length).subarray(0, LARGEST_REQUEST);
     touch(this.message);
   }
 
@@ -94,22 +94,16 @@ export class ServerState {
 
   /** The state of a mount that begins. */
   static begin(fd: number): ServerState {
-    const state = new ServerState(fd);
-    state.#header[Field.MAGIC] = MAGIC;
-    state.#header[Field.FORMAT] = STATE_FORMAT;
-    return state;
+    return new ServerState(StateFile.begin(fd, KIND));
   }
 
   /** The state that an earlier server has left. Throws an OverlayError for one that this version cannot read. */
   static open(fd: number): ServerState {
-    const state = new ServerState(fd);
-    const format = state.#header[Field.FORMAT];
-    if (state.#header[Field.MAGIC] === MAGIC && format === STATE_FORMAT) return state;
-    throw new OverlayError({
-      operation: 'go on with the mount',
-      reason: `its state has format ${format}, this version reads ${STATE_FORMAT}`,
-      remedy: 'unmount it and mount it again',
-    });
+    return new ServerState(StateFile.open(fd, KIND));
+  }
+
+  get fd(): number {
+    return this.file.fd;
   }
 
   journal(): Journal {
@@ -131,34 +125,16 @@ export class ServerState {
   }
 
   get manifest(): Manifest {
-    const length = this.#header[Field.MANIFEST];
-    const text = this.#withManifest((room) => room.toString('utf8', 0, length));
-    return JSON.parse(text) as Manifest;
+    return this.file.readJson(MANIFEST, this.#header[Field.MANIFEST]);
   }
 
   set manifest(manifest: Manifest) {
-    const text = Buffer.from(JSON.stringify(manifest));
-    if (text.length > MESSAGE_AT - MANIFEST_AT) {
-      throw new OverlayError({ operation: 'keep the list of layers', reason: 'it is too long' });
-    }
-    this.#withManifest((room) => text.copy(room));
-    Atomics.store(this.#header, Field.MANIFEST, text.length);
+    Atomics.store(this.#header, Field.MANIFEST, this.file.writeJson(MANIFEST, manifest));
   }
 
   /** This process is the server from now on. Answers the process id of the last one. */
-  takeOver(pid: number): number {
-    const last = this.#header[Field.SERVER];
-    this.#header[Field.SERVER] = pid;
-    return last;
-  }
-
-  #withManifest<T>(use: (room: Buffer) => T): T {
-    const window = mapWindow(this.fd, MANIFEST_AT, MESSAGE_AT - MANIFEST_AT);
-    try {
-      return use(window.bytes);
-    } finally {
-      window.unmap();
-    }
+  takeOver(): number {
+    return this.file.takeOver();
   }
 
   /** What tells the request that is being served from others, and from work that nobody waits for; '' at rest. */
@@ -222,15 +198,5 @@ export class ServerState {
  * fail the request with EIO (fuse_dev_do_read, fuse_copy_fill).
  */
 function touch(bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; at += PAGE) bytes[at] = Atomics.load(bytes, at);
-}
-
-function map(fd: number, offset: number, length: number): Buffer {
-  return mapWindow(fd, offset, length).bytes;
-}
-
-function mapWindow(fd: number, offset: number, length: number): SharedWindow {
-  const window = mapShared(fd, offset, length);
-  if (typeof window !== 'number') return window;
-  throw new OverlayError({ operation: 'map the state of the mount', errno: window });
+  for (let at = 0; at < bytes.length; at += STATE_PAGE) bytes[at] = Atomics.load(bytes, at);
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** A process that serves one mount until it is unmounted: in the foreground, or as a server in the background. */
-import type { Server } from 'node:net';
 import { OverlayError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
 import type { LayerSet } from '../overlay/layers/layer-set.js';
+import { closeControl } from '../supervise/control.js';
+import { raiseLimits } from '../supervise/leave-starter.js';
+import { prepareRuntimeDirectory } from '../supervise/runtime-directory.js';
+import { removeServerFiles } from '../supervise/server-files.js';
+import type { Shim } from '../supervise/shim.js';
 import { hasTrustedAttributes } from '../sys/privilege.js';
-import type { KeeperFigures } from './config.js';
-import { listenControl } from './control.js';
-import { raiseLimits } from './leave-starter.js';
+import { processId } from '../sys/proc.js';
+import { listenForMount } from './control.js';
 import { type Mount, type MountOptions, mount } from './mount.js';
-import { type MountRecordFile, prepareRuntimeDirectory, removeServerFiles, writeRecord } from './registry.js';
-
-const LAST_ANSWER_MS = 1000;
+import { type MountRecordFile, writeRecord } from './records.js';
 
 /**
  * Mounts, enters the list of mounts, answers the control socket and signals.
@@ -76,8 +77,8 @@ export async function serve(
 
 /** A mount's place in the list. */
 export interface AnnouncedMount {
-  /** The list has its keeper from now on, and each one that takes its place. */
-  keptBy(keeper: KeeperFigures): void;
+  /** The list has its shim from now on, and each one that takes its place. */
+  keptBy(shim: Shim): void;
   close(): Promise<void>;
 }
 
@@ -87,12 +88,14 @@ export async function announceMount(
   options: LayerSet & { since?: string },
 ): Promise<AnnouncedMount> {
   process.title = `tsoverlay: ${mounted.target}`;
-  const control = await listenControl(mounted);
+  const control = await listenForMount(mounted);
   const since = options.since ?? new Date().toISOString();
   const record = (): MountRecordFile => ({
     target: mounted.target,
     serverPid: process.pid,
-    keeperPid: mounted.keeper?.pid || null,
+    serverStart: processId(process.pid).start,
+    shimPid: mounted.shim?.pid || null,
+    shimStart: processId(mounted.shim?.pid ?? 0).start,
     lowers: [...options.lowers],
     upper: options.upper ?? null,
     work: options.work ?? null,
@@ -111,26 +114,15 @@ export async function announceMount(
   });
   const write = (): void => writeRecord(record());
   write();
-  if (mounted.keeper !== undefined) mounted.keeper.replaced = write;
+  mounted.shim?.onReplaced(write);
   return {
-    keptBy(keeper) {
-      mounted.keptBy(keeper);
-      keeper.replaced = write;
+    keptBy(shim) {
+      mounted.keptBy(shim);
+      shim.onReplaced(write);
       write();
     },
     close: () => closeControl(control),
   };
-}
-
-/** Lets the client that asked for the end hear of it; one that hangs on does not keep the server. */
-function closeControl(control: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, LAST_ANSWER_MS);
-    control.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 async function unmountOrDetach(mounted: Mount): Promise<void> {

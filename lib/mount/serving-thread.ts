@@ -8,7 +8,6 @@
 import { randomInt } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoName } from '../base/errno.js';
-import { type ErrorStory, OverlayError } from '../base/errors.js';
 import { serveDevice } from '../fuse/device.js';
 import { closeDevice, mountFuse, unmountFuse } from '../fuse/mount.js';
 import { resendPending } from '../fuse/notify.js';
@@ -18,6 +17,7 @@ import type { UpperWays } from '../overlay/layers/upper-probe.js';
 import { commitQuietly } from '../overlay/nodes/recorder.js';
 import type { Union } from '../overlay/nodes/union.js';
 import { handOn, resumeUnion } from '../overlay/open/resume.js';
+import { encodeError, type WireError } from '../supervise/error-wire.js';
 import { threadId, unshareUmask } from '../sys/thread.js';
 import type { MountConfig } from './config.js';
 import { OverlayFileSystem } from './handler.js';
@@ -42,7 +42,7 @@ export type ThreadMessage =
   | { kind: 'started'; thread: number }
   | { kind: 'mounted'; device: number; descriptors: readonly number[] }
   | { kind: 'ready'; ways: UpperWays | null }
-  | { kind: 'refused'; usage: boolean; story: ErrorStory; message: string }
+  | { kind: 'refused'; failure: WireError }
   | { kind: 'fault'; text: string }
   | { kind: 'ended'; reason: string | undefined };
 
@@ -111,7 +111,7 @@ function begin({ config, figures: memory, state: fd }: ThreadInput & { kind: 'mo
         descriptors: descriptors.length,
         since,
       };
-      state.takeOver(process.pid);
+      state.takeOver();
     }
     device = mountFuse(config);
   } catch (failure) {
@@ -156,28 +156,11 @@ function resume({ state: fd, device, descriptors }: ThreadInput & { kind: 'resum
   return { union, device, figures, config, state, session };
 }
 
-function refuse(failure: unknown): void {
-  const error = failure instanceof OverlayError ? failure : undefined;
-  send({
-    kind: 'refused',
-    usage: error?.operation === 'usage',
-    message: failure instanceof Error ? (failure.stack ?? failure.message) : String(failure),
-    story: {
-      operation: error?.operation ?? 'mount',
-      path: error?.path,
-      layer: error?.layer,
-      errno: error?.errno,
-      reason: error === undefined ? String(failure) : error.reason,
-      remedy: error?.remedy,
-    },
-  });
-}
-
 parentPort!.once('message', (input: ThreadInput) => {
   try {
     run(input);
   } catch (failure) {
-    refuse(failure);
+    send({ kind: 'refused', failure: encodeError(failure, 'mount') });
   }
   if (input.kind === 'mount') {
     const ended = new Int32Array(input.end);

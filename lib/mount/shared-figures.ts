@@ -4,7 +4,6 @@
  * memory: the serving thread never answers a message, and counting costs it one
  * store.
  */
-
 import { opcodeName } from '../fuse/requests.js';
 import { COUNTED_OPCODES } from '../fuse/session.js';
 import type { Union } from '../overlay/nodes/union.js';
@@ -53,7 +52,7 @@ export class SharedFigures {
       openDirectories,
       openFiles,
       residentMemory,
-      keeperMemory: 0,
+      shimMemory: 0,
       hungLayers: [],
     };
   }

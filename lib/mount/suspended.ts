@@ -60,7 +60,7 @@ function listSuspended(
 
 /**
  * Changes a directory's times in a process of its own: a thread would wait uninterruptibly, and keep
- * this process from ending, and the keeper from hearing of its end.
+ * this process from ending, and the shim from hearing of its end.
  */
 async function touch(directory: number): Promise<void> {
   const stdio = ['ignore', 'ignore', 'ignore', directory] as const;

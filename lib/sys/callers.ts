@@ -3,7 +3,7 @@
  * What another process may do: its groups and capabilities, as /proc shows them. They are asked for while
  * it waits in a system call, so that it cannot change them meanwhile. A process that cannot be seen has none.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { hasCapability, isInIdMap, linkOfProcess, readProcess, statusField } from './proc.js';
 
 export const CAP_FOWNER = 3;
 export const CAP_FSETID = 4;
@@ -20,41 +20,20 @@ export interface Caller {
 /** The first user namespace always has this number (PROC_USER_INIT_INO); a map of all ids is no proof. */
 const FIRST_NAMESPACE = 'user:[4026531837]';
 
-function read(pid: number | 'self', file: string): string {
-  return pid === 0 ? '' : ofProcess(() => readFileSync(`/proc/${pid}/${file}`, 'latin1'));
-}
-
-/** What `see` gives; '' for a process that cannot be seen. */
-function ofProcess(see: () => string): string {
-  try {
-    return see();
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return '';
-    throw failure;
-  }
-}
-
 function isEffective(pid: number, capability: number): boolean {
-  const line = /^CapEff:\s*([0-9a-f]+)/m.exec(read(pid, 'status'));
-  return line !== null && ((BigInt(`0x${line[1]}`) >> BigInt(capability)) & 1n) === 1n;
+  return pid !== 0 && hasCapability(pid, capability);
 }
 
-/** Whether an id of ours exists in the caller's user namespace (user_namespaces(7), uid_map). */
+/** Whether an id of ours exists in the caller's user namespace. */
 function isMapped(pid: number, file: 'uid_map' | 'gid_map', id: number): boolean {
-  const map = read(pid, file);
-  if (map !== '' && map === read('self', file)) return true;
-  return map.split('\n').some((line) => {
-    const [, first, count] = line.trim().split(/\s+/).map(Number);
-    return id >= first && id < first + count;
-  });
+  const map = pid === 0 ? '' : readProcess(pid, file);
+  return map !== '' && (map === readProcess('self', file) || isInIdMap(map, 'outer', id));
 }
 
 /** in_group_p */
 export function isInGroup({ gid, pid }: Caller, group: number): boolean {
   if (gid === group) return true;
-  const line = /^Groups:(.*)$/m.exec(read(pid, 'status'));
-  return line?.[1].trim().split(/\s+/).includes(String(group)) === true;
+  return pid !== 0 && (statusField(pid, 'Groups') ?? '').split(/\s+/).includes(String(group));
 }
 
 /** Whether the caller has a capability over a file of these ids (capable_wrt_inode_uidgid). */
@@ -68,7 +47,7 @@ export function isOwnerOrCapable({ uid, pid }: Caller, owner: number): boolean {
 }
 
 export function isInFirstNamespace({ pid }: Caller): boolean {
-  return pid !== 0 && ofProcess(() => readlinkSync(`/proc/${pid}/ns/user`)) === FIRST_NAMESPACE;
+  return pid !== 0 && linkOfProcess(pid, 'ns/user') === FIRST_NAMESPACE;
 }
 
 /** Whether the caller has a capability in the first user namespace (capable). */

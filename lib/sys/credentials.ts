@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Who a process is and what it may do, for one that is about to become another program. All answer >= 0 or a negated errno. */
-import { readFileSync } from 'node:fs';
 import { raw, result } from './libc.js';
+import { capabilitiesOf, readProcess } from './proc.js';
 
 /** By number (linux/capability.h). */
 export const CAPABILITY_NAMES: readonly string[] = `
@@ -22,8 +22,7 @@ const VERSION_3 = 0x20080522;
 
 /** Those that this process can give to others at all (capabilities(7), bounding set). */
 export function availableCapabilities(): string[] {
-  const line = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))!;
-  const mask = BigInt(`0x${line[1]}`);
+  const mask = capabilitiesOf('self', 'CapBnd');
   return CAPABILITY_NAMES.filter((_, number) => ((mask >> BigInt(number)) & 1n) === 1n);
 }
 
@@ -88,7 +87,7 @@ export function becomeUser(uid: number, gid: number, additionalGids: readonly nu
 
 /** A user namespace without ranges of ids leaves everybody's groups as they are (user_namespaces(7)). */
 function maySetGroups(): boolean {
-  return readFileSync('/proc/self/setgroups', 'latin1').trim() !== 'deny';
+  return readProcess('self', 'setgroups').trim() !== 'deny';
 }
 
 const SYS_KEYCTL = process.arch === 'arm64' ? 219 : 250;

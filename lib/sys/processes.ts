@@ -3,10 +3,10 @@
  * Processes that are not this one's children (pidfd_open(2)): a descriptor stands for the process, whatever
  * becomes of its number, and how it has ended is kept with it (PIDFD_GET_INFO of linux/pidfd.h, Linux 6.15).
  */
-import { readFileSync } from 'node:fs';
 import { exitCodeOf } from './children.js';
 import { raw, result } from './libc.js';
 import { waitReadable } from './poll.js';
+import { statOf } from './proc.js';
 
 const SYS_PIDFD_OPEN = 434;
 /** _IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info) for the first version of the structure. */
@@ -14,9 +14,6 @@ const PIDFD_GET_INFO = 0xc040ff0b;
 const SIZEOF_INFO = 64;
 const PIDFD_INFO_EXIT = 8;
 const INFO_EXIT_CODE = 60;
-/** Fields of proc_pid_stat(5), counted from the third. */
-const STAT_START = 19;
-const STAT_EXIT_CODE = 49;
 
 /** A descriptor of a process, or a negated errno. */
 export function openProcess(pid: number): number {
@@ -46,23 +43,6 @@ function exitOfWaited(process: number): number | undefined {
 
 /** One whose parent does not wait for it is still in /proc. */
 function exitOfUnwaited(pid: number): number | undefined {
-  const fields = statOf(pid);
-  return fields[0] === 'Z' ? exitCodeOf(Number(fields[STAT_EXIT_CODE])) : undefined;
-}
-
-/** When a process was started, in clock ticks since the machine was: what tells it from another with its number. 0 where there is none. */
-export function startOf(pid: number): number {
-  return Number(statOf(pid)[STAT_START] ?? 0);
-}
-
-/** Of proc_pid_stat(5), from the third field on; empty where there is no such process. */
-function statOf(pid: number): string[] {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return [];
-    throw failure;
-  }
+  const stat = statOf(pid);
+  return stat?.state === 'Z' ? exitCodeOf(stat.exitStatus) : undefined;
 }

@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { boxCli, census, containerOf, keeperOf, leftSince } from '../support/containers.js';
+import { boxCli, census, containerOf, leftSince, shimOf } from '../support/containers.js';
 import { ended, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
 
@@ -248,51 +248,48 @@ t.test('restart policies: until it works, so many times, always but when it was 
   await until(() => runs() > count, 'another run');
 });
 
-t.test(
-  'a container whose server and keeper were killed has ended, is told so, and starts again',
-  async (t) => {
-    const cli = await boxCli(t);
-    for (const runtime of ['builtin', 'runc']) {
-      const before = census(cli);
-      await cli.ok(
-        'run',
-        '-d',
-        '--name',
-        'lost',
-        '--runtime',
-        runtime,
-        '-p',
-        '0:80',
-        'box',
-        'sh',
-        '-c',
-        'echo run >> /kept; sleep 1000',
-      );
-      const { Pid } = await state(cli, 'lost');
-      const lost = await containerOf(cli, 'lost');
-      const both = [keeperOf(lost), lost.readWrittenState().serverPid];
-      for (const pid of both) process.kill(pid, 'SIGSTOP');
-      for (const pid of both) process.kill(pid, 'SIGKILL');
-      for (const pid of both) await ended(pid);
-      t.match(await state(cli, 'lost'), {
-        Status: 'exited',
-        ExitCode: 137,
-        Pid: 0,
-        Error: /its server was killed/,
-      });
-      await ended(Pid);
-      t.match(await cli.ok('ps', '-a'), /Exited \(137\)/);
-      t.match(await cli.run('exec', 'lost', 'true'), {
-        status: 125,
-        stderr: /it is not running; start it with/,
-      });
-      await cli.ok('start', 'lost');
-      t.equal(await cli.ok('exec', 'lost', 'cat', '/kept'), 'run\nrun\n');
-      await cli.ok('rm', '-f', 'lost');
-      t.strictSame(await leftSince(before, cli), [], runtime);
-    }
-  },
-);
+t.test('a container whose server and shim were killed has ended, is told so, and starts again', async (t) => {
+  const cli = await boxCli(t);
+  for (const runtime of ['builtin', 'runc']) {
+    const before = census(cli);
+    await cli.ok(
+      'run',
+      '-d',
+      '--name',
+      'lost',
+      '--runtime',
+      runtime,
+      '-p',
+      '0:80',
+      'box',
+      'sh',
+      '-c',
+      'echo run >> /kept; sleep 1000',
+    );
+    const { Pid } = await state(cli, 'lost');
+    const lost = await containerOf(cli, 'lost');
+    const both = [shimOf(lost), lost.readWrittenState().serverPid];
+    for (const pid of both) process.kill(pid, 'SIGSTOP');
+    for (const pid of both) process.kill(pid, 'SIGKILL');
+    for (const pid of both) await ended(pid);
+    t.match(await state(cli, 'lost'), {
+      Status: 'exited',
+      ExitCode: 137,
+      Pid: 0,
+      Error: /its server was killed/,
+    });
+    await ended(Pid);
+    t.match(await cli.ok('ps', '-a'), /Exited \(137\)/);
+    t.match(await cli.run('exec', 'lost', 'true'), {
+      status: 125,
+      stderr: /it is not running; start it with/,
+    });
+    await cli.ok('start', 'lost');
+    t.equal(await cli.ok('exec', 'lost', 'cat', '/kept'), 'run\nrun\n');
+    await cli.ok('rm', '-f', 'lost');
+    t.strictSame(await leftSince(before, cli), [], runtime);
+  }
+});
 
 t.test('one that could not be started stays as created and says why; with --rm it is removed', async (t) => {
   const cli = await boxCli(t);

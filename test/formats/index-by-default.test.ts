@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { readRecords } from '../../lib/mount/registry.js';
+import { readRecords } from '../../lib/mount/records.js';
 import {
   type Layers,
   layersOn,

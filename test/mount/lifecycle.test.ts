@@ -6,10 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { askServer } from '../../lib/mount/control.js';
-import { Keeper } from '../../lib/mount/keeper.js';
-import { commandLineOf, isAlive, readRecords, runtimeDirectory } from '../../lib/mount/registry.js';
+import { MOUNT_MAIN } from '../../lib/mount/mount-shim.js';
+import { readRecords, serverOf, shimOf } from '../../lib/mount/records.js';
+import { runtimeDirectory } from '../../lib/supervise/runtime-directory.js';
+import { Shim } from '../../lib/supervise/shim.js';
 import { listMounts, unmountFileSystem } from '../../lib/sys/mounts.js';
+import { isAlive } from '../../lib/sys/proc.js';
 import { ended, isRunning, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
+import { recordOf } from '../support/records.js';
 
 function isMounted(target: string): boolean {
   return listMounts().some((mount) => mount.target === target);
@@ -55,8 +59,8 @@ t.test('a busy mount refuses to be unmounted and stays', async (t) => {
   const layers = makeLayers(scratch(t), 1);
   const { serverPid, target } = await mountOurs(t, layers);
   const fd = fs.openSync(target, 'r');
-  const answer = await askServer(serverPid, { command: 'unmount', detach: false });
-  t.match(answer, { code: 'EBUSY' });
+  const asked = askServer(serverPid, { command: 'unmount', detach: false });
+  await t.rejects(asked, { name: 'OverlayError', operation: 'unmount', path: target, code: 'EBUSY' });
   fs.closeSync(fd);
   t.ok(isMounted(target));
 });
@@ -168,8 +172,8 @@ t.test('nodes are let go when the kernel forgets them', async (t) => {
   const { serverPid, target } = await mountOurs(t, layers);
   shell('ls -l d > /dev/null', target);
   const figures = async (): Promise<number> => {
-    const answer = await askServer(serverPid, { command: 'figures' });
-    return 'figures' in answer ? answer.figures.nodes : Number.NaN;
+    const { nodes } = await askServer(serverPid, { command: 'figures' });
+    return nodes;
   };
   t.ok((await figures()) > 3000);
   shell('echo 2 > /proc/sys/vm/drop_caches');
@@ -243,36 +247,40 @@ t.test('mount flags reach the kernel', async (t) => {
   t.equal(spawnSync(join(target, 'true')).error?.message.includes('EACCES'), true);
 });
 
-t.test('a process whose arguments name tsoverlay is not taken for a server', async (t) => {
+t.test('another process with the number of a server is not taken for it', async (t) => {
   const live = await mountOurs(t, makeLayers(scratch(t)));
-  t.equal(isAlive(live.server()), true);
-  const other = spawn('sh', ['-c', 'echo; read line', 'less', '/var/log/tsoverlay: x.log'], {
-    stdio: 'pipe',
-  });
-  await new Promise((resolve) => other.stdout.once('data', resolve));
-  t.match(commandLineOf(other.pid!), 'tsoverlay: ');
-  t.equal(isAlive(other.pid!), false);
-  other.stdin.end();
-  await new Promise((resolve) => other.on('exit', resolve));
+  const record = recordOf(live.target);
+  t.equal(isAlive(serverOf(record)), true);
+  t.equal(isAlive(shimOf(record)), true);
+  t.equal(isAlive(serverOf({ ...record, serverStart: record.serverStart - 1 })), false);
+  t.equal(isAlive(serverOf({ ...record, serverPid: process.pid })), false);
 });
 
-t.test('a keeper that cannot be replaced goes on with what it held, and no descriptor is lost', async (t) => {
+t.test('a shim that cannot be replaced goes on with what it held, and no descriptor is lost', async (t) => {
   const reports: string[] = [];
   const state = fs.openSync('/dev/null', 'r');
   t.teardown(() => fs.closeSync(state));
-  const keeper = Keeper.start({ state, descriptors: [] }, '/nowhere', (text) => reports.push(text));
-  t.teardown(() => keeper.dismiss());
-  const { pid } = keeper;
+  const holding = { held: { state, descriptors: [] }, number: 0, begin: () => undefined };
+  const shim = Shim.start(
+    {
+      name: '/nowhere',
+      successor: { kind: 'mount', main: MOUNT_MAIN },
+      report: (text) => reports.push(text),
+      holding: () => holding,
+    },
+    holding,
+  );
+  t.teardown(() => shim.dismiss());
+  const { pid } = shim;
   const descriptors = (): string[] => fs.readdirSync('/proc/self/fd');
   const before = descriptors();
   // Of a descriptor that is not open no process can be given a copy.
   const held = { state: 99_999, descriptors: [] };
-  for (let time = 0; time < 3; time++)
-    t.throws(() => keeper.hold({ held, number: 1, begin: () => t.fail() }));
+  for (let time = 0; time < 3; time++) t.throws(() => shim.hold({ held, number: 1, begin: () => t.fail() }));
   t.strictSame(descriptors(), before);
-  t.equal(keeper.pid, pid);
+  t.equal(shim.pid, pid);
   process.kill(pid, 'SIGKILL');
-  await until(() => keeper.pid !== pid, 'another keeper');
-  t.ok(isRunning(keeper.pid), 'it was started with what was held before');
+  await until(() => shim.pid !== pid, 'another shim');
+  t.ok(isRunning(shim.pid), 'it was started with what was held before');
   t.strictSame(reports, []);
 });

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
+import { processId } from '../../lib/sys/proc.js';
 import {
   makeLayers,
   mountKernelOverlay,
@@ -88,8 +89,9 @@ t.test("another user's list of mounts is neither given to an ordinary user nor b
   const program = join(publicCheckout(t, base), 'bin/tsoverlay');
   const foreign = join(base, 'tsoverlay');
   mkdirSync(foreign, { mode: 0o755 });
-  // The number of a live process whose command line has our name in it: this test's.
-  const record = { target: '/etc', serverPid: process.pid, lowers: ['/'], dataLowers: [], since: '2020' };
+  // A live process: this test's.
+  const server = { serverPid: process.pid, serverStart: processId(process.pid).start };
+  const record = { target: '/etc', ...server, lowers: ['/'], dataLowers: [], since: '2020' };
   writeFileSync(join(foreign, `${process.pid}.json`), JSON.stringify(record));
   const mounts = (environment: Record<string, string>): string[] => {
     const user = ['--reuid=1234', '--regid=1234', '--clear-groups'];

@@ -3,8 +3,8 @@
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { readRecords } from '../../lib/mount/registry.js';
-import { boxCli, containerOf, keeperOf, PROGRAM } from '../support/containers.js';
+import { readRecords } from '../../lib/mount/records.js';
+import { boxCli, containerOf, PROGRAM, shimOf } from '../support/containers.js';
 import { makeLayers, run, scratch, shell } from '../support/ground.js';
 
 /** What somebody may have who starts something: open files, limits, a mask, ignored signals. */
@@ -50,15 +50,15 @@ function isServer(t: Test, pid: number, what: string): void {
   t.equal(BigInt(`0x${statusOf(pid, 'SigIgn')}`) & 0x4803n, 0n, 'signals');
 }
 
-t.test('the server of a mount and its keeper have nothing of who mounted it', async (t) => {
+t.test('the server of a mount and its shim have nothing of who mounted it', async (t) => {
   const base = scratch(t);
   const { lowers, upper, work, target } = makeLayers(base);
   const options = lowers.map((path) => `--lower ${path}`).join(' ');
   from(base, `${PROGRAM} mount ${options} --upper ${upper} --work ${work} ${target}`);
   t.teardown(() => run(PROGRAM, 'unmount', '--detach', target));
-  const { serverPid, keeperPid } = readRecords().find((record) => record.target === target)!;
+  const { serverPid, shimPid } = readRecords().find((record) => record.target === target)!;
   isServer(t, serverPid, 'server');
-  hasNothing(t, keeperPid!, 'keeper');
+  hasNothing(t, shimPid!, 'shim');
   run('flock', '-n', join(base, 'held-9'), 'true');
   run('flock', '-n', join(base, 'held-210'), 'true');
   shell(`umask 0; head -c 5000000 /dev/zero > ${target}/large; mkdir ${target}/open`);
@@ -66,7 +66,7 @@ t.test('the server of a mount and its keeper have nothing of who mounted it', as
   t.equal(statSync(join(target, 'open')).mode & 0o777, 0o777, 'nor does its mask');
 });
 
-t.test('the server of a container, its keeper and its program neither, however it is started', async (t) => {
+t.test('the server of a container, its shim and its program neither, however it is started', async (t) => {
   const cli = await boxCli(t);
   Object.assign(process.env, cli.environment);
   mkdirSync(join(cli.base, 'mnt'));
@@ -76,7 +76,7 @@ t.test('the server of a container, its keeper and its program neither, however i
     const container = await containerOf(cli, 'c');
     const { serverPid, pid } = container.readWrittenState();
     isServer(t, serverPid, command);
-    hasNothing(t, keeperOf(container), `${command}: keeper`);
+    hasNothing(t, shimOf(container), `${command}: shim`);
     hasNothing(t, pid, `${command}: program`);
     run('flock', '-n', join(cli.base, 'held-210'), 'true');
   }

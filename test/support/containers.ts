@@ -153,8 +153,8 @@ export async function containerOf(cli: Cli, name: string): Promise<Container> {
 }
 
 /** The process that starts another server when the present one ends. */
-export function keeperOf(container: Container): number {
-  return recordOf(container.path('rootfs')).keeperPid!;
+export function shimOf(container: Container): number {
+  return recordOf(container.path('rootfs')).shimPid!;
 }
 
 /** Kills a container's server, and settles when another one is in its place. */

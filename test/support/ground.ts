@@ -12,7 +12,7 @@ import { mountInBackground } from '../../lib/mount/background.js';
 import type { DriverName } from '../../lib/mount/config.js';
 import { askMount } from '../../lib/mount/control.js';
 import type { MountOptions } from '../../lib/mount/mount.js';
-import { readRecords } from '../../lib/mount/registry.js';
+import { readRecords } from '../../lib/mount/records.js';
 
 /** Servers of tests keep their own list, so that they never meet those of the machine. */
 process.env.TSOVERLAY_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'tsoverlay-run-'));
@@ -94,11 +94,11 @@ export interface Live {
   killForGood(): Promise<void>;
 }
 
-/** Kills a server and its keeper, so that neither can do anything about the other's end. */
+/** Kills a server and its shim, so that neither can do anything about the other's end. */
 export async function killForGood(serverPid: number): Promise<void> {
   const record = readRecords().find((one) => one.serverPid === serverPid);
   process.kill(serverPid, 'SIGSTOP');
-  if (record?.keeperPid) process.kill(record.keeperPid, 'SIGKILL');
+  if (record?.shimPid) process.kill(record.shimPid, 'SIGKILL');
   process.kill(serverPid, 'SIGKILL');
   await ended(serverPid);
 }
@@ -117,14 +117,13 @@ export async function mountOurs(
   const end = async (detach: boolean): Promise<void> => {
     mounted = false;
     const record = readRecords().findLast((one) => one.target === target)!;
-    const answer = await askMount(record, { command: 'unmount', detach }, 0);
-    if ('error' in answer) throw new Error(answer.error);
+    await askMount(record, { command: 'unmount', detach }, 0);
     await until(() => !readRecords().some((one) => one.target === target), 'the mount to end');
-    for (const pid of [record.serverPid, record.keeperPid]) if (pid !== null) await ended(pid);
+    for (const pid of [record.serverPid, record.shimPid]) if (pid !== null) await ended(pid);
   };
   t.teardown(async () => {
     const record = readRecords().findLast((one) => one.target === target);
-    const isServed = [record?.serverPid, record?.keeperPid].some((pid) => pid && isRunning(pid));
+    const isServed = [record?.serverPid, record?.shimPid].some((pid) => pid && isRunning(pid));
     if (mounted && isServed) await end(true);
   });
   return {

@@ -9,11 +9,10 @@
  * It waits until a new server is in the list of mounts, and then up to LONGEST_MS. Its last
  * line says how many servers it killed, and how long it took at most until the next one was there.
  */
-
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { readRecords } from '../../lib/mount/registry.js';
+import { readRecords } from '../../lib/mount/records.js';
 import { Random } from './random.js';
 
 /**

@@ -2,14 +2,12 @@
 /** What a live mount says of itself. */
 import type { MountFigures } from '../../lib/mount/config.js';
 import { askMount } from '../../lib/mount/control.js';
-import { type MountRecordFile, readRecords } from '../../lib/mount/registry.js';
+import { type MountRecordFile, readRecords } from '../../lib/mount/records.js';
 
 export function recordOf(target: string): MountRecordFile {
   return readRecords().findLast((record) => record.target === target)!;
 }
 
-export async function figuresOf(target: string): Promise<MountFigures> {
-  const answer = await askMount(recordOf(target), { command: 'figures' });
-  if (!('figures' in answer)) throw new Error(JSON.stringify(answer));
-  return answer.figures;
+export function figuresOf(target: string): Promise<MountFigures> {
+  return askMount(recordOf(target), { command: 'figures' });
 }

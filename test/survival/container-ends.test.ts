@@ -18,10 +18,10 @@ import {
   COUNT,
   census,
   containerOf,
-  keeperOf,
   killServerOf,
   leftSince,
   lines,
+  shimOf,
 } from '../support/containers.js';
 import { run, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';
@@ -145,12 +145,12 @@ t.test('killed while it ends: nobody misses its last words and its exit code, --
   const before = census(cli);
   for (const kept of [[], ['--rm']]) {
     for (let round = 0; round < ROUNDS / 5; round++) {
-      t.comment('when its keeper has just been let go, and nobody would start another server');
+      t.comment('when its shim has just been let go, and nobody would start another server');
       await killedAtEnd(t, cli, kept, async ({ container }) => {
         const { serverPid } = container.readWrittenState();
-        const keeper = keeperOf(container);
+        const shim = shimOf(container);
         end();
-        awaitEnd(keeper);
+        awaitEnd(shim);
         sendSignal(serverPid, constants.signals.SIGKILL);
       });
       t.comment('at any moment');

@@ -15,12 +15,12 @@ import {
   COUNT,
   census,
   containerOf,
-  keeperOf,
   killServerOf,
   leftSince,
   lines,
   ONE_CGROUP_VERSION,
   PROGRAM,
+  shimOf,
   Terminal,
 } from '../support/containers.js';
 import { run, scratch, shell, until } from '../support/ground.js';
@@ -159,14 +159,14 @@ t.test('what a program says and how it ends while nobody serves it is not lost',
     const container = await containerOf(cli, 'c');
     await until(() => readFileSync(container.path('log')).length > 0, 'its first line');
     const { serverPid, pid } = container.readWrittenState();
-    const keeper = keeperOf(container);
-    process.kill(keeper, 'SIGSTOP');
+    const shim = shimOf(container);
+    process.kill(shim, 'SIGSTOP');
     try {
       process.kill(serverPid, 'SIGKILL');
       writeFileSync(join(cli.base, 'go'), 'go\n');
       await until(() => !existsSync(`/proc/${pid}/exe`), 'the program to end');
     } finally {
-      process.kill(keeper, 'SIGCONT');
+      process.kill(shim, 'SIGCONT');
     }
     t.equal(await cli.ok('wait', 'c'), '42\n', runtime);
     t.equal(await cli.ok('logs', 'c'), 'begun\nlast words\n');
@@ -249,14 +249,14 @@ t.test('a published port answers whoever comes while nobody serves', async (t) =
   t.match(await cli.ok('ps'), `127.0.0.1:${port}->80/tcp`);
 });
 
-t.test('a keeper that is killed is replaced, by the first server and by later ones', async (t) => {
+t.test('a shim that is killed is replaced, by the first server and by later ones', async (t) => {
   const cli = await boxCli(t);
   await cli.ok('run', '-d', '--name', 'kept', 'box', 'sh', '-c', `${COUNT}; sleep 1000`, '1000');
   const container = await containerOf(cli, 'kept');
   for (let round = 0; round < 3; round++) {
-    const keeper = keeperOf(container);
-    process.kill(keeper, 'SIGKILL');
-    await until(() => keeperOf(container) !== keeper, 'another keeper');
+    const shim = shimOf(container);
+    process.kill(shim, 'SIGKILL');
+    await until(() => shimOf(container) !== shim, 'another shim');
     await killServerOf(container);
     t.equal(await cli.ok('exec', 'kept', 'echo', 'there'), 'there\n');
   }

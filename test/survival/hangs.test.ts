@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { serverFiles } from '../../lib/mount/registry.js';
+import { serverFiles } from '../../lib/supervise/server-files.js';
 import { failure, layersOn, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { figuresOf, recordOf } from '../support/records.js';
 

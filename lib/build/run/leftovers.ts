@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readWholeContainers } from '../../container/state/containers.js';
 import { sweepStagings } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
-import { runtimeDirectory } from '../../mount/registry.js';
+import { runtimeDirectory } from '../../supervise/runtime-directory.js';
 
 /** In the runtime directory, which lies in memory where the system has one there. */
 export function secretsDirectory(root = runtimeDirectory()): string {

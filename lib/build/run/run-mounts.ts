@@ -3,7 +3,7 @@
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fromText, toText } from '../../base/bytes.js';
-import { check, OverlayError } from '../../base/errors.js';
+import { check } from '../../base/errors.js';
 import type { AsyncRollback } from '../../base/rollback.js';
 import type { MountRequest } from '../../container/state/config.js';
 import { fillFromView } from '../../container/storage/fill-from-view.js';
@@ -11,11 +11,11 @@ import { Staging } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import { mountInBackground } from '../../mount/background.js';
 import { askServer } from '../../mount/control.js';
-import { prepareRuntimeDirectory } from '../../mount/registry.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { walk } from '../../overlay/names/walk.js';
 import { release } from '../../overlay/nodes/references.js';
 import { openUnion } from '../../overlay/open/open.js';
+import { prepareRuntimeDirectory } from '../../supervise/runtime-directory.js';
 import { changeMode, changeOwner } from '../../sys/entries.js';
 import { AT_FDCWD, Fd, O_DIRECTORY, O_PATH, openInRoot, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
@@ -146,9 +146,7 @@ async function mountLayers(layers: LayerSet, { store, undo }: MountSetting): Pro
     options: { lowers: layers.lowers, upper, work, userxattr, index: false, source: 'tsoverlay-build' },
   });
   undo.push(async () => {
-    const answer = await askServer(server, { command: 'unmount', detach: false }, 0);
-    if ('error' in answer)
-      throw new OverlayError({ operation: 'unmount', path: target, reason: answer.error });
+    await askServer(server, { command: 'unmount', detach: false }, 0);
   });
   return target;
 }

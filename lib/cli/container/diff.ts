@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
-import { layersOf, readRecords } from '../../mount/registry.js';
+import { layersOf, readRecords } from '../../mount/records.js';
 import { type Change, diffUpper } from '../../overlay/inspect/diff.js';
 import { diffLayers } from '../../overlay/inspect/diff-layers.js';
 import { openUnion } from '../../overlay/open/open.js';

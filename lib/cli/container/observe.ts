@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay top` and `tsoverlay stats`. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { toText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
 import { Cgroup, type CgroupFigures } from '../../container/cgroup/cgroup.js';
 import { type Container, findContainer, readListedContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
+import { commandLineOf, linkOfProcess, type ProcessStat, statOf, statusField } from '../../sys/proc.js';
 import { bytes, decimalSize, table } from '../words/format.js';
 import { type Column, printListing, type Row } from '../words/listing.js';
 import type { StatsArguments, TopArguments } from './arguments.js';
@@ -17,55 +19,26 @@ const TICKS = 100;
 const PAGE = 4096;
 const INTERVAL_MS = 1000;
 
-/** Undefined for a process that has ended meanwhile, or is nobody's to look at. */
-function readProcess<T>(pid: number, read: (directory: string) => T): T | undefined {
-  try {
-    return read(`/proc/${pid}`);
-  } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return undefined;
-    throw failure;
-  }
-}
-
 /** The processes of a container: those in the pid namespace of its first one. */
 function processesOf(first: number): number[] {
-  const namespaceOf = (pid: number): string | undefined =>
-    readProcess(pid, (directory) => readlinkSync(`${directory}/ns/pid`));
-  const own = namespaceOf(first);
+  const own = linkOfProcess(first, 'ns/pid');
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => own !== undefined && namespaceOf(pid) === own);
+    .filter((pid) => own !== '' && linkOfProcess(pid, 'ns/pid') === own);
 }
 
-interface ProcessFigures {
+interface ProcessFigures extends ProcessStat {
   uid: string;
-  parent: number;
-  ticks: number;
-  pages: number;
-  /** Ticks after the machine's start. */
-  started: number;
   command: string;
 }
 
 function figuresOf(pid: number): ProcessFigures | undefined {
-  return readProcess(pid, (directory) => {
-    const stat = readFileSync(`${directory}/stat`, 'utf8');
-    // The name stands in parentheses and may hold some itself.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`${directory}/status`, 'utf8'))?.[1] ?? '?';
-    const command = readFileSync(`${directory}/cmdline`, 'utf8').split('\0').join(' ').trim();
-    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-    return {
-      uid,
-      parent: Number(fields[1]),
-      ticks: Number(fields[11]) + Number(fields[12]),
-      pages: Number(fields[21]),
-      started: Number(fields[19]),
-      command: command === '' ? `[${name}]` : command,
-    };
-  });
+  const stat = statOf(pid);
+  if (stat === undefined) return undefined;
+  const uid = /^\d+/.exec(statusField(pid, 'Uid') ?? '')?.[0] ?? '?';
+  const command = toText(commandLineOf(pid)).split('\0').join(' ').trim();
+  return { ...stat, uid, command: command === '' ? `[${toText(stat.name)}]` : command };
 }
 
 function clock(ticks: number): string {
@@ -90,7 +63,7 @@ export async function top({ root, name }: TopArguments): Promise<void> {
     return figures === undefined ? [] : [{ pid, ...figures }];
   });
   // Oldest first: numbers begin anew when they are used up.
-  found.sort((a, b) => a.started - b.started || a.pid - b.pid);
+  found.sort((a, b) => a.start - b.start || a.pid - b.pid);
   const rows = found.map(({ uid, pid, parent, ticks, command }) => [
     uid,
     String(pid),
@@ -116,7 +89,7 @@ function measure(container: Container, first: number): CgroupFigures {
   if (cgroup.exists) return cgroup.figures();
   const all = processesOf(first).flatMap((pid) => figuresOf(pid) ?? []);
   return {
-    memory: all.reduce((sum, { pages }) => sum + pages * PAGE, 0),
+    memory: all.reduce((sum, { residentPages }) => sum + residentPages * PAGE, 0),
     memoryLimit: 0,
     cpu: all.reduce((sum, { ticks }) => sum + ticks * (1e9 / TICKS), 0),
     processes: all.length,

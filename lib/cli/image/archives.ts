@@ -20,7 +20,7 @@ import { findImage, type Image, listImages } from '../../image/store/images.js';
 import { StoreLock } from '../../image/store/lock.js';
 import { syncBelow } from '../../image/store/staging.js';
 import { Store } from '../../image/store/store.js';
-import { layersOf, type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { layersOf, type MountRecordFile, readRecords } from '../../mount/records.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';

@@ -2,7 +2,7 @@
 /** `tsoverlay explain` */
 import { fromText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
-import { layersOf } from '../../mount/registry.js';
+import { layersOf } from '../../mount/records.js';
 import { type Explanation, explainPath, type LayerFinding } from '../../overlay/inspect/explain.js';
 import { openUnion } from '../../overlay/open/open.js';
 

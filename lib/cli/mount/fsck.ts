@@ -3,7 +3,7 @@
 import { realpathSync } from 'node:fs';
 import { toText } from '../../base/bytes.js';
 import { OverlayError, quote } from '../../base/errors.js';
-import { readRecords } from '../../mount/registry.js';
+import { readRecords } from '../../mount/records.js';
 import { Marks } from '../../overlay/formats/marks.js';
 import { checkLayer, type Finding } from '../../overlay/inspect/check.js';
 import { checkWork, type Leftover } from '../../overlay/inspect/check-work.js';

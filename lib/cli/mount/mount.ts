@@ -7,7 +7,7 @@ import { UsageError } from '../../base/errors.js';
 import type { DriverName } from '../../mount/config.js';
 import type { MountOptions } from '../../mount/mount.js';
 import { applyOptionString, emptyOptions, type ParsedOptions } from '../../mount/option-string.js';
-import { findRecord } from '../../mount/registry.js';
+import { findRecord } from '../../mount/records.js';
 import { absolute, carryOut } from './mounting.js';
 
 interface Arguments {

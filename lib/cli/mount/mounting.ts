@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Mounting, however it was asked for: in the background, or staying until it is unmounted. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { mountInBackground } from '../../mount/background.js';
 import type { MountOptions } from '../../mount/mount.js';
 import type { ParsedOptions } from '../../mount/option-string.js';
+import { hasCapability } from '../../sys/proc.js';
+import { limitOf } from '../../sys/programs.js';
 import { serveUnheard } from '../words/outputs.js';
 
 export interface MountWish {
@@ -28,15 +29,12 @@ export function absolute(options: ParsedOptions): ParsedOptions {
   };
 }
 
-const CAP_SYS_RESOURCE = 24n;
+const CAP_SYS_RESOURCE = 24;
 
 /** A limit that the server may not raise cuts the files of everybody who writes there. */
 function warnOfSizeLimit(): void {
-  const limits = readFileSync('/proc/self/limits', 'latin1');
-  const hard = /^Max file size\s+\S+\s+(\d+)/m.exec(limits)?.[1];
-  if (hard === undefined) return;
-  const capabilities = /^CapEff:\s+(\w+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  if ((BigInt(`0x${capabilities}`) >> CAP_SYS_RESOURCE) & 1n) return;
+  const { hard } = limitOf('FSIZE');
+  if (hard < 0 || hasCapability('self', CAP_SYS_RESOURCE)) return;
   process.stderr.write(
     `tsoverlay: no file can become larger than ${hard} bytes through this mount, as that limit may not be raised; mount it without \`ulimit -f\`\n`,
   );

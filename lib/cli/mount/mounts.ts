@@ -4,7 +4,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { OverlayError } from '../../base/errors.js';
 import type { MountFigures } from '../../mount/config.js';
 import { askMount } from '../../mount/control.js';
-import { findRecord, type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { findRecord, type MountRecordFile, readRecords } from '../../mount/records.js';
 import { age, bytes, table } from '../words/format.js';
 
 interface Arguments {
@@ -42,10 +42,10 @@ async function handler({ json }: Arguments): Promise<void> {
 
 async function ask(record: MountRecordFile): Promise<Listed> {
   try {
-    const answer = await askMount(record, { command: 'figures' });
+    const figures = await askMount(record, { command: 'figures' });
     // Another server may have answered than the one that was listed.
     const current = findRecord(record.target) ?? record;
-    return { ...current, figures: 'figures' in answer ? answer.figures : null };
+    return { ...current, figures };
   } catch (failure) {
     if (!(failure instanceof OverlayError)) throw failure;
     return { ...record, figures: null, problem: 'its server is gone' };

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { OverlayError } from '../../base/errors.js';
-import { type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { type MountRecordFile, readRecords } from '../../mount/records.js';
 import { listMounts } from '../../sys/mounts.js';
 
 /** The real path of a target; one whose server has died cannot be entered, only its parent. */

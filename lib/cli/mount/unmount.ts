@@ -5,13 +5,9 @@ import { EBUSY } from '../../base/errno.js';
 import { check, OverlayError } from '../../base/errors.js';
 import { unmountFuse } from '../../fuse/mount.js';
 import { askMount } from '../../mount/control.js';
-import {
-  findRecord,
-  hasProcess,
-  isAlive,
-  type MountRecordFile,
-  removeServerFiles,
-} from '../../mount/registry.js';
+import { findRecord, serverOf, shimOf } from '../../mount/records.js';
+import { removeServerFiles } from '../../supervise/server-files.js';
+import { isAlive } from '../../sys/proc.js';
 import { isMounted, realTarget } from './targets.js';
 
 interface Arguments {
@@ -42,35 +38,34 @@ async function handler({ target: path, detach }: Arguments): Promise<void> {
     });
   }
   const record = findRecord(target);
-  const isServed = record !== undefined && (isAlive(record.serverPid) || isKept(record));
+  // Where the server is gone and its shim is not, another one will be there in a moment.
+  const isServed = record !== undefined && (isAlive(serverOf(record)) || isAlive(shimOf(record)));
   if (!isServed) {
     unmountOrphan(path, target, detach);
     if (record !== undefined) removeServerFiles(record.serverPid);
     return;
   }
-  const answer = await askMount(record, { command: 'unmount', detach }, 0);
-  if ('error' in answer) throw busyOr(path, answer.error, answer.code);
-}
-
-/** Another server will be there in a moment. */
-function isKept({ keeperPid }: MountRecordFile): boolean {
-  return keeperPid !== null && hasProcess(keeperPid);
+  try {
+    await askMount(record, { command: 'unmount', detach }, 0);
+  } catch (failure) {
+    throw failure instanceof OverlayError && failure.code === 'EBUSY' ? busy(path) : failure;
+  }
 }
 
 /** The server is gone or was never entered in the list; the kernel's part is still there. */
 function unmountOrphan(path: string, target: string, detach: boolean): void {
   const status = unmountFuse(target, detach);
-  if (status === -EBUSY) throw busyOr(path, '', 'EBUSY');
+  if (status === -EBUSY) throw busy(path);
   check(status, { operation: 'unmount', path });
 }
 
-function busyOr(path: string, message: string, code: string | undefined): OverlayError {
-  const busy = code === 'EBUSY';
+function busy(path: string): OverlayError {
   return new OverlayError({
     operation: 'unmount',
     path,
-    reason: busy ? 'programs are using it' : message,
-    remedy: busy ? 'end them (see `fuser -m`), or give --detach' : undefined,
+    errno: EBUSY,
+    reason: 'programs are using it',
+    remedy: 'end them (see `fuser -m`), or give --detach',
   });
 }
 

@@ -6,8 +6,9 @@ import { OverlayError, UsageError } from '../../base/errors.js';
 import { programVersion } from '../../base/version.js';
 import { CONTAINER_MAIN } from '../../container/server/small-process.js';
 import { askMount } from '../../mount/control.js';
-import { findRecord, isAlive, type MountRecordFile, readRecords } from '../../mount/registry.js';
-import { SERVER_MAIN } from '../../mount/server-process.js';
+import { MOUNT_MAIN } from '../../mount/mount-shim.js';
+import { findRecord, type MountRecordFile, readRecords, serverOf } from '../../mount/records.js';
+import { isAlive } from '../../sys/proc.js';
 import { realTarget } from './targets.js';
 
 const LONGEST_MS = 20_000;
@@ -21,7 +22,7 @@ interface Arguments {
 function builder(yargs: Argv): Argv<Arguments> {
   return yargs
     .positional('target', { type: 'string', describe: 'Where it is mounted' })
-    .option('all', { type: 'boolean', default: false, describe: 'Every mount of yours that has a keeper' })
+    .option('all', { type: 'boolean', default: false, describe: 'Every mount of yours that has a shim' })
     .example('$0 upgrade --all', 'Let all mounts go on with this version') as Argv<Arguments>;
 }
 
@@ -29,11 +30,11 @@ async function handler({ target, all }: Arguments): Promise<void> {
   if ((target === undefined) === !all) {
     throw new UsageError('one mount or all of them?', 'give a target, or --all');
   }
-  for (const record of all ? readRecords().filter(hasKeeper) : [recordOf(target!)]) await upgrade(record);
+  for (const record of all ? readRecords().filter(hasShim) : [recordOf(target!)]) await upgrade(record);
 }
 
-function hasKeeper({ keeperPid }: MountRecordFile): boolean {
-  return keeperPid !== null;
+function hasShim({ shimPid }: MountRecordFile): boolean {
+  return shimPid !== null;
 }
 
 function recordOf(path: string): MountRecordFile {
@@ -46,21 +47,18 @@ function recordOf(path: string): MountRecordFile {
       remedy: 'see `tsoverlay mounts`',
     });
   }
-  if (hasKeeper(record)) return record;
+  if (hasShim(record)) return record;
   throw new OverlayError({
     ...story,
-    reason: 'it has no keeper: it is served by the program that mounted it',
+    reason: 'it has no shim: it is served by the program that mounted it',
     remedy: 'unmount it and mount it again',
   });
 }
 
 async function upgrade(record: MountRecordFile): Promise<void> {
   const { target } = record;
-  const program = { node: process.execPath, main: SERVER_MAIN, containerMain: CONTAINER_MAIN };
-  const answer = await askMount(record, { command: 'upgrade', ...program });
-  if ('error' in answer) {
-    throw new OverlayError({ operation: 'upgrade', path: target, reason: answer.error });
-  }
+  const programs = { node: process.execPath, mount: MOUNT_MAIN, container: CONTAINER_MAIN };
+  await askMount(record, { command: 'upgrade', programs });
   const { serverPid, version } = await successor(record);
   if (version !== programVersion()) {
     throw new OverlayError({
@@ -77,7 +75,7 @@ async function upgrade(record: MountRecordFile): Promise<void> {
 async function successor({ target, serverPid }: MountRecordFile): Promise<MountRecordFile> {
   for (const deadline = Date.now() + LONGEST_MS; Date.now() < deadline; await delay(LOOK_MS)) {
     const record = findRecord(target);
-    if (record !== undefined && record.serverPid !== serverPid && isAlive(record.serverPid)) return record;
+    if (record !== undefined && record.serverPid !== serverPid && isAlive(serverOf(record))) return record;
   }
   throw new OverlayError({
     operation: 'upgrade',

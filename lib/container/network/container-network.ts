@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What a container has of a network, and what of it the next server is given. */
-
+import type { HeldList } from '../../supervise/held.js';
 import type { PortMapping } from '../state/config.js';
-import type { HeldList } from '../wire/held-list.js';
 import type { Attachment } from './bridge.js';
 import type { KeptPort } from './ports.js';
 

@@ -3,8 +3,8 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { OverlayError } from '../../base/errors.js';
+import type { HeldList } from '../../supervise/held.js';
 import type { PortMapping } from '../state/config.js';
-import type { HeldList } from '../wire/held-list.js';
 
 /** An UDP conversation that was silent for so long is over. */
 const UDP_IDLE_MS = 90_000;

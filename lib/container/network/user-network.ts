@@ -13,13 +13,14 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cryptography } from '../../base/builtins.js';
-import { OverlayError } from '../../base/errors.js';
-import { commandLineOf, prepareRuntimeDirectory } from '../../mount/registry.js';
+import { check, OverlayError } from '../../base/errors.js';
+import type { HeldList } from '../../supervise/held.js';
+import { prepareRuntimeDirectory } from '../../supervise/runtime-directory.js';
 import { makePipe } from '../../sys/channels.js';
 import { close } from '../../sys/files.js';
+import { commandLineOf } from '../../sys/proc.js';
 import { sendSignal } from '../../sys/signals.js';
 import type { ContainerConfig, PortMapping } from '../state/config.js';
-import type { HeldList } from '../wire/held-list.js';
 import type { Attachment } from './bridge.js';
 import type { ContainerNetwork, KeptSlirp } from './container-network.js';
 import { type KeptPort, publishPorts } from './ports.js';
@@ -180,7 +181,6 @@ class SlirpProcess {
 }
 
 function openPipe(): [number, number] {
-  const pipe = makePipe();
-  if (typeof pipe === 'number') throw new OverlayError({ operation: 'set up the network', errno: pipe });
+  const pipe = check(makePipe(), { operation: 'set up the network' });
   return pipe;
 }

@@ -7,7 +7,7 @@
  *   f64   how much of each stream is in the log; the same when the piece is, the log's size before it and with
  *         it; how much input there was when who typed last began
  */
-import { check, OverlayError } from '../../base/errors.js';
+import { check } from '../../base/errors.js';
 import { makePipe } from '../../sys/channels.js';
 import { close } from '../../sys/files.js';
 import { createSharedMemory, mapShared, type SharedWindow } from '../../sys/shared-memory.js';
@@ -20,7 +20,7 @@ const STORY = { operation: 'keep standard streams' };
 const Word = { CLIENTS: 0, INPUT_ENDED: 1, LOGGING: 2, TYPIST: 3 } as const;
 const Figure = { LOGGED: 2, LOGGING: 4, SIZE_BEFORE: 6, SIZE_WITH: 7, TYPIST_BEGAN: 8 } as const;
 
-/** The descriptors, or where they are among those that a keeper holds. */
+/** The descriptors, or where they are among those that a shim holds. */
 export interface KeptMemory {
   page: number;
   journals: readonly [stdout: number, stderr: number, input: number];
@@ -36,10 +36,8 @@ export class ProgramMemory implements LogMarks {
   readonly input: InputJournal;
 
   constructor(readonly kept: KeptMemory) {
-    const window = mapShared(kept.page, 0, PAGE);
-    if (typeof window === 'number') throw new OverlayError({ ...STORY, errno: window });
-    this.#window = window;
-    const { buffer, byteOffset } = window.bytes;
+    this.#window = check(mapShared(kept.page, 0, PAGE), STORY);
+    const { buffer, byteOffset } = this.#window.bytes;
     this.#words = new Int32Array(buffer, byteOffset, 4);
     this.#figures = new Float64Array(buffer, byteOffset, PAGE / 8);
     const [stdout, stderr, input] = kept.journals;
@@ -133,7 +131,6 @@ export class ProgramMemory implements LogMarks {
 }
 
 function makePassage(): Passage {
-  const pipe = makePipe();
-  if (typeof pipe === 'number') throw new OverlayError({ ...STORY, errno: pipe });
-  return { exit: pipe[0], entrance: pipe[1] };
+  const [exit, entrance] = check(makePipe(), STORY);
+  return { exit, entrance };
 }

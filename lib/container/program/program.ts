@@ -2,11 +2,11 @@
 /** A program in a container, as its server has it: the container's own, or one that is run beside it. */
 import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { HeldList } from '../../supervise/held.js';
 import { close } from '../../sys/files.js';
 import { exitOf, hasEnded } from '../../sys/processes.js';
 import type { ExitCode, RunningProgram, StreamDescriptors } from '../runtime/runtime.js';
 import { GO_ON } from '../stage/stage-plan.js';
-import type { HeldList } from '../wire/held-list.js';
 import type { LogStream, LogWriter } from './log-file.js';
 import type { Outlet } from './outlet.js';
 import type { KeptMemory, ProgramMemory } from './program-memory.js';

@@ -11,8 +11,7 @@ export class ProgramEnds {
 
   constructor() {
     const pipe = (): [number, number] => {
-      const pair = makePipe();
-      return typeof pair === 'number' ? [check(pair, { operation: 'make a pipe' }), 0] : pair;
+      return check(makePipe(), { operation: 'make a pipe' });
     };
     const [input, output, errors] = [pipe(), pipe(), pipe()];
     this.ours = { input: input[1], output: output[0], errors: errors[0] };

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { cryptography } from '../../base/builtins.js';
 import { check, OverlayError } from '../../base/errors.js';
-import { prepareRuntimeDirectory, runtimeDirectory } from '../../mount/registry.js';
+import { prepareRuntimeDirectory, runtimeDirectory } from '../../supervise/runtime-directory.js';
 import { acceptFrom, listenAt, receiveDescriptor } from '../../sys/channels.js';
 import { adoptOrphans } from '../../sys/children.js';
 import { close, Fd } from '../../sys/files.js';

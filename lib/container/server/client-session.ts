@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** One client of a container's server, from its request to its end. */
-import { OverlayError, UsageError } from '../../base/errors.js';
+import { OverlayError } from '../../base/errors.js';
+import { encodeError } from '../../supervise/error-wire.js';
 import { STREAMS } from '../program/log-file.js';
 import type { Joinable } from '../program/program.js';
-import { CODE_FAILED, ContainerFailure } from '../state/failure.js';
+import { ContainerFailure } from '../state/failure.js';
 import type { FrameChannel } from '../wire/frames.js';
 import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from '../wire/protocol.js';
 import type { Execution } from './execution.js';
@@ -14,12 +15,7 @@ const PIECE = 65536;
 
 /** A failure as clients are told it. */
 export function failureMessage(failure: unknown): ServerMessage {
-  const error = failure instanceof OverlayError ? failure : undefined;
-  const { operation = 'serve the container', path, layer, errno, remedy } = error ?? {};
-  const reason = error === undefined ? ((failure as Error)?.stack ?? String(failure)) : error.reason;
-  const code = failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED;
-  const story = { operation, path, layer, errno, reason, remedy };
-  return { kind: 'failed', usage: failure instanceof UsageError, story, code };
+  return { kind: 'failed', failure: encodeError(failure, 'serve the container') };
 }
 
 export class ClientSession {

@@ -4,7 +4,7 @@
  * container does not, the client goes on with the next one: it has every byte once, and what it was told to ask
  * is asked again where that does no harm.
  */
-import { UsageError } from '../../base/errors.js';
+import { decodeError } from '../../supervise/error-wire.js';
 import type { TerminalSize } from '../../sys/terminals.js';
 import type { Container } from '../state/containers.js';
 import { ContainerFailure } from '../state/failure.js';
@@ -13,11 +13,6 @@ import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } fr
 import { connectServer, exitCodeOf } from './connecting.js';
 import { SentInput } from './sent-input.js';
 import { openServer, ServerLost, startAnew } from './starting.js';
-
-function toFailure({ usage, story, code }: ServerMessage & { kind: 'failed' }): Error {
-  if (usage) return new UsageError(story.reason ?? '', story.remedy);
-  return new ContainerFailure(story, code);
-}
 
 type Take = (stream: StreamName, bytes: Buffer) => boolean;
 
@@ -115,7 +110,7 @@ export class ContainerClient {
         this.#settle();
         break;
       case 'failed':
-        this.#fail(toFailure(message));
+        this.#fail(decodeError(message.failure, (story, code) => new ContainerFailure(story, code)));
         break;
       case 'taken':
         this.#sent.taken = message.count;

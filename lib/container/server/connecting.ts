@@ -27,7 +27,7 @@ export async function connectServer(container: Container, name: string): Promise
   }
 }
 
-/** Whether somebody has the container's lock, which its keeper holds as well as its server. */
+/** Whether somebody has the container's lock, which its shim holds as well as its server. */
 function isHeld(container: Container): boolean {
   if (!container.exists) return false;
   using lock = container.tryLock();

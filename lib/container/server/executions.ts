@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The programs that are run beside a container's own. */
-
+import type { HeldList } from '../../supervise/held.js';
 import type { Program } from '../program/program.js';
-import type { HeldList } from '../wire/held-list.js';
 import type { ExecRequest } from '../wire/protocol.js';
 import type { KeptExecution } from './container-memory.js';
 import { Execution, type ExecutionHost, execute } from './execution.js';

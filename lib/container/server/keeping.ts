@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /**
- * Keeping a container: whatever becomes of its server, another one goes on with all that runs in it. A keeper
- * holds what it is made of (mount/keeper.ts); when that changes, by a program that begins or ends, another
- * keeper takes its place.
+ * Keeping a container: whatever becomes of its server, another one goes on with all that runs in it. A shim
+ * holds what it is made of (supervise/shim.ts); when that changes, by a program that begins or ends, another
+ * shim takes its place.
  */
-import { type Holding, Keeper, type Owner, STATE_FD, type Successor } from '../../mount/keeper.js';
-import { HeldList } from '../wire/held-list.js';
+import { HeldList, STATE_FD } from '../../supervise/held.js';
+import { type Holding, type Owner, Shim, type Successor } from '../../supervise/shim.js';
 import { type ContainerManifest, ContainerMemory } from './container-memory.js';
 import { CONTAINER_MAIN, SMALL_PROCESS_FLAGS } from './small-process.js';
 
-const SUCCESSOR: Successor = { main: CONTAINER_MAIN, flags: SMALL_PROCESS_FLAGS };
+const SUCCESSOR: Successor = { kind: 'container', main: CONTAINER_MAIN, flags: SMALL_PROCESS_FLAGS };
 /** Programs that end together are let go together. */
 const SOON_MS = 20;
 
@@ -31,47 +31,46 @@ export class Keeping implements Owner {
   readonly successor = SUCCESSOR;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
-  #keeper: Keeper | undefined;
+  #shim: Shim | undefined;
   /** What an earlier server has left, as long as this one has not taken it over. */
   #inherited: Holding | undefined;
   /** The server's to say. */
   compose: Compose = () => undefined;
-  /** Called with each keeper that is the first one of this server. */
-  begun: (keeper: Keeper) => void = () => undefined;
+  /** Called with each shim that is the first one of this server. */
+  begun: (shim: Shim) => void = () => undefined;
 
   private constructor(
     private readonly container: Container,
     readonly memory: ContainerMemory,
-    private readonly report: (text: string) => void,
+    readonly report: (text: string) => void,
   ) {}
+
+  get name(): string {
+    return this.container.name;
+  }
 
   /** For a container that begins; nothing is kept before `renew`. */
   static make(container: Container, report: (text: string) => void): Keeping {
     return new Keeping(container, ContainerMemory.make(), report);
   }
 
-  /** For a container that goes on; the keeper has started this process and handed it the descriptors. */
+  /** For a container that goes on; the shim has started this process and handed it the descriptors. */
   static resume(
     container: Container,
     memory: ContainerMemory,
-    keeperPid: number,
+    shimPid: number,
     descriptors: readonly number[],
     report: (text: string) => void,
   ): Keeping {
     const keeping = new Keeping(container, memory, report);
     const held = { state: STATE_FD, descriptors };
-    keeping.#inherited = { held, number: memory.keeper, begin: () => undefined };
-    keeping.#keeper = Keeper.parent(held, container.name, keeperPid, report, keeping);
+    keeping.#inherited = { held, number: memory.shim, begin: () => undefined };
+    keeping.#shim = Shim.parent(keeping, shimPid, memory.shim);
     return keeping;
   }
 
-  get keeper(): Keeper | undefined {
-    return this.#keeper;
-  }
-
-  /** Of the keeper that counts. */
-  get number(): number {
-    return this.memory.keeper;
+  get shim(): Shim | undefined {
+    return this.#shim;
   }
 
   holding(): Holding | undefined {
@@ -83,13 +82,13 @@ export class Keeping implements Owner {
     const composed = this.#isOver ? undefined : this.compose(list);
     if (composed === undefined) return undefined;
     const { descriptors } = list;
-    const number = memory.keeper + 1;
+    const number = memory.shim + 1;
     memory.writeManifest(number, { root, id, lock, ...composed, held: descriptors.length });
     return {
       held: { state: memory.fd, descriptors },
       number,
       begin: () => {
-        memory.keeper = number;
+        memory.shim = number;
       },
     };
   }
@@ -99,15 +98,12 @@ export class Keeping implements Owner {
     clearTimeout(this.#timer);
     const holding = this.holding();
     if (holding === undefined) return;
-    if (this.#keeper !== undefined && this.#keeper.pid > 0) {
-      this.#keeper.hold(holding);
+    if (this.#shim !== undefined && this.#shim.pid > 0) {
+      this.#shim.hold(holding);
       return;
     }
-    const { held, number, begin } = holding;
-    const owner = { successor: SUCCESSOR, number, holding: () => this.holding() };
-    this.#keeper = Keeper.start(held, this.container.name, this.report, owner);
-    begin();
-    this.begun(this.#keeper);
+    this.#shim = Shim.start(this, holding);
+    this.begun(this.#shim);
   }
 
   /** The same in a moment, where somebody waits for it in vain otherwise; a failure is reported. */
@@ -129,13 +125,13 @@ export class Keeping implements Owner {
 
   /** The container goes on with this server. */
   ready(): void {
-    this.#keeper?.ready();
+    this.#shim?.ready();
   }
 
-  /** Nothing is kept any more; settles when the keeper is gone. */
+  /** Nothing is kept any more; settles when the shim is gone. */
   async end(): Promise<void> {
     clearTimeout(this.#timer);
     this.#isOver = true;
-    await this.#keeper?.dismiss();
+    await this.#shim?.dismiss();
   }
 }

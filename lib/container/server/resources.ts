@@ -8,10 +8,11 @@ import { watch } from 'node:fs';
 import { OverlayError } from '../../base/errors.js';
 import { AsyncRollback } from '../../base/rollback.js';
 import type { HeldMount } from '../../mount/config.js';
-import { logFault } from '../../mount/fault-log.js';
-import type { Keeper } from '../../mount/keeper.js';
 import type { Mount } from '../../mount/mount.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import type { HeldList } from '../../supervise/held.js';
+import { logFault } from '../../supervise/log.js';
+import type { Shim } from '../../supervise/shim.js';
 import { MS_NODEV } from '../../sys/mounts.js';
 import { namespacePath } from '../../sys/namespaces.js';
 import { Cgroup } from '../cgroup/cgroup.js';
@@ -26,7 +27,6 @@ import { type Container, findContainer } from '../state/containers.js';
 import { storageDriver } from '../storage/choose.js';
 import type { ContainerPlace, ShownRoot, StorageDriver } from '../storage/storage-driver.js';
 import { readState } from '../upkeep/recovery.js';
-import type { HeldList } from '../wire/held-list.js';
 import { composeHosts, fileMounts, writeFiles, writeInPlace } from './container-files.js';
 import { resourcesFor, specForContainer } from './container-spec.js';
 
@@ -131,8 +131,8 @@ export class ContainerResources {
     };
   }
 
-  keptBy(keeper: Keeper): void {
-    this.#root!.keptBy?.(keeper);
+  keptBy(shim: Shim): void {
+    this.#root!.keptBy?.(shim);
   }
 
   #openLog(marks: LogMarks): void {

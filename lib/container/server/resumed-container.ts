@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** What a server does that a container's keeper has started: it goes on with what an earlier one has left. */
+/** What a server does that a container's shim has started: it goes on with what an earlier one has left. */
 import { check } from '../../base/errors.js';
 import { Store } from '../../image/store/store.js';
-import { logFault } from '../../mount/fault-log.js';
-import { FIRST_HELD_FD, Keeper, STATE_FD } from '../../mount/keeper.js';
 import type { Mount } from '../../mount/mount.js';
-import { inheritServerFiles } from '../../mount/registry.js';
 import { resumeMount } from '../../mount/resume-mount.js';
 import { ServerState } from '../../mount/server-state.js';
+import { handedOver, STATE_FD } from '../../supervise/held.js';
+import { logFault } from '../../supervise/log.js';
+import { inheritServerFiles } from '../../supervise/server-files.js';
+import { Shim } from '../../supervise/shim.js';
 import { Fd } from '../../sys/files.js';
 import { closeOthersOnExec } from '../../sys/programs.js';
 import type { ExitCode } from '../runtime/runtime.js';
@@ -17,12 +18,12 @@ import { Keeping } from './keeping.js';
 import { ContainerServer } from './server.js';
 import { leave, Sessions, serveUntilEnd } from './sessions.js';
 
-async function resume(keeperPid: number, number: number): Promise<void> {
+async function resume(shimPid: number, number: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
   const memory = ContainerMemory.open(STATE_FD);
-  if (memory.keeper !== number) {
+  if (memory.shim !== number) {
     // Another one has taken its place, and has started a server, too.
-    Keeper.refuseParent();
+    Shim.refuseParent();
     return;
   }
   const manifest = memory.readManifest();
@@ -31,8 +32,8 @@ async function resume(keeperPid: number, number: number): Promise<void> {
   const container = new Container(store, manifest.id);
   const sessions = new Sessions();
   // It may have been removed, as its last server's last step.
-  if (container.exists) await sessions.tell(await goOn(container, manifest, memory, keeperPid, sessions));
-  else Keeper.refuseParent();
+  if (container.exists) await sessions.tell(await goOn(container, manifest, memory, shimPid, sessions));
+  else Shim.refuseParent();
   await leave(store);
 }
 
@@ -41,16 +42,16 @@ async function goOn(
   container: Container,
   manifest: ContainerManifest,
   memory: ContainerMemory,
-  keeperPid: number,
+  shimPid: number,
   sessions: Sessions,
 ): Promise<ExitCode> {
   using lock = new Fd(manifest.lock);
   const { id, root } = manifest;
   const { name } = container.readConfig();
-  const descriptors = Array.from({ length: manifest.held }, (_, position) => FIRST_HELD_FD + position);
+  const descriptors = handedOver(manifest.held);
   const fixed = { root, id, name, lock: lock.number };
-  const keeping = Keeping.resume(fixed, memory, keeperPid, descriptors, logFault);
-  const mounted = await resumeServing(manifest, keeping.keeper!);
+  const keeping = Keeping.resume(fixed, memory, shimPid, descriptors, logFault);
+  const mounted = await resumeServing(manifest, keeping.shim!);
   const server = await ContainerServer.resume(container, manifest, keeping, mounted);
   return await serveUntilEnd(server, sessions, async () => () => keeping.ready());
 }
@@ -58,12 +59,12 @@ async function goOn(
 /** The mount, where it is ours; before anything else, as the container's programs wait for it. */
 async function resumeServing(
   { resources: { mount } }: ContainerManifest,
-  keeper: Keeper,
+  shim: Shim,
 ): Promise<Mount | undefined> {
   if (mount === undefined) return undefined;
   const state = ServerState.open(mount.state);
-  state.takeOver(process.pid);
-  return resumeMount(state, state.manifest, mount, keeper, logFault);
+  state.takeOver();
+  return resumeMount(state, state.manifest, mount, shim, logFault);
 }
 
 resume(Number(process.argv[3]), Number(process.argv[4])).then(

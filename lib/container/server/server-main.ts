@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Entry of a container's server (server.ts): started for a container that begins, or by its keeper (`resume`)
+ * Entry of a container's server (server.ts): started for a container that begins, or by its shim (`resume`)
  * for one whose server has ended. The serving thread and the stage take as long to start as everything else
  * here, so they go first.
  */
-import { openServerChannel } from '../../mount/server-channel.js';
 import { prepareServingThread } from '../../mount/serving-worker.js';
+import { openServerChannel } from '../../supervise/channel.js';
 import { Stage } from '../stage/stage-process.js';
 
 function begin(): void {

@@ -2,15 +2,16 @@
 /**
  * A container's server: the one process that serves its root file system, hears its
  * programs, keeps its log and publishes its ports. It lives as long as the container
- * runs; when it dies, its keeper starts another one, which goes on (keeping.ts). Only
+ * runs; when it dies, its shim starts another one, which goes on (keeping.ts). Only
  * when both die at once is the container lost, for who meets it next to take away.
  */
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
-import { logFault } from '../../mount/fault-log.js';
 import type { Mount } from '../../mount/mount.js';
-import { startOf } from '../../sys/processes.js';
+import type { HeldList } from '../../supervise/held.js';
+import { logFault } from '../../supervise/log.js';
+import { processId } from '../../sys/proc.js';
 import { sendSignal, signalNumber } from '../../sys/signals.js';
 import type { TerminalSize } from '../../sys/terminals.js';
 import { STREAMS } from '../program/log-file.js';
@@ -24,7 +25,6 @@ import type { ContainerConfig, ContainerState } from '../state/config.js';
 import type { Container } from '../state/containers.js';
 import { CODE_FAILED } from '../state/failure.js';
 import { removeContainer } from '../upkeep/removal.js';
-import type { HeldList } from '../wire/held-list.js';
 import type { ExecRequest } from '../wire/protocol.js';
 import type { ContainerManifest, ContainerMemory } from './container-memory.js';
 import type { Execution } from './execution.js';
@@ -86,7 +86,7 @@ export class ContainerServer {
     };
     this.resources.logLacks = (reason) => this.#noteLack(reason);
     keeping.compose = (list) => this.#compose(list);
-    keeping.begun = (keeper) => this.resources.keptBy(keeper);
+    keeping.begun = (shim) => this.resources.keptBy(shim);
   }
 
   /** Of a container that is not running. `lock` is the descriptor of its lock. */
@@ -106,8 +106,8 @@ export class ContainerServer {
     const memory = new ProgramMemory(program.memory);
     const server = new ContainerServer(container, container.readConfig(), keeping, memory);
     await server.resources.resume(resources, memory, mounted);
-    server.resources.keptBy(keeping.keeper!);
-    server.#change({ serverPid: process.pid });
+    server.resources.keptBy(keeping.shim!);
+    server.#change({ serverPid: process.pid, serverStart: processId(process.pid).start });
     server.#logRest();
     server.#take(Program.resume(program, memory, server.#outlet, server.resources.log));
     server.executions.resume(executions);
@@ -151,7 +151,13 @@ export class ContainerServer {
 
   /** Starts the container; settles when its program runs. Everything is given back when it throws. */
   async start({ size, bound, stage }: StartWish): Promise<void> {
-    this.#change({ serverPid: process.pid, error: '', stopped: false, restarts: 0 });
+    this.#change({
+      serverPid: process.pid,
+      serverStart: processId(process.pid).start,
+      error: '',
+      stopped: false,
+      restarts: 0,
+    });
     this.#keeping.memory.isBound = bound;
     try {
       this.#change(await this.resources.take(this.#memory, stage));
@@ -199,7 +205,7 @@ export class ContainerServer {
   #noteStart(): void {
     const startedAt = new Date().toISOString();
     const { pid } = this.#program!;
-    this.#change({ status: 'running', pid, pidStart: startOf(pid), startedAt, finishedAt: '' });
+    this.#change({ status: 'running', pid, pidStart: processId(pid).start, startedAt, finishedAt: '' });
   }
 
   #take(program: Program): void {
@@ -252,7 +258,7 @@ export class ContainerServer {
   }
 
   /**
-   * The last of it. The keeper goes late: until then another server does what this one does not come to, and
+   * The last of it. The shim goes late: until then another server does what this one does not come to, and
    * after that whoever finds the container (recovery.ts).
    */
   async conclude(exitCode: ExitCode): Promise<void> {

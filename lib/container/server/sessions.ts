@@ -4,7 +4,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Store } from '../../image/store/store.js';
-import { removeServerFiles, sweepServerFiles } from '../../mount/registry.js';
+import { removeServerFiles, sweepServerFiles } from '../../supervise/server-files.js';
 import { retireBridgeLater } from '../network/bridge.js';
 import type { ExitCode } from '../runtime/runtime.js';
 import { FrameChannel } from '../wire/frames.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Starting a container's server, again where it ends before the container's program is there. */
-import { ServerProcess } from '../../mount/server-process.js';
+import { ServerProcess } from '../../supervise/spawn.js';
 import type { Container } from '../state/containers.js';
 import { ContainerFailure } from '../state/failure.js';
 import { FrameChannel } from '../wire/frames.js';

@@ -6,7 +6,7 @@
  * may stand between the two and have the descriptors of both, the stage makes the
  * channel itself, hands one end over, and says so with a line on STAGE_HELLO.
  */
-import type { ErrorStory } from '../../base/errors.js';
+import type { WireError } from '../../supervise/error-wire.js';
 import type { Entry, Launch } from '../runtime/runtime.js';
 
 /** Descriptors of a stage beside the first three. Those over STAGE_HANDOVER are the channel and a terminal's master. */
@@ -40,5 +40,5 @@ export type StageWord =
   | { kind: 'terminal' }
   /** All but the program is there; it waits for a line. */
   | { kind: 'prepared' }
-  /** `code`: 125 the container could not be made, 126 the program could not be run, 127 there is none. */
-  | { kind: 'failed'; story: ErrorStory; code: number };
+  /** Exit code 125: the container could not be made, 126: the program could not be run, 127: there is none. */
+  | { kind: 'failed'; failure: WireError };

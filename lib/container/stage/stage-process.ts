@@ -14,6 +14,8 @@ import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { check, OverlayError } from '../../base/errors.js';
+import { decodeError } from '../../supervise/error-wire.js';
+import { readValues, writeValue } from '../../supervise/json-lines.js';
 import { receiveDescriptor, socketPair } from '../../sys/channels.js';
 import { close } from '../../sys/files.js';
 import { enterNamespaceAt, namespacePath, unshareNamespaces } from '../../sys/namespaces.js';
@@ -25,6 +27,8 @@ import { ContainerFailure } from '../state/failure.js';
 import { GO_ON, type StageHello, type StagePlan, type StageWord } from './stage-plan.js';
 
 const SIGNAL_BASE = 128;
+/** Characters; an error with a path and a stack. */
+const LONGEST_WORD = 1 << 20;
 const STAGE = fileURLToPath(new URL('./stage.js', import.meta.url));
 
 function spawnBetweenNamespaces(member: number | undefined, stdio: StdioOptions): ChildProcess {
@@ -69,9 +73,7 @@ export class Stage {
 
   /** In a new pid namespace, or in that of a process. */
   constructor(member?: number) {
-    const pair = socketPair();
-    if (typeof pair === 'number') throw new OverlayError({ operation: 'start a stage', errno: pair });
-    const [ours, theirs] = pair;
+    const [ours, theirs] = check(socketPair(), { operation: 'start a stage' });
     this.handover = ours;
     const start = hasTrustedAttributes() ? spawnBetweenNamespaces : spawnByTool;
     try {
@@ -91,11 +93,7 @@ export class Stage {
 
   async #hear(stream: Duplex): Promise<StageHello | undefined> {
     // A tool between us and the stage has the stream too, so its end is not to be waited for.
-    let received = '';
-    for await (const chunk of stream.setEncoding('utf8')) {
-      received += chunk;
-      if (received.endsWith('\n')) return JSON.parse(received) as StageHello;
-    }
+    for await (const hello of readValues<StageHello>(stream, { longest: LONGEST_WORD })) return hello;
     return undefined;
   }
 
@@ -113,8 +111,9 @@ export class Stage {
       const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
       this.speaking = fd;
       this.channel = new Socket({ fd });
-      this.channel.write(`${JSON.stringify(plan)}\n`);
-      for await (const word of words(this.channel)) this.#answer(word, pid, prepare, isolated);
+      writeValue(this.channel, plan);
+      for await (const word of readValues<StageWord>(this.channel, { longest: LONGEST_WORD }))
+        this.#answer(word, pid, prepare, isolated);
       await this.connecting;
       if (this.failure !== undefined) throw this.failure;
       this.isOver = true;
@@ -130,7 +129,7 @@ export class Stage {
   #answer(word: StageWord, pid: number, prepare: Prepare, isolated?: (pid: number) => Promise<void>): void {
     switch (word.kind) {
       case 'failed':
-        throw new ContainerFailure(word.story, word.code);
+        throw decodeError(word.failure, (story, code) => new ContainerFailure(story, code));
       case 'terminal':
         // It was sent before the word, so this does not wait.
         this.terminal = check(receiveDescriptor(this.handover), { operation: 'receive the terminal' });
@@ -186,16 +185,5 @@ export class Stage {
     if (this.isHandedOver) return;
     this.ends.closeOurs();
     if (this.terminal !== undefined) close(this.terminal);
-  }
-}
-
-async function* words(channel: Duplex): AsyncGenerator<StageWord> {
-  let received = '';
-  for await (const chunk of channel.setEncoding('utf8')) {
-    received += chunk;
-    for (let end = received.indexOf('\n'); end >= 0; end = received.indexOf('\n')) {
-      yield JSON.parse(received.slice(0, end)) as StageWord;
-      received = received.slice(end + 1);
-    }
   }
 }

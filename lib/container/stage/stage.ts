@@ -8,6 +8,8 @@
 import { closeSync, readlinkSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { fromText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
+import { encodeError } from '../../supervise/error-wire.js';
+import { lineOf } from '../../supervise/json-lines.js';
 import { sendDescriptor, socketPair } from '../../sys/channels.js';
 import { close, Fd, O_RDONLY, openPath } from '../../sys/files.js';
 import {
@@ -48,14 +50,12 @@ const channel = makeChannel();
 
 function makeChannel(): number {
   const story = { operation: 'speak to the server' };
-  const pair = socketPair();
-  if (typeof pair === 'number') throw new OverlayError({ ...story, errno: pair });
-  const [own, theirs] = pair;
+  const [own, theirs] = check(socketPair(), story);
   check(sendDescriptor(STAGE_HANDOVER, theirs), story);
   close(theirs);
   // This /proc is still that of the namespace that we come from.
   const pid = Number(readlinkSync('/proc/self'));
-  writeSync(STAGE_HELLO, `${JSON.stringify({ pid } satisfies StageHello)}\n`);
+  writeSync(STAGE_HELLO, lineOf({ pid } satisfies StageHello));
   closeSync(STAGE_HELLO);
   return own;
 }
@@ -73,7 +73,7 @@ function readWord(): string {
 }
 
 function say(word: StageWord): void {
-  writeSync(channel, `${JSON.stringify(word)}\n`);
+  writeSync(channel, lineOf(word));
 }
 
 /** From then on the program is there whatever becomes of the server. */
@@ -200,10 +200,6 @@ function main(): never {
 try {
   main();
 } catch (failure) {
-  const error = failure instanceof OverlayError ? failure : undefined;
-  const { operation = 'start the container', path, errno, reason, remedy } = error ?? {};
-  const code = failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED;
-  const story = { operation, path, errno, reason: error === undefined ? String(failure) : reason, remedy };
-  say({ kind: 'failed', story, code });
-  process.exit(code);
+  say({ kind: 'failed', failure: encodeError(failure, 'start the container') });
+  process.exit(failure instanceof ContainerFailure ? failure.exitCode : CODE_FAILED);
 }

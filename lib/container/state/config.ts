@@ -117,7 +117,8 @@ export interface ContainerState {
   /** Of the server and of the first process, as the host sees them; 0 where there is none. */
   serverPid: number;
   pid: number;
-  /** When the first process was started, in clock ticks since the machine was. */
+  /** When they were started, in clock ticks since the machine was. */
+  serverStart: number;
   pidStart: number;
   exitCode: number;
   /** Why it could not be started or was lost; empty where nothing is wrong. */
@@ -139,6 +140,7 @@ export const NEW_STATE: ContainerState = {
   status: 'created',
   serverPid: 0,
   pid: 0,
+  serverStart: 0,
   pidStart: 0,
   exitCode: 0,
   error: '',

@@ -1,9 +1,10 @@
 import type { Rewrite } from '../../image/pack/node.js';
 import type { Store } from '../../image/store/store.js';
-import type { HeldMount, KeeperFigures } from '../../mount/config.js';
+import type { HeldMount } from '../../mount/config.js';
 import type { Mount } from '../../mount/mount.js';
 import type { Change } from '../../overlay/inspect/diff.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import type { Shim } from '../../supervise/shim.js';
 import type { ContainerImage } from '../state/config.js';
 
 /** Where a container lies; its directory may not have its final name yet. */
@@ -25,8 +26,8 @@ export interface MountWish {
 export interface ShownRoot {
   /** What makes it, for the next server; undefined where the kernel serves it. */
   readonly held?: HeldMount | undefined;
-  /** It is kept by that keeper from now on. */
-  keptBy?(keeper: KeeperFigures): void;
+  /** It is kept by that shim from now on. */
+  keptBy?(shim: Shim): void;
   /** Takes it away again. */
   release(): Promise<void>;
 }

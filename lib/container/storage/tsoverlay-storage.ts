@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import { OverlayError } from '../../base/errors.js';
 import { type Mount, mount } from '../../mount/mount.js';
-import { removeServerFiles } from '../../mount/registry.js';
 import { type AnnouncedMount, announceMount } from '../../mount/server.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
+import { removeServerFiles } from '../../supervise/server-files.js';
 import type { ShownRoot, StorageDriver } from './storage-driver.js';
 import { changesInUpper, packChangesInUpper, readableLayers, writableLayers } from './upper-storage.js';
 

@@ -11,7 +11,7 @@ import { type Digest, isDigest } from '../../image/model/digest.js';
 import { type Collected, collect } from '../../image/store/collect.js';
 import { listImages } from '../../image/store/images.js';
 import type { Store } from '../../image/store/store.js';
-import { type MountRecordFile, readRecords } from '../../mount/registry.js';
+import { type MountRecordFile, readRecords } from '../../mount/records.js';
 import { readContainers } from '../state/containers.js';
 import { sweepImageTrees } from '../storage/btrfs-storage.js';
 

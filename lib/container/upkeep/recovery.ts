@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * How a container fares, told truly after any crash: a container whose server and keeper
+ * How a container fares, told truly after any crash: a container whose server and shim
  * are both gone is lost, as nobody serves its files any more. Whoever finds that out first
  * ends its programs and takes away what the server could not.
  */
@@ -9,9 +9,9 @@ import { constants } from 'node:os';
 import { fromText } from '../../base/bytes.js';
 import { EINVAL, ENOENT } from '../../base/errno.js';
 import { check } from '../../base/errors.js';
-import { sweepServerFiles } from '../../mount/registry.js';
+import { sweepServerFiles } from '../../supervise/server-files.js';
 import { listMounts, MNT_DETACH, unmountFileSystem } from '../../sys/mounts.js';
-import { startOf } from '../../sys/processes.js';
+import { isAlive } from '../../sys/proc.js';
 import { sendSignal } from '../../sys/signals.js';
 import { Cgroup } from '../cgroup/cgroup.js';
 import { release, retireBridge } from '../network/bridge.js';
@@ -51,7 +51,7 @@ export async function cleanUp(container: Container): Promise<void> {
 /** With the first process the kernel ends all others; not every user has a cgroup. */
 function killFirst(container: Container): void {
   const { pid, pidStart } = container.tryReadState() ?? NEW_STATE;
-  if (pid > 0 && startOf(pid) === pidStart) sendSignal(pid, constants.signals.SIGKILL);
+  if (isAlive({ pid, start: pidStart })) sendSignal(pid, constants.signals.SIGKILL);
 }
 
 /** Whether a server has, or had, something to do with it. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What clients ask a container's server, and what it answers (frames.ts carries both). */
 import { join } from 'node:path';
-import type { ErrorStory } from '../../base/errors.js';
-import { runtimeDirectory } from '../../mount/registry.js';
+import type { WireError } from '../../supervise/error-wire.js';
+import { runtimeDirectory } from '../../supervise/runtime-directory.js';
 import type { TerminalSize } from '../../sys/terminals.js';
 
 export interface ExecRequest {
@@ -53,7 +53,7 @@ export type ClientMessage =
 export type ServerMessage =
   /** It runs, or what was asked is done. Who attaches is told how much of each stream has gone before. */
   | { kind: 'done'; before?: Received }
-  | { kind: 'failed'; usage: boolean; story: ErrorStory; code: number }
+  | { kind: 'failed'; failure: WireError }
   /** How much was taken of what the client has sent to the program: it need not keep it any longer. */
   | { kind: 'taken'; count: number }
   /** It has been heard before; what it has not received follows, and what was not taken is to be sent again. */

@@ -6,7 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { overlayDebug } from '../../base/debug.js';
 import { EFBIG, errnoName } from '../../base/errno.js';
-import { OverlayError } from '../../base/errors.js';
+import { check, OverlayError } from '../../base/errors.js';
 import { forgetShared, mapShared, type SharedWindow } from '../../sys/shared-memory.js';
 import { RecordReader, RecordWriter } from './records.js';
 
@@ -84,9 +84,7 @@ export class Region {
 }
 
 export function mapOrThrow(fd: number, offset: number, length: number): SharedWindow {
-  const window = mapShared(fd, offset, length);
-  if (typeof window !== 'number') return window;
-  throw new OverlayError({ operation: 'map the journal', errno: window });
+  return check(mapShared(fd, offset, length), { operation: 'map the journal' });
 }
 
 function wordsOf(bytes: Buffer): Uint32Array {

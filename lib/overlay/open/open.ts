@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Opening a union: every check that a set of layers must pass, and its root. */
-import { readFileSync } from 'node:fs';
 import { overlayDebug } from '../../base/debug.js';
 import type { Errno } from '../../base/errno.js';
 import { check } from '../../base/errors.js';
 import { Rollback } from '../../base/rollback.js';
 import { close, Fd } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
+import { limitOf } from '../../sys/programs.js';
 import { Stat, statFd } from '../../sys/stat.js';
 import { getXattr, setXattr } from '../../sys/xattrs.js';
 import { finishEarlierCopies } from '../copy-up/lazy-recovery.js';
@@ -24,6 +24,10 @@ import { hasOpaqueFile } from '../names/file-whiteouts.js';
 import { holdsMarkedWhiteouts } from '../names/whiteouts.js';
 import { Union, type UnionLayers } from '../nodes/union.js';
 import { askedForIndex, chooseIndex, findIndex } from './index-choice.js';
+
+/** A union uses no more, however many this process may have. */
+const MOST_DESCRIPTORS = 65536;
+const DESCRIPTORS_FOR_OTHERS = 64;
 
 /**
  * Opens the layers and makes the root node, which holds one reference.
@@ -175,8 +179,7 @@ function rootsInSight(union: Union): RootInSight[] {
   }));
 }
 
-/** How many descriptors this process may have open; some are left for everything else. */
 function descriptorLimit(): number {
-  const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
-  return line === null ? 1024 : Math.min(Number(line[1]), 65536) - 64;
+  const { soft } = limitOf('NOFILE');
+  return Math.min(soft < 0 ? MOST_DESCRIPTORS : soft, MOST_DESCRIPTORS) - DESCRIPTORS_FOR_OTHERS;
 }

@@ -12,30 +12,21 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { OverlayError } from '../base/errors.js';
-import {
-  hasProcess,
-  prepareRuntimeDirectory,
-  removeServerFiles,
-  runtimeDirectory,
-  serverFiles,
-} from './registry.js';
-
-/** What a server of a mount runs, of this version. */
-export const SERVER_MAIN = fileURLToPath(new URL('./background-main.js', import.meta.url));
+import { hasProcess } from '../sys/proc.js';
+import { prepareRuntimeDirectory } from './runtime-directory.js';
+import { removeServerFiles, serverFiles, startingSocket } from './server-files.js';
 
 const STARTED = 'TSOVERLAY_STARTED';
 const CONNECT_WAIT_MS = 2;
 const LONGEST_START_MS = 20_000;
 
-/** Where a server that bin/tsoverlay has started waits for the command, by the command's process id. */
-export function startingSocket(command: number): string {
-  return join(runtimeDirectory(), `starting-${command}.sock`);
-}
+/** Where a server that was started here has the way to who started it, and a device that it was given. */
+export const CHANNEL_FD = 3;
+export const GIVEN_DEVICE_FD = 4;
 
 export interface StartOptions {
-  /** Becomes descriptor 4 of it. */
+  /** Becomes GIVEN_DEVICE_FD of it. */
   device?: number | undefined;
   /** Of Node. */
   flags?: readonly string[];
@@ -66,7 +57,9 @@ export class ServerProcess {
     });
     closeSync(log);
     renameSync(starting, serverFiles(child.pid!).log);
-    return new ServerProcess(child.pid!, Promise.resolve(child.stdio[3] as Duplex), () => child.unref());
+    return new ServerProcess(child.pid!, Promise.resolve(child.stdio[CHANNEL_FD] as Duplex), () =>
+      child.unref(),
+    );
   }
 
   /** The one that bin/tsoverlay has started, once. */

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Keeper of a mount or a container: holds the descriptors that must outlive the server (from 3 on, keeper.ts),
+# Shim of a mount or a container: holds the descriptors that must outlive the server (from 3 on, shim.ts),
 # and starts a server anew when one ends without having said that the mount is gone. A shell,
 # because it is there, a twentieth of the size of Node, and does nothing that could fail with
 # the server.
 #
-#   keeper.sh NODE MAIN NAME NUMBER [FLAG...]
+#   shim.sh NODE MAIN NAME NUMBER [FLAG...]
 #
-# NUMBER tells keepers of the same server apart; FLAGs are Node's.
+# NUMBER tells shims of the same server apart; FLAGs are Node's.
 #
 # A server speaks through a pipe, in lines; its end is the end of them:
 #   ready         it serves

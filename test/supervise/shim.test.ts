@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The keeper: what it costs, what it does when it is killed itself, and upgrades. */
+/** The shim: what it costs, what it does when it is killed itself, and upgrades. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
-import { hasProcess, readRecords } from '../../lib/mount/registry.js';
+import { readRecords } from '../../lib/mount/records.js';
+import { hasProcess } from '../../lib/sys/proc.js';
 import { killForGood, makeLayers, mountOurs, run, scratch, shell, until } from '../support/ground.js';
 import { figuresOf, recordOf } from '../support/records.js';
 import { anotherVersion, upgrade } from '../support/versions.js';
@@ -17,22 +18,22 @@ async function killServer(target: string): Promise<void> {
   await until(() => recordOf(target).serverPid !== serverPid, 'another server');
 }
 
-t.test('the keeper is small, and it is told what it is', async (t) => {
+t.test('the shim is small, and it is told what it is', async (t) => {
   const { target } = await mountOurs(t, makeLayers(scratch(t), 1));
-  const { keeperPid } = recordOf(target);
-  t.ok(hasProcess(keeperPid!));
-  const { keeperMemory } = await figuresOf(target);
-  t.ok(keeperMemory > 0 && keeperMemory < 4 << 20, `${keeperMemory} bytes`);
+  const { shimPid } = recordOf(target);
+  t.ok(hasProcess(shimPid!));
+  const { shimMemory } = await figuresOf(target);
+  t.ok(shimMemory > 0 && shimMemory < 4 << 20, `${shimMemory} bytes`);
 });
 
-t.test('the keeper goes with the mount', async (t) => {
+t.test('the shim goes with the mount', async (t) => {
   const layers = makeLayers(scratch(t), 1);
   for (const times of [0, 1, 3]) {
     const { target, unmount } = await mountOurs(t, layers);
     for (let time = 0; time < times; time++) await killServer(target);
-    const { keeperPid, serverPid } = recordOf(target);
+    const { shimPid, serverPid } = recordOf(target);
     await unmount();
-    t.notOk(hasProcess(keeperPid!), `after ${times} kills`);
+    t.notOk(hasProcess(shimPid!), `after ${times} kills`);
     t.strictSame(
       fs.readdirSync(process.env.TSOVERLAY_RUNTIME_DIR!).filter((name) => name.startsWith(`${serverPid}.`)),
       [],
@@ -63,12 +64,12 @@ t.test('a mount is in the list while its record goes from one server to the next
   }
 });
 
-t.test('a keeper that is killed is replaced, by the first server and by later ones', async (t) => {
+t.test('a shim that is killed is replaced, by the first server and by later ones', async (t) => {
   const { target } = await mountOurs(t, makeLayers(scratch(t), 1));
   for (const round of [1, 2, 3]) {
-    const { keeperPid } = recordOf(target);
-    process.kill(keeperPid!, 'SIGKILL');
-    await until(() => recordOf(target).keeperPid !== keeperPid, 'another keeper');
+    const { shimPid } = recordOf(target);
+    process.kill(shimPid!, 'SIGKILL');
+    await until(() => recordOf(target).shimPid !== shimPid, 'another shim');
     fs.writeFileSync(join(target, 'f'), String(round));
     await killServer(target);
     t.equal(fs.readFileSync(join(target, 'f'), 'utf8'), String(round));
@@ -159,7 +160,7 @@ t.test('a mount goes on with another version, and those who use it do not notice
   t.match(upgrade(newer, base), { status: 1, stderr: /nothing of tsoverlay is mounted there/ });
 });
 
-t.test('a mount without a keeper dies with its server', async (t) => {
+t.test('a mount without a shim dies with its server', async (t) => {
   const layers = makeLayers(scratch(t), 1);
   const child = spawnSync(
     'sh',

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** The log of a server in the background: its standard error, a line a fault. */
-
 export function logFault(text: string): void {
   const { stderr } = process;
   // A log on a full disk loses lines; the server goes on.

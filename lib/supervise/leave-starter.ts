@@ -2,7 +2,7 @@
 /**
  * What a server has of who started it: nothing but what it is given. It serves others, and stays when its starter has
  * ended, so a lock, a pipe or a limit of that one must not be its own. Signals are as a new program has them already, as
- * Node sees to that when it starts; session and directory come with the start (server-process.ts, server-channel.ts).
+ * Node sees to that when it starts; session and directory come with the start (spawn.ts, channel.ts).
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { close } from '../sys/files.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** How a server hears whoever started it (server-process.ts): over descriptor 3, or at a socket. */
+/** How a server hears whoever started it (spawn.ts): over descriptor 3, or at a socket. */
 import { openSync, rmSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -7,18 +7,15 @@ import { check } from '../base/errors.js';
 import { duplicateTo, setParentDeathSignal } from '../sys/programs.js';
 import { startSession } from '../sys/terminals.js';
 import { leaveStarter } from './leave-starter.js';
-import { prepareRuntimeDirectory, serverFiles } from './registry.js';
-import { startingSocket } from './server-process.js';
-
-const CHANNEL = 3;
-/** Where background.ts passes a device. */
-const DEVICE = 4;
+import { prepareRuntimeDirectory } from './runtime-directory.js';
+import { serverFiles, startingSocket } from './server-files.js';
+import { CHANNEL_FD, GIVEN_DEVICE_FD } from './spawn.js';
 
 /** To be called first; settles when somebody is there. */
 export function openServerChannel(): Promise<Socket> {
   const command = Number(process.argv[2]);
-  leaveStarter(command > 0 ? [] : [CHANNEL, DEVICE]);
-  return command > 0 ? awaitCommand(command) : Promise.resolve(new Socket({ fd: CHANNEL }));
+  leaveStarter(command > 0 ? [] : [CHANNEL_FD, GIVEN_DEVICE_FD]);
+  return command > 0 ? awaitCommand(command) : Promise.resolve(new Socket({ fd: CHANNEL_FD }));
 }
 
 /** bin/tsoverlay became the command, whose end is ours until it has asked for something. */
