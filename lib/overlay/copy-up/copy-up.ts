@@ -17,14 +17,15 @@ import { applyOverride } from '../formats/override-stat.js';
 import { RealDirectory } from '../layers/layer.js';
 import { resolveData } from '../names/file-lookup.js';
 import { setImpure } from '../names/impure.js';
-import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
+import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../nodes/node.js';
 import { recordInode, setOrphan } from '../nodes/recorder.js';
-import { gone, type Place, type Union } from '../nodes/union.js';
+import { gone, type Union } from '../nodes/union.js';
+import { bytesWanted, type CopyUp, LAZY, METADATA, WHOLE } from './extent.js';
 import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
 import { enterInList } from './lazy-list.js';
 import { linkUp } from './link-up.js';
 import { copyUpData } from './metacopy-data.js';
-import { finishStaged, LAZY, METADATA, METADATA_ONLY, stage } from './staging.js';
+import { finishStaged, type Staged, type Staging, stage } from './staging.js';
 
 export function isInUpper(node: OverlayNode): boolean {
   return node.isDirectory() ? node.upper !== null : node.inUpper || node.orphan !== null;
@@ -40,79 +41,79 @@ export function copyUpLazily(union: Union, node: FileNode): Errno {
   return copyUp(union, node, LAZY);
 }
 
-/**
- * Brings a node and its parents into the upper. `size` is what the caller will
- * truncate the file to: data beyond it is not copied. Answers 0 or a negated errno.
- */
-export function copyUp(union: Union, node: OverlayNode, size = Number.POSITIVE_INFINITY): Errno {
-  if (isInUpper(node)) return completeInUpper(union, node, size);
+/** Brings a node and its parents into the upper. Answers 0 or a negated errno. */
+export function copyUp(union: Union, node: OverlayNode, extent: CopyUp = WHOLE): Errno {
+  if (isInUpper(node)) return completeInUpper(union, node, extent);
   if (!union.writable) return -EROFS;
   const missing: OverlayNode[] = [node];
   for (let parent = node.parent; parent !== null && !isInUpper(parent); parent = parent.parent) {
     missing.push(parent);
   }
   for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
-    const status = copyUpOne(union, next, size);
+    const status = copyUpOne(union, next, extent);
     if (status < 0) return status;
   }
   return 0;
 }
 
 /** Brings the data that is to be changed to where the metadata is. */
-function completeInUpper(union: Union, node: OverlayNode, size: number): Errno {
-  if (node.isDirectory() || size === METADATA) return 0;
+function completeInUpper(union: Union, node: OverlayNode, extent: CopyUp): Errno {
+  if (node.isDirectory() || extent.kind === 'metadata') return 0;
   const resolved = resolveData(union, node);
   if (resolved < 0 || node.data === null) return resolved;
   if (isAwaited(union, node)) return -EIO;
-  if (node.lazy !== null) return size === LAZY ? 0 : completeCopy(union, node);
-  return copyUpData(union, node, size < 0 ? Number.POSITIVE_INFINITY : size);
+  if (node.lazy !== null) return extent.kind === 'lazy' ? 0 : completeCopy(union, node);
+  return copyUpData(union, node, bytesWanted(extent));
 }
 
 /** Precondition: the parent is in the upper, or the node has no name any more. */
-function copyUpOne(union: Union, node: OverlayNode, size: number): Errno {
+function copyUpOne(union: Union, node: OverlayNode, extent: CopyUp): Errno {
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
   const work = union.work!;
-  const source: Place = { fd: -1, name: '' };
-  const located = union.locate(node, source);
-  if (located < 0) return located;
-  const stat = new Stat();
-  const found = statAt(source.fd, source.name, stat);
-  if (found < 0) return gone(found);
-  const { override } = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
-  if (override !== null) applyOverride(override, source.fd, source.name, stat);
+  const staging = { node, source: { fd: -1, name: '' }, stat: new Stat(), staged: work.temporaryName() };
+  const measured = measureSource(union, staging);
+  if (measured < 0) return measured;
+  const { stat, staged } = staging;
 
   using undo = new Rollback();
-  const staged = work.temporaryName();
   undo.push(() => void (node.isDirectory() ? work.discardTree(staged) : work.discard(staged)));
-  const status = stage(union, node, source, stat, staged, size);
-  if (status < 0) return status;
-  const metadataOnly = status === METADATA_ONLY;
-  const isLazy = metadataOnly && size === LAZY;
-  const record = isLazy ? enterInList(union, staged, node.parent!, node.name) : '';
+  const content = stage(union, staging, extent);
+  if (typeof content === 'number') return content;
+  const record = content === 'lazy' ? enterInList(union, staged, node.parent!, node.name) : '';
   if (typeof record === 'number') return record;
   // Without an index a lower hard link is broken by its copy-up, so its number is not carried over either.
   const keepsIdentity = node.isDirectory() || stat.linkCount === 1 || node.indexed !== null;
-  const finished = finishStaged(union, node, source, stat, staged, keepsIdentity);
+  const finished = finishStaged(union, staging, keepsIdentity);
   if (finished < 0) return finished;
-  const committed = commit(union, node, staged, metadataOnly);
+  const committed = commit(union, node, staged, content);
   if (committed < 0) return committed;
   undo.commit();
-  if (isLazy) return beginLazily(union, node as FileNode, record);
+  if (content === 'lazy') return beginLazily(union, node as FileNode, record);
   if (!node.isDirectory() && node.indexed !== null) {
     return node.names.length > 0 ? linkUp(union, node, node.names[0]) : 0;
   }
   return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
 }
 
-function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnly: boolean): Errno {
-  if (!node.isDirectory() && node.indexed !== null) return commitToIndex(union, node, staged, metadataOnly);
+/** Fills in where the object is and what it is. Answers 0 or a negated errno. */
+function measureSource(union: Union, { node, source, stat }: Staging): Errno {
+  const located = union.locate(node, source);
+  if (located < 0) return located;
+  const found = statAt(source.fd, source.name, stat);
+  if (found < 0) return gone(found);
+  const { override } = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
+  if (override !== null) applyOverride(override, source.fd, source.name, stat);
+  return 0;
+}
+
+function commit(union: Union, node: OverlayNode, staged: ByteString, content: Staged): Errno {
+  if (!node.isDirectory() && node.indexed !== null) return commitToIndex(union, node, staged, content);
   const parent = node.parent;
   if (parent === null) {
     const file = node as FileNode;
     setOrphan(union, file, staged);
-    if (metadataOnly) file.data ??= file.lower;
-    else file.data = null;
+    file.data = dataAfter(file, content);
     union.files.forget(file);
     return 0;
   }
@@ -128,25 +129,30 @@ function commit(union: Union, node: OverlayNode, staged: ByteString, metadataOnl
     node.upper = new RealDirectory(union.upper!, parent.upper, node.name);
     node.impure = false;
   } else {
-    nowInUpper(union, node, metadataOnly);
+    nowInUpper(union, node, content);
   }
   return 0;
 }
 
 /** The copy of a file with several names goes to the index; its names are linked to it one by one. */
-function commitToIndex(union: Union, node: FileNode, staged: ByteString, metadataOnly: boolean): Errno {
+function commitToIndex(union: Union, node: FileNode, staged: ByteString, content: Staged): Errno {
   const indexed = node.indexed!;
   let status = union.index!.markStaged(indexed, union.work!.fd, staged);
   if (status >= 0) status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
   if (status < 0) return status;
   indexed.copied = true;
-  nowInUpper(union, node, metadataOnly);
+  nowInUpper(union, node, content);
   return 0;
 }
 
-function nowInUpper(union: Union, node: FileNode, metadataOnly: boolean): void {
+/** Where the data of a file is that is copied up from its lower place. */
+function dataAfter({ data, lower }: FileNode, content: Staged): LowerPlace | null {
+  return content === 'whole' ? null : (data ?? lower);
+}
+
+function nowInUpper(union: Union, node: FileNode, content: Staged): void {
   node.inUpper = true;
-  node.data = metadataOnly ? (node.data ?? node.lower) : null;
+  node.data = dataAfter(node, content);
   node.lower = null;
   union.files.forget(node);
 }

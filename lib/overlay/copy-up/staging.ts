@@ -18,30 +18,35 @@ import { isOverride } from '../formats/override-stat.js';
 import type { FileNode, OverlayNode } from '../nodes/node.js';
 import type { Place, Union } from '../nodes/union.js';
 import { copyFileData, shareFileData } from './copy-data.js';
+import { bytesWanted, type CopyUp } from './extent.js';
 import { MOST_LAZY, SMALLEST_LAZY } from './lazy-copy.js';
 import { markMetacopy } from './metacopy-data.js';
 import { plainMode, setOwnership } from './ownership.js';
 
-/** In the place of a size: the caller changes no data, so that metadata will do where the union has metacopies. */
-export const METADATA = -1;
-/** In the place of a size: the caller writes, and knows how to do so while the copy is in flight. */
-export const LAZY = -2;
-/** What `stage` answers for an object without its data. */
-export const METADATA_ONLY = 1;
+/** An object on its way to the upper. */
+export interface Staging {
+  readonly node: OverlayNode;
+  /** Where the object is now, and its attributes there. */
+  readonly source: Place;
+  readonly stat: Stat;
+  /** What it is called in the work directory. */
+  readonly staged: ByteString;
+}
 
-/** Makes the object with its content in the work directory. Answers 0, METADATA_ONLY or a negated errno. */
-export function stage(
-  union: Union,
-  node: OverlayNode,
-  source: Place,
-  stat: Stat,
-  staged: ByteString,
-  size: number,
-): Errno {
+/** What is staged of a file: all of it, or a metacopy, whose data stays below for good or follows in the background. */
+export type Staged = 'whole' | 'metadata' | 'lazy';
+
+/** Makes the object with its content in the work directory. Answers what of it is there, or a negated errno. */
+export function stage(union: Union, staging: Staging, extent: CopyUp): Staged | Errno {
+  if (staging.stat.type === S_IFREG) return stageFile(union, staging, extent);
+  const made = make(union, staging);
+  return made < 0 ? made : 'whole';
+}
+
+/** Makes anything but a regular file. Answers 0 or a negated errno. */
+function make(union: Union, { source, stat, staged }: Staging): Errno {
   const dir = union.work!.fd;
   switch (stat.type) {
-    case S_IFREG:
-      return stageFile(union, node as FileNode, stat, staged, size);
     case S_IFDIR:
       return makeDirectory(dir, staged, 0o700);
     case S_IFLNK: {
@@ -58,52 +63,49 @@ export function stage(
   }
 }
 
-/** Whether metadata alone is copied (ovl_need_meta_copy_up). */
-function isMetacopied(union: Union, node: FileNode, stat: Stat, size: number): boolean {
-  if (size === METADATA) return union.features.metacopy;
+/** What is to be staged of a file (ovl_need_meta_copy_up). */
+function wantedOf(union: Union, { node, stat }: Staging, extent: CopyUp): Staged {
+  const { metacopy, lazyCopyUp } = union.features;
+  if (extent.kind === 'metadata') return metacopy ? 'metadata' : 'whole';
+  if (extent.kind !== 'lazy' || !lazyCopyUp) return 'whole';
   // A file in the index, or without a name, has no path by which the list could find it again.
-  const isListable = node.indexed === null && node.names.length > 0;
-  const isWorthIt = stat.size >= SMALLEST_LAZY && union.lazy.size < MOST_LAZY;
-  return size === LAZY && union.features.lazyCopyUp && isListable && isWorthIt;
+  const isListable = (node as FileNode).indexed === null && node.names.length > 0;
+  return isListable && stat.size >= SMALLEST_LAZY && union.lazy.size < MOST_LAZY ? 'lazy' : 'whole';
 }
 
-function stageFile(union: Union, node: FileNode, stat: Stat, staged: ByteString, size: number): Errno {
-  const to = openAt(union.work!.fd, staged, O_RDWR | O_CREAT | O_EXCL, 0o600);
+function stageFile(union: Union, staging: Staging, extent: CopyUp): Staged | Errno {
+  const to = openAt(union.work!.fd, staging.staged, O_RDWR | O_CREAT | O_EXCL, 0o600);
   if (to < 0) return to;
-  const source: Place = { fd: -1, name: '' };
-  let status = union.locateData(node, source);
-  if (status < 0) {
-    close(to);
-    return status;
-  }
-  if (isMetacopied(union, node, stat, size) && !(size === LAZY && shareFileData(source, to))) {
-    status = markMetacopy(union, staged);
-    if (status >= 0) status = truncate(to, stat.size);
-    if (status >= 0) status = METADATA_ONLY;
-  } else {
-    status = copyFileData(source, to, size < 0 ? Number.POSITIVE_INFINITY : size);
+  const data: Place = { fd: -1, name: '' };
+  const wanted = wantedOf(union, staging, extent);
+  let status = union.locateData(staging.node, data);
+  const isShared = status >= 0 && wanted === 'lazy' && shareFileData(data, to);
+  const content = isShared ? 'whole' : wanted;
+  if (status >= 0 && content !== 'whole') status = leaveEmpty(union, staging, to);
+  else if (status >= 0) {
+    status = isShared ? 0 : copyFileData(data, to, bytesWanted(extent));
     // With metacopies the data alone; else all of it, once it is whole (syncStaged).
     if (status >= 0 && union.features.sync && union.features.metacopy) status = syncFile(to);
   }
   close(to);
-  return status;
+  return status < 0 ? status : content;
+}
+
+/** Makes an open new file a metacopy, with the size of what it stands for. Answers 0 or a negated errno. */
+function leaveEmpty(union: Union, { stat, staged }: Staging, to: number): Errno {
+  const status = markMetacopy(union, staged);
+  return status < 0 ? status : truncate(to, stat.size);
 }
 
 /** Owner before mode and attributes: a change of owner clears setuid bits and capabilities. */
-export function finishStaged(
-  union: Union,
-  node: OverlayNode,
-  source: Place,
-  stat: Stat,
-  staged: ByteString,
-  keepsIdentity: boolean,
-): Errno {
+export function finishStaged(union: Union, staging: Staging, keepsIdentity: boolean): Errno {
+  const { source, stat, staged } = staging;
   const dir = union.work!.fd;
   let status = setOwnership(union, dir, staged, stat);
   if (status >= 0) status = copyXattrs(union, source, staged);
-  if (status >= 0 && keepsIdentity) status = markOrigin(union, node, source, staged);
+  if (status >= 0 && keepsIdentity) status = markOrigin(union, staging);
   if (status >= 0) status = changeTimes(dir, staged, stat);
-  return status < 0 ? status : syncStaged(union, staged, stat);
+  return status < 0 ? status : syncStaged(union, staging);
 }
 
 /**
@@ -111,7 +113,7 @@ export function finishStaged(
  * that no power cut leaves a part of it under its name. Where metadata alone is copied up that would
  * cost what metacopies are for, and the data alone is (metadata_fsync in fs/overlayfs/copy_up.c).
  */
-function syncStaged(union: Union, staged: ByteString, stat: Stat): Errno {
+function syncStaged(union: Union, { stat, staged }: Staging): Errno {
   const { sync, metacopy } = union.features;
   if (!sync || metacopy || (!stat.isRegular && !stat.isDirectory)) return 0;
   const fd = openAt(union.work!.fd, staged, O_RDONLY);
@@ -140,7 +142,7 @@ export function copyXattrs(union: Union, source: Place, staged: ByteString): Err
   return 0;
 }
 
-function markOrigin(union: Union, node: OverlayNode, source: Place, staged: ByteString): Errno {
+function markOrigin(union: Union, { node, source, staged }: Staging): Errno {
   const layer = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
   const mark = encodeOrigin(layer, source.fd, node.isDirectory() ? '' : source.name);
   const status = setXattr(union.work!.fd, staged, union.marks.origin, mark);

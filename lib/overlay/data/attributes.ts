@@ -6,6 +6,7 @@ import { changeTimes, type Times, UTIME_OMIT } from '../../sys/entries.js';
 import { truncate } from '../../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../../sys/stat.js';
 import { copyUp, copyUpMetadata, isInUpper } from '../copy-up/copy-up.js';
+import { truncatedTo } from '../copy-up/extent.js';
 import { changeOwnership } from '../copy-up/ownership.js';
 import { applyOverride } from '../formats/override-stat.js';
 import { NO_ID } from '../layers/id-mapping.js';
@@ -125,7 +126,8 @@ function dataBlocks(union: Union, node: FileNode, own: number): number {
 export function setAttributes(union: Union, node: OverlayNode, change: AttributeChange): Errno {
   if (change.size >= 0 && node.type !== S_IFREG) return node.isDirectory() ? -EISDIR : -EINVAL;
   if (change.mode >= 0 && node.type === S_IFLNK) return -EOPNOTSUPP;
-  const copied = change.size >= 0 ? copyUp(union, node, change.size) : copyUpMetadata(union, node);
+  const copied =
+    change.size >= 0 ? copyUp(union, node, truncatedTo(change.size)) : copyUpMetadata(union, node);
   if (copied < 0) return copied;
   if (change.size >= 0) {
     const status = resize(union, node as FileNode, change);
