@@ -39,9 +39,7 @@ export function createUnnamed(
   if (status < 0) return gone(status);
   const node = union.nodes.addFile(union.stat.type);
   node.orphan = name;
-  union.numbers.compute(union.stat.fileSystem, union.stat.inodeLow, union.stat.inodeHigh);
-  node.inodeLow = union.numbers.low;
-  node.inodeHigh = union.numbers.high;
+  union.numbers.numberBy(node, union.stat);
   undo.commit();
   const removed = inheriting.remove();
   return removed < 0 ? removed : node;

@@ -196,14 +196,12 @@ function createOverWhiteout(
 
 /** Makes the node of an object that has just appeared in the upper. */
 function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNode | Errno {
-  const { stat, numbers } = union;
+  const { stat } = union;
   const dir = union.directories.of(parent.upper!);
   const status = dir < 0 ? dir : statUpper(union, dir, name, stat);
   if (status < 0) return gone(status);
   const node = stat.isDirectory ? adoptDirectory(union, parent, name) : adoptFile(union, stat.type);
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, stat);
   const entry = addEntry(union, parent, name, stat.type);
   entry.places = [0];
   attach(entry, node);

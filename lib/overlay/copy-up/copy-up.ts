@@ -173,14 +173,12 @@ function renameKeepingTimes(
 }
 
 function takeUpperInode(union: Union, node: FileNode): Errno {
-  const { place, stat, numbers } = union;
+  const { place, stat } = union;
   const located = union.locate(node, place);
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, stat);
   if (status < 0) return status;
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, stat);
   recordInode(union, node);
   return 0;
 }

@@ -80,7 +80,7 @@ function findIndexedData(
 
 /** Precondition: `union.stat` holds the file's attributes. */
 function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNode | Errno {
-  const { stat, numbers } = union;
+  const { stat } = union;
   const { index } = union;
   if (index?.keeps(stat)) {
     const isUpper = union.upper === null && real.layer === union.topmost;
@@ -88,9 +88,7 @@ function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNod
   }
   const node = union.nodes.addFile(stat.type);
   node.lower = { directory: real, name };
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, stat);
   union.measured = node;
   return node;
 }
@@ -102,7 +100,7 @@ function linkedLowerFile(
   real: RealDirectory,
   name: ByteString,
 ): FileNode | Errno {
-  const { stat, numbers } = union;
+  const { stat } = union;
   const key = lowerKey(stat);
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
@@ -125,16 +123,14 @@ function linkedLowerFile(
   node.inUpper = indexed.copied;
   node.lower = indexed.copied ? null : { directory: real, name };
   union.nodes.rememberLinks(node, key);
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, stat);
   if (indexed.copied) union.nodes.rememberLinks(node, linkKey(copy));
   return node;
 }
 
 /** A file of an upper that is only read: names that lower layers alone have of it are the same node. */
 function readUpperFile(union: Union, index: IndexDirectory, real: RealDirectory, name: ByteString): FileNode {
-  const { stat, numbers } = union;
+  const { stat } = union;
   const key = linkKey(stat);
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
@@ -151,10 +147,7 @@ function readUpperFile(union: Union, index: IndexDirectory, real: RealDirectory,
     node.lower = null;
     if (origin === stat) union.nodes.rememberLinks(node, lowerKey(stat));
   }
-  const { fileSystem, inodeLow, inodeHigh } = indexed === undefined ? own : origin;
-  numbers.compute(fileSystem, inodeLow, inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, indexed === undefined ? own : origin);
   return node;
 }
 
@@ -164,7 +157,7 @@ function lowerKey(stat: Stat): string {
 
 /** Precondition: `union.stat` holds the file's attributes. */
 function upperFile(union: Union, directory: DirectoryNode, name: ByteString): FileNode {
-  const { stat, numbers } = union;
+  const { stat } = union;
   const key = stat.linkCount > 1 ? linkKey(stat) : null;
   if (key !== null) {
     const known = union.nodes.linkedFile(key);
@@ -185,9 +178,7 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString): Fi
     node.indexed = typeof mark === 'number' ? null : (union.index!.findCopy(mark, own, lowerLinks) ?? null);
     if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(stat));
   }
-  numbers.compute(stat.fileSystem, stat.inodeLow, stat.inodeHigh);
-  node.inodeLow = numbers.low;
-  node.inodeHigh = numbers.high;
+  union.numbers.numberBy(node, stat);
   return node;
 }
 

@@ -7,6 +7,7 @@
 import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';
 import { RealDirectory } from '../layers/layer.js';
+import type { Numbered } from '../nodes/inodes.js';
 import type { DirectoryNode } from '../nodes/node.js';
 import type { Union } from '../nodes/union.js';
 import { askDirectory } from './ask.js';
@@ -24,12 +25,11 @@ export function gatherDirectory(
   places: readonly number[] | null,
 ): DirectoryNode | Errno {
   const chain: RealDirectory[] = [];
-  let inode = { fileSystem: 0, low: 0, high: 0 };
+  const number: Numbered = { inodeLow: 0, inodeHigh: 0 };
   const take = (real: RealDirectory): void => {
     // A merged directory is known by its topmost lower, which no copy-up changes.
-    if (chain.length === 0 || (chain.length === 1 && chain[0].layer.isUpper)) {
-      inode = { fileSystem: union.stat.fileSystem, low: union.stat.inodeLow, high: union.stat.inodeHigh };
-    }
+    const names = chain.length === 0 || (chain.length === 1 && chain[0].layer.isUpper);
+    if (names) union.numbers.numberBy(number, union.stat);
     chain.push(real);
   };
   const first = place === 0 ? parent.upper! : parent.lowers[place - 1];
@@ -39,9 +39,8 @@ export function gatherDirectory(
   const node = union.nodes.addDirectory();
   if (chain[0].layer.isUpper) node.upper = chain.shift()!;
   node.lowers = chain;
-  union.numbers.compute(inode.fileSystem, inode.low, inode.high);
-  node.inodeLow = union.numbers.low;
-  node.inodeHigh = union.numbers.high;
+  node.inodeLow = number.inodeLow;
+  node.inodeHigh = number.inodeHigh;
   return node;
 }
 

@@ -85,9 +85,7 @@ class Merge {
       if (type < 0) this.#hide(place, name);
       else if (this.#add(place, name, type)) {
         const entry = this.#found.get(name)!;
-        numbers.compute(real.layer.fileSystem, low, high);
-        entry.inodeLow = numbers.low;
-        entry.inodeHigh = numbers.high;
+        numbers.number(entry, real.layer.fileSystem, low, high);
         entry.inodeKnown = ownNumbers;
       }
       return true;

@@ -162,9 +162,7 @@ function makeRoot(union: Union, roots: readonly RootInSight[]): void {
   for (const { lower, xattrWhiteouts } of roots) union.lowers[lower].root.xattrWhiteouts = xattrWhiteouts;
   const known = union.lowers[0] ?? union.upper!;
   const low = Number(known.inode & 0xffffffffn);
-  union.numbers.compute(known.fileSystem, low, Number(known.inode >> 32n));
-  root.inodeLow = union.numbers.low;
-  root.inodeHigh = union.numbers.high;
+  union.numbers.number(root, known.fileSystem, low, Number(known.inode >> 32n));
   root.references = 1;
   union.root = root;
 }
