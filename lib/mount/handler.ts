@@ -28,6 +28,7 @@ import { nodeOf } from '../overlay/names/restore.js';
 import { readTarget } from '../overlay/names/walk.js';
 import { FIRST_COOKIE } from '../overlay/nodes/cookies.js';
 import { visitEntries } from '../overlay/nodes/entries.js';
+import { Measured } from '../overlay/nodes/measured.js';
 import type { DirectoryNode, Entry, OverlayNode } from '../overlay/nodes/node.js';
 import { beginRequest } from '../overlay/nodes/recorder.js';
 import { forget, remember, settle } from '../overlay/nodes/references.js';
@@ -47,6 +48,7 @@ const ACL_PREFIX = 'system.posix_acl_';
 const ACCESS_ACL = 'system.posix_acl_access';
 
 export class OverlayFileSystem implements FileSystem {
+  readonly #measured = new Measured();
   readonly #stat = new Stat();
   readonly #listed: EntryOut = { nodeId: 0, stat: this.#stat };
   readonly #dirent: DirectoryEntryOut = { inodeLow: 0, inodeHigh: 0, cookie: 0, type: 0, name: '' };
@@ -68,8 +70,8 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   /** Answers the kernel with a node: its attributes, and one more lookup for it to forget. */
-  #enter(node: OverlayNode, out: EntryOut, justFound = false): Errno {
-    const status = getAttributes(this.union, node, out.stat, justFound);
+  #enter(node: OverlayNode, out: EntryOut, measured: Measured | null = null): Errno {
+    const status = getAttributes(this.union, node, out.stat, measured);
     if (status < 0) {
       settle(this.union, node);
       return status;
@@ -102,8 +104,9 @@ export class OverlayFileSystem implements FileSystem {
   lookup(parent: number, name: ByteString, out: EntryOut): Errno {
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
-    const node = findNode(this.union, directory, name);
-    return typeof node === 'number' ? node : this.#enter(node, out, true);
+    const measured = this.#measured.into(out.stat);
+    const node = findNode(this.union, directory, name, measured);
+    return typeof node === 'number' ? node : this.#enter(node, out, measured);
   }
 
   lookupKnown(id: number, which: '.' | '..', out: EntryOut): Errno {
@@ -172,15 +175,17 @@ export class OverlayFileSystem implements FileSystem {
   ): Errno {
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
-    const node = createNode(this.union, directory, name, creation);
-    return typeof node === 'number' ? node : this.#enter(node, out, true);
+    const measured = this.#measured.into(out.stat);
+    const node = createNode(this.union, directory, name, creation, measured);
+    return typeof node === 'number' ? node : this.#enter(node, out, measured);
   }
 
   createUnnamed(parent: number, mode: number, by: Requester, out: EntryOut): Errno {
     const directory = this.#directory(parent);
     if (typeof directory === 'number') return directory;
-    const node = createUnnamed(this.union, directory, mode, by);
-    return typeof node === 'number' ? node : this.#enter(node, out);
+    const measured = this.#measured.into(out.stat);
+    const node = createUnnamed(this.union, directory, mode, by, measured);
+    return typeof node === 'number' ? node : this.#enter(node, out, measured);
   }
 
   link(id: number, parent: number, name: ByteString, out: EntryOut): Errno {
@@ -288,9 +293,10 @@ export class OverlayFileSystem implements FileSystem {
   }
 
   #listPlus(entry: Entry, sink: ListingSink): boolean {
-    const node = findNode(this.union, entry.directory, entry.name);
+    const measured = this.#measured.into(this.#stat);
+    const node = findNode(this.union, entry.directory, entry.name, measured);
     if (typeof node === 'number') return sink.add(this.#fill(entry, entry.inodeLow, entry.inodeHigh));
-    const status = getAttributes(this.union, node, this.#stat, true);
+    const status = getAttributes(this.union, node, this.#stat, measured);
     const dirent = this.#fill(entry, node.inodeLow, node.inodeHigh);
     this.#listed.nodeId = node.id;
     const taken = status < 0 ? sink.add(dirent) : sink.addWithAttributes(dirent, this.#listed);

@@ -5,6 +5,7 @@ import { check } from '../../base/errors.js';
 import { type Digest, Hasher } from '../../image/model/digest.js';
 import { NodePacker, type Rewrite } from '../../image/pack/node.js';
 import { getAttributes } from '../../overlay/data/attributes.js';
+import type { Measured } from '../../overlay/nodes/measured.js';
 import type { OverlayNode } from '../../overlay/nodes/node.js';
 import { Stat } from '../../sys/stat.js';
 import { type Found, type SourceTree, walkBelow } from '../source/source-tree.js';
@@ -25,8 +26,8 @@ class TreeDigester {
     this.#rewrite = withoutTimes(tree);
   }
 
-  /** `justFound`: nothing came between the walk to the node and this. */
-  digest(node: OverlayNode, path: ByteString, justFound: boolean): Digest {
+  /** `measured`: what the walk to the node has read of it. */
+  digest(node: OverlayNode, path: ByteString, measured: Measured | null): Digest {
     const { memo, union } = this.tree;
     const compute = (name: ByteString): Digest => {
       const hasher = new Hasher();
@@ -34,7 +35,7 @@ class TreeDigester {
       return hasher.digest();
     };
     if (memo === undefined || node.isDirectory()) return compute('');
-    check(getAttributes(union, node, this.#stat, justFound), { operation: 'stat', path: toText(path) });
+    check(getAttributes(union, node, this.#stat, measured), { operation: 'stat', path: toText(path) });
     // A file with several names is the first of them, or a link to it.
     if (!this.#stat.isRegular || this.#stat.linkCount > 1) return compute(path);
     return memo.digest(this.#stat, () => compute(''));
@@ -49,10 +50,10 @@ export function digestOfSources(sources: readonly Found[], skips: (path: ByteStr
     const digester = digesters.get(tree) ?? new TreeDigester(tree);
     digesters.set(tree, digester);
     const add = (name: ByteString, digest: Digest): void => void hasher.update(`${name}\0${digest}\n`);
-    add(node.isDirectory() ? '' : path, digester.digest(node, path, false));
+    add(node.isDirectory() ? '' : path, digester.digest(node, path, null));
     if (!node.isDirectory()) continue;
     for (const below of walkBelow(tree.union, node, skips))
-      add(below.path, digester.digest(below.node, below.path, true));
+      add(below.path, digester.digest(below.node, below.path, below.measured));
   }
   return hasher.digest();
 }

@@ -11,6 +11,7 @@ import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { completeListing } from '../../overlay/names/listing.js';
 import { findNode } from '../../overlay/names/lookup.js';
 import { readTarget, walk } from '../../overlay/names/walk.js';
+import { Measured } from '../../overlay/nodes/measured.js';
 import type { OverlayNode } from '../../overlay/nodes/node.js';
 import { acquire, release } from '../../overlay/nodes/references.js';
 import type { Union } from '../../overlay/nodes/union.js';
@@ -168,6 +169,8 @@ export interface Visited {
   node: OverlayNode;
   /** From the directory where the walk began. */
   path: ByteString;
+  /** What was read of it on the way; until the walk goes on. */
+  measured: Measured;
 }
 
 /**
@@ -179,6 +182,7 @@ export function* walkBelow(
   directory: OverlayNode,
   skips: (path: ByteString) => boolean,
 ): Generator<Visited> {
+  const measured = new Measured();
   // No recursion: a layer may have a tree that is deeper than the stack.
   const levels: Level[] = [{ node: directory, path: '', names: namesIn(union, directory, ''), at: 0 }];
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
@@ -190,12 +194,12 @@ export function* walkBelow(
     const name = level.names[level.at++];
     const path = level.path === '' ? name : `${level.path}/${name}`;
     if (skips(path) || !level.node.isDirectory()) continue;
-    const node = findNode(union, level.node, name);
+    const node = findNode(union, level.node, name, measured.into(measured.stat));
     if (node === -ENOENT) continue;
     if (typeof node === 'number')
       throw new OverlayError({ operation: 'look up', path: toText(path), errno: node });
     acquire(node);
-    yield { node, path };
+    yield { node, path, measured };
     if (node.isDirectory()) levels.push({ node, path, names: namesIn(union, node, path), at: 0 });
     else release(union, node);
   }

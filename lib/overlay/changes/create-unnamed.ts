@@ -3,20 +3,23 @@
 import { EISDIR, ENOENT, EROFS, type Errno } from '../../base/errno.js';
 import { Rollback } from '../../base/rollback.js';
 import { rename } from '../../sys/entries.js';
-import { S_IFMT, S_IFREG, statAt } from '../../sys/stat.js';
+import { S_IFMT, S_IFREG } from '../../sys/stat.js';
 import { copyUp } from '../copy-up/copy-up.js';
 import type { Creator } from '../copy-up/credentials.js';
+import { statUpper } from '../copy-up/ownership.js';
+import { unmeasured } from '../nodes/measured.js';
 import type { DirectoryNode, FileNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 import { type Creation, makeOwned } from './create.js';
 import { inheritingDirectory } from './inherit.js';
 
-/** Makes one; answers its node without a reference, or a negated errno. */
+/** Makes one; answers its node without a reference, or a negated errno. `measured` says what was read of it. */
 export function createUnnamed(
   union: Union,
   parent: DirectoryNode,
   mode: number,
   creator: Creator,
+  measured = unmeasured,
 ): FileNode | Errno {
   if (!union.writable) return -EROFS;
   if (parent.dead) return -ENOENT;
@@ -35,11 +38,13 @@ export function createUnnamed(
     const moved = rename(inheriting.fd, name, work.fd, name);
     if (moved < 0) return moved;
   }
-  const status = statAt(work.fd, name, union.stat);
+  const { stat } = measured;
+  const status = statUpper(union, work.fd, name, stat);
   if (status < 0) return gone(status);
-  const node = union.nodes.addFile(union.stat.type);
+  const node = union.nodes.addFile(stat.type);
   node.orphan = name;
-  union.numbers.numberBy(node, union.stat);
+  measured.file = node;
+  union.numbers.numberBy(node, stat);
   undo.commit();
   const removed = inheriting.remove();
   return removed < 0 ? removed : node;

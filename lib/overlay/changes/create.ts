@@ -31,6 +31,7 @@ import { findNode } from '../names/lookup.js';
 import { requireWhiteout } from '../names/whiteouts.js';
 import { CREATE, declare, declared } from '../nodes/declare.js';
 import { addEntry, startListing } from '../nodes/entries.js';
+import { type Measured, unmeasured } from '../nodes/measured.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -47,12 +48,16 @@ export interface Creation {
   creator: Creator;
 }
 
-/** Makes a new object; answers its node without a reference, or -EEXIST, or another negated errno. */
+/**
+ * Makes a new object; answers its node without a reference, or -EEXIST, or another negated errno.
+ * `measured` says what was read of it.
+ */
 export function createNode(
   union: Union,
   parent: DirectoryNode,
   name: ByteString,
   creation: Creation,
+  measured = unmeasured,
 ): OverlayNode | Errno {
   // Made by hand a whiteout would hide, not be (ovl_mknod).
   if ((creation.mode & S_IFMT) === S_IFCHR && creation.device === WHITEOUT_DEVICE) return -EPERM;
@@ -68,7 +73,7 @@ export function createNode(
   } else if (status === 0 && type === S_IFDIR) status = closeNewDirectory(union, parent, dir, name);
   if (status >= 0) status = uncover(union, parent, name);
   if (status < 0) return status;
-  return adopt(union, parent, name);
+  return adopt(union, parent, name, measured);
 }
 
 /** An earlier server has made the object and may not have come to what follows. */
@@ -195,8 +200,13 @@ function createOverWhiteout(
 }
 
 /** Makes the node of an object that has just appeared in the upper. */
-function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNode | Errno {
-  const { stat } = union;
+function adopt(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  measured: Measured,
+): OverlayNode | Errno {
+  const { stat } = measured;
   const dir = union.directories.of(parent.upper!);
   const status = dir < 0 ? dir : statUpper(union, dir, name, stat);
   if (status < 0) return gone(status);
@@ -205,7 +215,7 @@ function adopt(union: Union, parent: DirectoryNode, name: ByteString): OverlayNo
   const entry = addEntry(union, parent, name, stat.type);
   entry.places = [0];
   attach(entry, node);
-  if (!node.isDirectory()) union.measured = node;
+  if (!node.isDirectory()) measured.file = node;
   return node;
 }
 

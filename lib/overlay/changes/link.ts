@@ -3,7 +3,7 @@
 import type { ByteString } from '../../base/bytes.js';
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM, type Errno } from '../../base/errno.js';
 import { makeLink, rename } from '../../sys/entries.js';
-import { statAt } from '../../sys/stat.js';
+import { Stat, statAt } from '../../sys/stat.js';
 import { getXattr } from '../../sys/xattrs.js';
 import { copyUpMetadata } from '../copy-up/copy-up.js';
 import { endLinkChange, startLinkChange } from '../copy-up/hard-links.js';
@@ -72,9 +72,10 @@ function finishLink(
 function enterLink(union: Union, node: FileNode, parent: DirectoryNode, name: ByteString): Errno {
   const status = uncover(union, parent, name);
   if (status < 0) return status;
-  const known = statAt(union.directories.of(parent.upper!), name, union.stat);
+  const stat = new Stat();
+  const known = statAt(union.directories.of(parent.upper!), name, stat);
   if (known < 0) return gone(known);
-  union.nodes.rememberLinks(node, linkKey(union.stat));
+  union.nodes.rememberLinks(node, linkKey(stat));
   if (node.recorded) union.journal!.linked(node.id);
   attach(addEntry(union, parent, name, node.type), node);
   if (node.names.length === 1) recordName(union, node);

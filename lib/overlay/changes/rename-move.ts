@@ -161,14 +161,16 @@ function hidingTime(source: OverlayNode): 'before' | 'after' {
   return source.isDirectory() && source.merges ? 'after' : 'before';
 }
 
+const present = new Stat();
+
 /** Whether the upper has a whiteout of that name. Answers 1, 0 or a negated errno. */
 function whiteoutAt(union: Union, directory: DirectoryNode, name: ByteString): number {
   if (directory.complete) return directory.whiteouts.has(name) ? 1 : 0;
   const fd = union.directories.of(directory.upper!);
-  const status = fd < 0 ? fd : statAt(fd, name, union.stat);
+  const status = fd < 0 ? fd : statAt(fd, name, present);
   if (status === -ENOENT) return 0;
   if (status < 0) return status;
-  return hides(union, directory.upper!, fd, name, union.stat) ? 1 : 0;
+  return hides(union, directory.upper!, fd, name, present) ? 1 : 0;
 }
 
 /**

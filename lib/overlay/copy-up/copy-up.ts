@@ -165,15 +165,17 @@ function renameKeepingTimes(
 ): Errno {
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  const before = statAt(dir, '.', union.stat);
+  const times = new Stat();
+  const before = statAt(dir, '.', times);
   if (before < 0) return gone(before);
-  union.journal?.times(parent.upper!.path(), union.stat);
+  union.journal?.times(parent.upper!.path(), times);
   const status = rename(union.work!.fd, staged, dir, name);
-  return status < 0 ? status : changeTimes(dir, '.', union.stat);
+  return status < 0 ? status : changeTimes(dir, '.', times);
 }
 
 function takeUpperInode(union: Union, node: FileNode): Errno {
-  const { place, stat } = union;
+  const { place } = union;
+  const stat = new Stat();
   const located = union.locate(node, place);
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, stat);

@@ -17,10 +17,10 @@ export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
   const index = union.index!;
   const dir = union.directories.of(directory.upper!);
   if (dir < 0) return gone(dir);
-  if (statAt(dir, name, union.stat) === 0) return 0;
+  const times = new Stat();
+  if (statAt(dir, name, times) === 0) return 0;
   let status = setImpure(union, directory);
   if (status >= 0) status = index.markLinks(indexed, 'lower');
-  const times = new Stat();
   if (status >= 0) status = statAt(dir, '.', times);
   if (status >= 0) union.journal?.times(directory.upper!.path(), times);
   if (status >= 0) status = makeLink(index.fd, indexed.name, dir, name);

@@ -11,6 +11,7 @@ import { changeOwnership } from '../copy-up/ownership.js';
 import { applyOverride } from '../formats/override-stat.js';
 import { NO_ID } from '../layers/id-mapping.js';
 import { resolveData } from '../names/file-lookup.js';
+import type { Measured } from '../nodes/measured.js';
 import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 import { openData } from './data.js';
@@ -34,14 +35,18 @@ export class AttributeChange implements Times {
 }
 
 /**
- * Attributes as the merged view shows them. Answers 0 or a negated errno.
- * `justFound` saves asking the file system again for a file that the call before
- * this one found or made; nothing else may have come in between.
+ * Attributes as the merged view shows them. Answers 0 or a negated errno. `measured` saves asking
+ * the file system again for a file that was found or made just now.
  */
-export function getAttributes(union: Union, node: OverlayNode, out: Stat, justFound = false): Errno {
+export function getAttributes(
+  union: Union,
+  node: OverlayNode,
+  out: Stat,
+  measured: Measured | null = null,
+): Errno {
   const status = node.isDirectory()
     ? directoryAttributes(union, node, out)
-    : fileAttributes(union, node, out, justFound);
+    : fileAttributes(union, node, out, measured);
   const { ids } = union.features;
   if (ids !== null && status === 0) {
     out.uid = ids.users.show(out.uid);
@@ -79,9 +84,10 @@ function remainingAttributes({ remains, inodeLow, inodeHigh }: DirectoryNode, ou
   return 0;
 }
 
-function fileAttributes(union: Union, node: FileNode, out: Stat, justFound: boolean): Errno {
-  if (justFound && union.measured === node) out.assign(union.stat);
-  else {
+function fileAttributes(union: Union, node: FileNode, out: Stat, measured: Measured | null): Errno {
+  if (measured?.file === node) {
+    if (measured.stat !== out) out.assign(measured.stat);
+  } else {
     const status = measureFile(union, node, out);
     if (status < 0) return status;
   }

@@ -13,7 +13,7 @@ import {
   isOwnerOrCapable,
 } from '../../sys/callers.js';
 import { close, control, O_NONBLOCK, O_RDONLY, openAt } from '../../sys/files.js';
-import { S_IFDIR, S_IFREG, type Stat } from '../../sys/stat.js';
+import { S_IFDIR, S_IFREG, Stat } from '../../sys/stat.js';
 import { copyUpMetadata } from '../copy-up/copy-up.js';
 import type { OverlayNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -65,7 +65,7 @@ export function controlFlags(
  * call may change whatever it likes.
  */
 function mayChange(union: Union, node: OverlayNode, form: FlagsForm, wanted: Buffer, by: Caller): Errno {
-  const stat: Stat = union.stat;
+  const stat = new Stat();
   const found = getAttributes(union, node, stat);
   if (found < 0) return found;
   if (!isOwnerOrCapable(by, stat.uid)) return -EPERM;

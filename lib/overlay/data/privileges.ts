@@ -14,13 +14,13 @@ import {
   isInGroup,
 } from '../../sys/callers.js';
 import { changeOwner } from '../../sys/entries.js';
-import type { Stat } from '../../sys/stat.js';
+import { Stat } from '../../sys/stat.js';
 import { removeXattr } from '../../sys/xattrs.js';
 import { copyUpMetadata } from '../copy-up/copy-up.js';
 import { changeOwnership, S_ISGID, S_ISUID, S_IXGRP, statUpper } from '../copy-up/ownership.js';
 import { NO_ID } from '../layers/id-mapping.js';
 import type { FileNode, OverlayNode } from '../nodes/node.js';
-import { gone, type Union } from '../nodes/union.js';
+import { gone, type Place, type Union } from '../nodes/union.js';
 
 const CAPABILITY: ByteString = 'security.capability';
 
@@ -47,32 +47,37 @@ function modeAfterChange(union: Union, stat: Stat, by: Caller | null): number {
   return goes ? mode & ~S_ISGID : mode;
 }
 
-/** Finds the node in the upper and reads it to `union.stat`. */
-function find(union: Union, node: OverlayNode): Errno {
-  const { place, stat } = union;
+/** An object of the upper that is about to change: where it is, and what it is now. */
+interface Subject {
+  readonly place: Place;
+  readonly stat: Stat;
+}
+
+/** Used again for every change. */
+const subject: Subject = { place: { fd: -1, name: '' }, stat: new Stat() };
+
+/** Finds the node in the upper and fills `out`. */
+function find(union: Union, node: OverlayNode, out: Subject): Errno {
+  const { place, stat } = out;
   const located = union.locate(node, place);
   return located < 0 ? located : gone(statUpper(union, place.fd, place.name, stat));
 }
 
-/** Precondition: `find` was called. */
-function setMode(union: Union, mode: number): Errno {
-  const { place, stat } = union;
+function setMode(union: Union, { place, stat }: Subject, mode: number): Errno {
   if (mode === stat.mode) return 0;
   return changeOwnership(union, place.fd, place.name, { uid: NO_ID, gid: NO_ID, mode });
 }
 
 /** After a write or truncate by somebody without CAP_FSETID. Precondition: the file is in the upper. */
 export function killPrivileges(union: Union, node: FileNode, by: Caller | null): Errno {
-  const found = find(union, node);
+  const found = find(union, node, subject);
   if (found < 0) return found;
-  const status = setMode(union, modeAfterChange(union, union.stat, by));
+  const status = setMode(union, subject, modeAfterChange(union, subject.stat, by));
   // What is written to a lazy copy is not written to the file itself, which keeps its capability by that.
-  return status < 0 || node.lazy === null || node.lacksCapability ? status : removeCapability(union, node);
+  return status < 0 || node.lazy === null || node.lacksCapability ? status : removeCapability(subject, node);
 }
 
-/** Precondition: `find` was called. */
-function removeCapability(union: Union, node: FileNode): Errno {
-  const { place } = union;
+function removeCapability({ place }: Subject, node: FileNode): Errno {
   const status = removeXattr(place.fd, place.name, CAPABILITY);
   node.lacksCapability = status === 0 || status === -ENODATA;
   return status === -ENODATA ? 0 : status;
@@ -80,9 +85,9 @@ function removeCapability(union: Union, node: FileNode): Errno {
 
 /** After fallocate and copy_file_range, whose requests do not say what the caller may keep. */
 export function killPrivilegesUnlessCapable(union: Union, node: FileNode, by: Caller | null): Errno {
-  const found = by === null ? 0 : find(union, node);
-  if (by === null || found < 0 || (union.stat.mode & (S_ISUID | S_ISGID)) === 0) return found;
-  return isCapable(by, CAP_FSETID) ? 0 : setMode(union, modeAfterChange(union, union.stat, by));
+  const found = by === null ? 0 : find(union, node, subject);
+  if (by === null || found < 0 || (subject.stat.mode & (S_ISUID | S_ISGID)) === 0) return found;
+  return isCapable(by, CAP_FSETID) ? 0 : setMode(union, subject, modeAfterChange(union, subject.stat, by));
 }
 
 /**
@@ -92,35 +97,36 @@ export function killPrivilegesUnlessCapable(union: Union, node: FileNode, by: Ca
  * content does to the mode is done with that.
  */
 export function chownToNobody(union: Union, node: OverlayNode, by: Caller | null): Errno {
-  const found = find(union, node);
+  const found = find(union, node, subject);
   if (found < 0) return found;
   if (by !== null && !node.isDirectory()) {
-    const { uid, gid } = shown(union, union.stat);
+    const { uid, gid } = shown(union, subject.stat);
     if (by.uid !== uid && !isCapableOver(by, CAP_FOWNER, uid, gid)) return 0;
   }
-  const status = node.isDirectory() ? 0 : setMode(union, modeAfterChange(union, union.stat, by));
+  const status = node.isDirectory() ? 0 : setMode(union, subject, modeAfterChange(union, subject.stat, by));
   if (status < 0 || union.upper!.override !== null) return status;
-  return changeOwner(union.place.fd, union.place.name, NO_ID, NO_ID);
+  return changeOwner(subject.place.fd, subject.place.name, NO_ID, NO_ID);
 }
 
 /** The mode that a change of owner or group has to give beside, -1 for none: the server's own chown keeps setgid for whoever. */
 export function modeAfterChown(union: Union, node: OverlayNode, by: Caller | null): number {
-  if (by === null || node.isDirectory() || find(union, node) < 0) return -1;
-  const { stat } = union;
+  if (by === null || node.isDirectory() || find(union, node, subject) < 0) return -1;
+  const { stat } = subject;
   if ((stat.mode & (S_ISGID | S_IXGRP)) !== S_ISGID) return -1;
   return mayKeepSetgid(union, stat, by) ? -1 : stat.mode & ~(S_ISUID | S_ISGID);
 }
 
 /** After a new ACL by somebody outside the group: setgid goes, setuid stays, on directories too (posix_acl_update_mode). */
 export function killSetgid(union: Union, node: OverlayNode): Errno {
-  const found = find(union, node);
-  return found < 0 ? found : setMode(union, union.stat.mode & ~S_ISGID);
+  const found = find(union, node, subject);
+  return found < 0 ? found : setMode(union, subject, subject.stat.mode & ~S_ISGID);
 }
 
 /** After an ACL is taken away: setgid goes if the caller is outside the group (ovl_set_or_remove_acl). */
 export function killSetgidOutside(union: Union, node: OverlayNode, by: Caller): Errno {
-  const found = find(union, node);
-  if (found < 0 || (union.stat.mode & S_ISGID) === 0 || mayKeepSetgid(union, union.stat, by)) return found;
+  const found = find(union, node, subject);
+  if (found < 0 || (subject.stat.mode & S_ISGID) === 0 || mayKeepSetgid(union, subject.stat, by))
+    return found;
   const copied = copyUpMetadata(union, node);
   return copied < 0 ? copied : killSetgid(union, node);
 }

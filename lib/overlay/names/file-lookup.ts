@@ -9,6 +9,7 @@ import { S_IFREG, Stat, statAt } from '../../sys/stat.js';
 import { getXattr } from '../../sys/xattrs.js';
 import type { IndexDirectory, Indexed } from '../layers/index-directory.js';
 import type { RealDirectory } from '../layers/layer.js';
+import type { Measured } from '../nodes/measured.js';
 import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 import { askDirectory } from './ask.js';
@@ -16,19 +17,24 @@ import { openOrigin, readOrigin } from './find-origin.js';
 import { isImpure } from './impure.js';
 import { findData, isMetacopy } from './metacopy.js';
 
+/** What an upper file was copied up from, as far as that is known. */
+const origin = new Stat();
+
 /**
- * The node of what lies at `place` of the directory and is no directory itself.
- * Precondition: `union.stat` holds its attributes. -ESTALE for a file that the index
- * has as removed.
+ * The node of what lies at `place` of the directory and is no directory itself. -ESTALE for a file
+ * that the index has as removed. Precondition: `measured.stat` holds its attributes.
  */
 export function foundFile(
   union: Union,
   directory: DirectoryNode,
   place: number,
   name: ByteString,
+  measured: Measured,
 ): FileNode | Errno {
   const node =
-    place === 0 ? upperFile(union, directory, name) : lowerFile(union, directory.lowers[place - 1], name);
+    place === 0
+      ? upperFile(union, directory, name, measured)
+      : lowerFile(union, directory.lowers[place - 1], name, measured);
   if (typeof node === 'number' || node.type !== S_IFREG || node.names.length > 0) return node;
   const isDeepest = place > 0 && directory.lowers[place - 1].layer === union.lowers.at(-1);
   node.dataKnown = isDeepest && !node.inUpper && union.dataLayers.length === 0;
@@ -65,31 +71,38 @@ function findIndexedData(
 ): LowerPlace | null | Errno {
   const marked = isMetacopy(union, union.index!.fd, copy);
   if (marked <= 0) return marked < 0 ? marked : null;
+  const stat = new Stat();
   if (directory.upper !== null) {
-    const answer = askDirectory(union, directory.upper, name, false);
+    const answer = askDirectory(union, directory.upper, name, false, stat);
     if (answer === 'there') return findData(union, directory, 0, name);
     if (answer !== 'absent') return answer === 'hidden' ? -EIO : answer;
   }
   for (const [index, real] of directory.lowers.entries()) {
-    const answer = askDirectory(union, real, name, true);
+    const answer = askDirectory(union, real, name, true, stat);
     if (answer === 'there') return findData(union, directory, index + 1, name) ?? { directory: real, name };
     if (answer !== 'absent') return answer === 'hidden' ? -EIO : answer;
   }
   return -EIO;
 }
 
-/** Precondition: `union.stat` holds the file's attributes. */
-function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNode | Errno {
-  const { stat } = union;
+function lowerFile(
+  union: Union,
+  real: RealDirectory,
+  name: ByteString,
+  measured: Measured,
+): FileNode | Errno {
+  const { stat } = measured;
   const { index } = union;
   if (index?.keeps(stat)) {
     const isUpper = union.upper === null && real.layer === union.topmost;
-    return isUpper ? readUpperFile(union, index, real, name) : linkedLowerFile(union, index, real, name);
+    return isUpper
+      ? readUpperFile(union, index, { directory: real, name }, measured)
+      : linkedLowerFile(union, index, { directory: real, name }, measured);
   }
   const node = union.nodes.addFile(stat.type);
   node.lower = { directory: real, name };
   union.numbers.numberBy(node, stat);
-  union.measured = node;
+  measured.file = node;
   return node;
 }
 
@@ -97,21 +110,24 @@ function lowerFile(union: Union, real: RealDirectory, name: ByteString): FileNod
 function linkedLowerFile(
   union: Union,
   index: IndexDirectory,
-  real: RealDirectory,
-  name: ByteString,
+  place: LowerPlace,
+  measured: Measured,
 ): FileNode | Errno {
-  const { stat } = union;
+  const { stat } = measured;
+  const { directory: real, name } = place;
   const key = lowerKey(stat);
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
   const indexed = index.find(real.layer, union.directories.of(real), name, stat.linkCount);
   if (typeof indexed === 'number') return indexed;
-  const copy = new Stat();
+  let copyKey: string | null = null;
   if (indexed.copied) {
+    const copy = new Stat();
     const status = statAt(index.fd, indexed.name, copy);
     if (status < 0) return gone(status);
     // Found before by a name in the upper, and where that came from could not be told.
-    const same = union.nodes.linkedFile(linkKey(copy));
+    copyKey = linkKey(copy);
+    const same = union.nodes.linkedFile(copyKey);
     if (same !== undefined) {
       same.indexed ??= indexed;
       union.nodes.rememberLinks(same, key);
@@ -121,33 +137,35 @@ function linkedLowerFile(
   const node = union.nodes.addFile(stat.type);
   node.indexed = indexed;
   node.inUpper = indexed.copied;
-  node.lower = indexed.copied ? null : { directory: real, name };
+  node.lower = indexed.copied ? null : place;
+  if (!indexed.copied) measured.file = node;
   union.nodes.rememberLinks(node, key);
   union.numbers.numberBy(node, stat);
-  if (indexed.copied) union.nodes.rememberLinks(node, linkKey(copy));
+  if (copyKey !== null) union.nodes.rememberLinks(node, copyKey);
   return node;
 }
 
 /** A file of an upper that is only read: names that lower layers alone have of it are the same node. */
-function readUpperFile(union: Union, index: IndexDirectory, real: RealDirectory, name: ByteString): FileNode {
-  const { stat } = union;
+function readUpperFile(union: Union, index: IndexDirectory, place: LowerPlace, measured: Measured): FileNode {
+  const { stat } = measured;
   const key = linkKey(stat);
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
-  const own = Object.assign(new Stat(), stat);
-  const mark = getXattr(union.directories.of(real), name, union.marks.origin);
+  const mark = getXattr(union.directories.of(place.directory), place.name, union.marks.origin);
   const node = union.nodes.addFile(stat.type);
-  node.lower = { directory: real, name };
+  measured.file = node;
+  node.lower = place;
   union.nodes.rememberLinks(node, key);
-  const origin = typeof mark !== 'number' && openOrigin(union, mark, stat) ? stat : own;
-  const indexed = typeof mark === 'number' ? undefined : index.findCopy(mark, own, origin.linkCount);
+  const found = typeof mark !== 'number' && openOrigin(union, mark, origin);
+  const { linkCount } = found ? origin : stat;
+  const indexed = typeof mark === 'number' ? undefined : index.findCopy(mark, stat, linkCount);
   if (indexed !== undefined) {
     node.indexed = indexed;
     node.inUpper = true;
     node.lower = null;
-    if (origin === stat) union.nodes.rememberLinks(node, lowerKey(stat));
+    if (found) union.nodes.rememberLinks(node, lowerKey(origin));
   }
-  union.numbers.numberBy(node, indexed === undefined ? own : origin);
+  union.numbers.numberBy(node, indexed !== undefined && found ? origin : stat);
   return node;
 }
 
@@ -155,9 +173,8 @@ function lowerKey(stat: Stat): string {
   return `lower ${stat.fileSystem}:${stat.inodeHigh}:${stat.inodeLow}`;
 }
 
-/** Precondition: `union.stat` holds the file's attributes. */
-function upperFile(union: Union, directory: DirectoryNode, name: ByteString): FileNode {
-  const { stat } = union;
+function upperFile(union: Union, directory: DirectoryNode, name: ByteString, measured: Measured): FileNode {
+  const { stat } = measured;
   const key = stat.linkCount > 1 ? linkKey(stat) : null;
   if (key !== null) {
     const known = union.nodes.linkedFile(key);
@@ -165,20 +182,19 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString): Fi
   }
   const node = union.nodes.addFile(stat.type);
   node.inUpper = true;
+  measured.file = node;
   if (key !== null) union.nodes.rememberLinks(node, key);
   // The kernel does not mark a directory impure for a link that is made in it, so a file with several
   // names is asked whatever its directory says: all its names must give one number.
-  const own = union.index === null || key === null ? null : Object.assign(new Stat(), stat);
   const mayHaveOrigin = key !== null || isImpure(union, directory);
-  const found = mayHaveOrigin && readOrigin(union, directory, name, stat);
-  if (!mayHaveOrigin) union.measured = node;
-  if (own !== null) {
+  const found = mayHaveOrigin && readOrigin(union, directory, name, origin);
+  if (union.index !== null && key !== null) {
     const mark = getXattr(union.directories.of(directory.upper!), name, union.marks.origin);
-    const lowerLinks = found ? stat.linkCount : own.linkCount;
-    node.indexed = typeof mark === 'number' ? null : (union.index!.findCopy(mark, own, lowerLinks) ?? null);
-    if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(stat));
+    const { linkCount } = found ? origin : stat;
+    node.indexed = typeof mark === 'number' ? null : (union.index.findCopy(mark, stat, linkCount) ?? null);
+    if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(origin));
   }
-  union.numbers.numberBy(node, stat);
+  union.numbers.numberBy(node, found ? origin : stat);
   return node;
 }
 

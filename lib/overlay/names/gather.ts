@@ -6,6 +6,7 @@
  */
 import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';
+import type { Stat } from '../../sys/stat.js';
 import { RealDirectory } from '../layers/layer.js';
 import type { Numbered } from '../nodes/inodes.js';
 import type { DirectoryNode } from '../nodes/node.js';
@@ -13,28 +14,34 @@ import type { Union } from '../nodes/union.js';
 import { askDirectory } from './ask.js';
 import { lookUpPath, type Route, routeAfter, routeBelow } from './resolve.js';
 
-/**
- * Builds the node of the directory that was found at `place` of `parent`.
- * Precondition: `union.stat` holds its attributes.
- */
+/** The topmost directory of a name, found at `place` of its parent. */
+interface Topmost {
+  name: ByteString;
+  place: number;
+  /** Where else the name may be; null: anywhere. */
+  places: readonly number[] | null;
+  /** Its attributes; those of the directories below are read to the same record. */
+  stat: Stat;
+}
+
+/** Builds the node of the directory that was found in `parent`. */
 export function gatherDirectory(
   union: Union,
   parent: DirectoryNode,
-  name: ByteString,
-  place: number,
-  places: readonly number[] | null,
+  topmost: Topmost,
 ): DirectoryNode | Errno {
+  const { name, place, stat } = topmost;
   const chain: RealDirectory[] = [];
   const number: Numbered = { inodeLow: 0, inodeHigh: 0 };
   const take = (real: RealDirectory): void => {
     // A merged directory is known by its topmost lower, which no copy-up changes.
     const names = chain.length === 0 || (chain.length === 1 && chain[0].layer.isUpper);
-    if (names) union.numbers.numberBy(number, union.stat);
+    if (names) union.numbers.numberBy(number, stat);
     chain.push(real);
   };
   const first = place === 0 ? parent.upper! : parent.lowers[place - 1];
   take(new RealDirectory(first.layer, first, name));
-  const status = gatherBelow(union, parent, { name, place, places, take, chain });
+  const status = gatherBelow(union, parent, { ...topmost, take, chain });
   if (status < 0) return status;
   const node = union.nodes.addDirectory();
   if (chain[0].layer.isUpper) node.upper = chain.shift()!;
@@ -44,10 +51,8 @@ export function gatherDirectory(
   return node;
 }
 
-interface Search {
-  name: ByteString;
-  place: number;
-  places: readonly number[] | null;
+interface Search extends Topmost {
+  /** What is merged so far, top first. */
   chain: RealDirectory[];
   take(real: RealDirectory): void;
 }
@@ -88,10 +93,10 @@ function nextBeside(
   for (let next = place + 1; next < past; next++) {
     if (places !== null && !places.includes(next)) continue;
     const beside = parent.lowers[next - 1];
-    const answer = askDirectory(union, beside, name, places === null && next + 1 < past);
+    const answer = askDirectory(union, beside, name, places === null && next + 1 < past, search.stat);
     if (answer === 'absent') continue;
     if (typeof answer === 'number') return answer;
-    if (answer === 'hidden' || !union.stat.isDirectory) return past;
+    if (answer === 'hidden' || !search.stat.isDirectory) return past;
     search.take(new RealDirectory(beside.layer, beside, name));
     return next;
   }
@@ -105,11 +110,11 @@ function gatherByPath(union: Union, start: Route & { kind: 'path' }, search: Sea
   for (const layer of union.lowers) {
     if (layer.index <= from) continue;
     if (route.kind !== 'path') return 0;
-    const found = lookUpPath(union, layer, route.components);
+    const found = lookUpPath(union, layer, route.components, search.stat);
     route = found.route;
     if (found.answer === 'absent') continue;
     if (found.answer !== 'there') return found.answer === 'hidden' ? 0 : found.answer;
-    if (!union.stat.isDirectory) return 0;
+    if (!search.stat.isDirectory) return 0;
     const real = new RealDirectory(layer, found.parent, found.name);
     search.take(real);
     const next = routeAfter(found, (way) => routeBelow(union, real, way));

@@ -10,6 +10,7 @@
 import type { ByteString } from '../../base/bytes.js';
 import { ENAMETOOLONG, ENOENT, type Errno, ESTALE } from '../../base/errno.js';
 import { NAME_MAX } from '../../sys/names.js';
+import { type Measured, unmeasured } from '../nodes/measured.js';
 import { attach, type DirectoryNode, Entry, type OverlayNode } from '../nodes/node.js';
 import type { Union } from '../nodes/union.js';
 import { isReserved } from './file-whiteouts.js';
@@ -27,27 +28,39 @@ const MISSES_BEFORE_LISTING = 24;
 /** From so many layers on a directory is listed at the first lookup: then each name is asked of one layer, not of all. */
 const MANY_LAYERS = 8;
 
-/** The node that `name` stands for; no reference is taken. Or -ENOENT, or another negated errno. */
-export function findNode(union: Union, directory: DirectoryNode, name: ByteString): OverlayNode | Errno {
-  union.measured = null;
+/**
+ * The node that `name` stands for; no reference is taken. Or -ENOENT, or another negated errno.
+ * `measured` says what was read of it on the way.
+ */
+export function findNode(
+  union: Union,
+  directory: DirectoryNode,
+  name: ByteString,
+  measured = unmeasured,
+): OverlayNode | Errno {
   const known = directory.entries.get(name);
   if (known !== undefined && known.node !== null) return known.node;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   if (directory.dead || isReserved(union, name)) return -ENOENT;
   return (
-    (union.recovered === null ? undefined : restoreChild(union, directory, name)) ??
-    search(union, directory, name)
+    (union.recovered === null ? undefined : restoreChild(union, directory, name, measured)) ??
+    search(union, directory, name, measured)
   );
 }
 
 /** Asks the layers, and what is known of them. */
-function search(union: Union, directory: DirectoryNode, name: ByteString): OverlayNode | Errno {
+function search(
+  union: Union,
+  directory: DirectoryNode,
+  name: ByteString,
+  measured: Measured,
+): OverlayNode | Errno {
   const known = directory.entries.get(name);
   // A directory that cannot be listed is asked name by name all the same.
   if (!directory.complete && directory.lowers.length >= MANY_LAYERS) completeListing(union, directory);
   const entry = known ?? directory.entries.get(name);
   if (entry === undefined && directory.complete) return -ENOENT;
-  const node = probe(union, directory, name, entry?.places ?? null);
+  const node = probe(union, directory, name, entry?.places ?? null, measured);
   if (typeof node === 'number') {
     if (node !== -ENOENT) return node;
     if (entry !== undefined) return -ESTALE;

@@ -11,6 +11,7 @@
  */
 import type { ByteString } from '../../base/bytes.js';
 import { EIO, ENODATA, EOPNOTSUPP, type Errno } from '../../base/errno.js';
+import { Stat } from '../../sys/stat.js';
 import { getXattr } from '../../sys/xattrs.js';
 import type { DirectoryNode, LowerPlace } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -31,7 +32,7 @@ export function isMetacopy(union: Union, dir: number, name: ByteString): number 
 
 /**
  * Where the data of the regular file at `place` of `parent` lies: null where it
- * has it itself. Answers -EIO where no layer has it. Uses `union.stat`.
+ * has it itself. Answers -EIO where no layer has it.
  */
 export function findData(
   union: Union,
@@ -56,12 +57,13 @@ function findBeside(
   place: number,
   name: ByteString,
 ): LowerPlace | Errno {
+  const stat = new Stat();
   let wanted = name;
   for (const real of parent.lowers.slice(place)) {
-    const answer = askDirectory(union, real, wanted, true);
+    const answer = askDirectory(union, real, wanted, true, stat);
     if (answer === 'absent') continue;
     if (typeof answer === 'number') return answer;
-    if (answer === 'hidden' || !union.stat.isRegular) return -EIO;
+    if (answer === 'hidden' || !stat.isRegular) return -EIO;
     const marked = isMetacopy(union, union.directories.of(real), wanted);
     if (marked <= 0) return marked < 0 ? marked : { directory: real, name: wanted };
     const route = followRedirect(union, real, wanted, { kind: 'name', name: wanted });
@@ -74,17 +76,18 @@ function findBeside(
 
 /** Goes on in the layers below the one given, and then in those that hold data only. */
 function findByPath(union: Union, start: Route & { kind: 'path' }, from: number): LowerPlace | Errno {
+  const stat = new Stat();
   let route: Route = start;
   for (const layer of [...union.lowers, ...union.dataLayers]) {
     if (layer.index <= from) continue;
     if (route.kind !== 'path') break;
-    const found = lookUpPath(union, layer, route.components);
+    const found = lookUpPath(union, layer, route.components, stat);
     if (found.answer === 'absent') {
       route = found.route;
       continue;
     }
     if (typeof found.answer === 'number') return found.answer;
-    if (found.answer === 'hidden' || !union.stat.isRegular) return -EIO;
+    if (found.answer === 'hidden' || !stat.isRegular) return -EIO;
     const marked = isMetacopy(union, union.directories.of(found.parent), found.name);
     if (marked <= 0) return marked < 0 ? marked : { directory: found.parent, name: found.name };
     const next = routeAfter(found, (way) => followRedirect(union, found.parent, found.name, way));

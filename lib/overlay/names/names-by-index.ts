@@ -7,7 +7,7 @@
  */
 import { type ByteString, joinPath } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
-import { statAt } from '../../sys/stat.js';
+import { Stat, statAt } from '../../sys/stat.js';
 import type { DirectoryNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
 import type { Union } from '../nodes/union.js';
@@ -51,7 +51,7 @@ function hasUpper({ topmost }: Union, directory: DirectoryNode): boolean {
 
 function upperHas(union: Union, directory: DirectoryNode, name: ByteString): boolean {
   if (!hasUpper(union, directory)) return false;
-  return statAt(union.directories.of(directory.lowers[0]), name, union.stat) === 0;
+  return statAt(union.directories.of(directory.lowers[0]), name, new Stat()) === 0;
 }
 
 function enter(union: Union, { directory, path }: Step, name: ByteString, found: Set<ByteString>): void {

@@ -11,6 +11,7 @@
 import { type ByteString, toText } from '../../base/bytes.js';
 import { overlayDebug } from '../../base/debug.js';
 import { EIO, ENODATA, ENOTDIR, EOPNOTSUPP, EPERM, type Errno } from '../../base/errno.js';
+import type { Stat } from '../../sys/stat.js';
 import { getXattr, listXattrs, xattrIs } from '../../sys/xattrs.js';
 import { type Layer, RealDirectory } from '../layers/layer.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -100,7 +101,7 @@ function parseRedirect(value: ByteString, route: Route): Route | undefined {
   return { kind: 'name', name: value };
 }
 
-/** What a layer has at a path. When it is `there`, `union.stat` holds its attributes. */
+/** What a layer has at a path. */
 export interface AtPath {
   answer: Answer;
   /** The directory that holds, or would hold, the last component. */
@@ -111,22 +112,22 @@ export interface AtPath {
 }
 
 /**
- * Looks a path up in one layer. A directory on the way may be redirected or
+ * Looks a path up in one layer; what is `there` has its attributes in `out`. A directory on the way may be redirected or
  * opaque for the layers below: an opaque one ends the search after this layer,
  * unless an absolute redirect further along starts it anew.
  */
-export function lookUpPath(union: Union, layer: Layer, components: ByteString[]): AtPath {
+export function lookUpPath(union: Union, layer: Layer, components: ByteString[], out: Stat): AtPath {
   let parent = layer.root;
   let below = components;
   let ends = false;
   for (const [index, name] of components.entries()) {
-    const answer = askDirectory(union, parent, name, true);
+    const answer = askDirectory(union, parent, name, true, out);
     const isLast = index === components.length - 1;
     const route: Route = ends ? { kind: 'ends' } : { kind: 'path', components: below, absolute: false };
     if (answer !== 'there' || isLast) {
       return { answer: answer === -ENOTDIR ? 'absent' : answer, parent, name, route };
     }
-    if (!union.stat.isDirectory) return { answer: 'hidden', parent, name, route };
+    if (!out.isDirectory) return { answer: 'hidden', parent, name, route };
     const real = new RealDirectory(layer, parent, name);
     const rest = components.slice(index + 1);
     const soFar = below.slice(0, below.length - rest.length);

@@ -6,9 +6,10 @@
  */
 import { overlayDebug } from '../../base/debug.js';
 import { ENOENT, type Errno, ESTALE, errnoName } from '../../base/errno.js';
-import { statAt } from '../../sys/stat.js';
+import { Stat, statAt } from '../../sys/stat.js';
 import type { RecordedNode, RecordedPlace } from '../journal/recorded.js';
 import { RealDirectory } from '../layers/layer.js';
+import { type Measured, unmeasured } from '../nodes/measured.js';
 import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
 import type { Union } from '../nodes/union.js';
@@ -25,7 +26,7 @@ export function nodeOf(union: Union, id: number): OverlayNode | Errno {
 }
 
 /** Brings a node back, and the directories above it first. Answers -ENOENT where there is none any more, or another negated errno. */
-export function restoreNode(union: Union, id: number): OverlayNode | Errno {
+export function restoreNode(union: Union, id: number, measured = unmeasured): OverlayNode | Errno {
   const chain: RecordedNode[] = [];
   for (let at = id; union.nodes.get(at) === undefined; ) {
     const recorded = union.recovered?.get(at);
@@ -35,7 +36,7 @@ export function restoreNode(union: Union, id: number): OverlayNode | Errno {
     at = recorded.parent;
   }
   for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
-    const status = restoreOne(union, next);
+    const status = restoreOne(union, next, measured);
     if (status < 0) {
       overlayDebug('node %d, %s in node %d: %s', next.id, next.name, next.parent, errnoName(status));
       return status;
@@ -45,13 +46,13 @@ export function restoreNode(union: Union, id: number): OverlayNode | Errno {
 }
 
 /** Precondition: its parent is back. */
-function restoreOne(union: Union, recorded: RecordedNode): Errno {
+function restoreOne(union: Union, recorded: RecordedNode, measured: Measured): Errno {
   const node =
     recorded.dead !== null
       ? restoreDead(union, recorded)
       : recorded.name === ''
         ? restoreNameless(union, recorded)
-        : restoreNamed(union, recorded);
+        : restoreNamed(union, recorded, measured);
   if (typeof node === 'number') return node;
   node.references += recorded.references;
   node.recorded = true;
@@ -89,13 +90,14 @@ function placeIn(union: Union, { layer: index, path }: RecordedPlace): LowerPlac
   return { directory, name };
 }
 
-function restoreNamed(union: Union, recorded: RecordedNode): OverlayNode | Errno {
+function restoreNamed(union: Union, recorded: RecordedNode, measured: Measured): OverlayNode | Errno {
   const { id, parent: above, name } = recorded;
   const parent = union.nodes.get(above) as DirectoryNode;
   const entry = parent.entries.get(name);
   const node = union.nodes.withId(
     id,
-    () => restoreMerged(union, recorded, parent) ?? probe(union, parent, name, entry?.places ?? null),
+    () =>
+      restoreMerged(union, recorded, parent) ?? probe(union, parent, name, entry?.places ?? null, measured),
   );
   if (typeof node === 'number') return node;
   if (node.id !== id) {
@@ -125,7 +127,7 @@ function restoreMerged(
   );
   if (parent.upper === null) return node;
   const dir = union.directories.of(parent.upper);
-  const inUpper = dir >= 0 && statAt(dir, name, union.stat) === 0;
+  const inUpper = dir >= 0 && statAt(dir, name, new Stat()) === 0;
   if (inUpper) {
     node.upper = new RealDirectory(parent.upper.layer, parent.upper, name);
     node.upper.xattrWhiteouts = holdsMarkedWhiteouts(union.marks, dir, name);
@@ -138,9 +140,10 @@ export function restoreChild(
   union: Union,
   directory: DirectoryNode,
   name: string,
+  measured: Measured,
 ): OverlayNode | Errno | undefined {
   const recorded = union.recovered?.childOf(directory.id, name);
-  return recorded === undefined ? undefined : restoreNode(union, recorded.id);
+  return recorded === undefined ? undefined : restoreNode(union, recorded.id, measured);
 }
 
 /** Files that may have several names are brought back at once, so that each name leads to the one node. */

@@ -8,7 +8,7 @@
 import type { ByteString } from '../../base/bytes.js';
 import { EEXIST, type Errno } from '../../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../../sys/entries.js';
-import { type Stat, statAt } from '../../sys/stat.js';
+import { Stat, statAt } from '../../sys/stat.js';
 import { getXattr, setXattr, xattrIs } from '../../sys/xattrs.js';
 import { isWhiteout, MARKED_WHITEOUTS, type Marks } from '../formats/marks.js';
 import type { RealDirectory } from '../layers/layer.js';
@@ -39,12 +39,14 @@ export function isWhiteoutIn(
   return isWhiteout(stat) || (holdsMarked && isMarkedWhiteout(marks, fd, name, stat));
 }
 
+const present = new Stat();
+
 /** Whether the upper has a whiteout of that name. Answers 0 for yes, -EEXIST for anything else there. */
 export function requireWhiteout(union: Union, real: RealDirectory, name: ByteString): Errno {
   const dir = union.directories.of(real);
-  const status = dir < 0 ? dir : statAt(dir, name, union.stat);
+  const status = dir < 0 ? dir : statAt(dir, name, present);
   if (status < 0) return gone(status);
-  return hides(union, real, dir, name, union.stat) ? 0 : -EEXIST;
+  return hides(union, real, dir, name, present) ? 0 : -EEXIST;
 }
 
 /** Makes a whiteout where the upper has nothing of that name. Answers 0 or a negated errno. */

@@ -8,7 +8,6 @@
 import type { ByteString } from '../../base/bytes.js';
 import { ENOENT, type Errno, ESTALE } from '../../base/errno.js';
 import { close } from '../../sys/files.js';
-import { Stat } from '../../sys/stat.js';
 import type { Marks } from '../formats/marks.js';
 import type { Intent } from '../journal/intent.js';
 import type { Journal } from '../journal/journal.js';
@@ -66,10 +65,7 @@ export class Union implements UnionLayers {
   recovered: Recovered | null = null;
   /** What the request that is being served was about to do when an earlier server served it. */
   redo: Intent | null = null;
-  /** Scratch records; valid until the next call into the union. */
-  readonly stat = new Stat();
-  /** The file whose attributes `stat` holds, for who asks right after a lookup or a creation. */
-  measured: FileNode | null = null;
+  /** A scratch record; valid until the next call into the union. */
   readonly place: Place = { fd: -1, name: '' };
   root!: DirectoryNode;
 
