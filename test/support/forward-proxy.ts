@@ -19,6 +19,8 @@ export class ForwardProxy {
   host = '';
   /** As in `CONNECT reg.test:443` or `GET http://reg.test/v2/`. */
   readonly seen: string[] = [];
+  /** Names of those of the newest request. */
+  headers: string[] = [];
   /** Is told of each request. */
   readonly #asked = new EventEmitter();
   /** Every Proxy-Authorization that came. */
@@ -85,6 +87,7 @@ export class ForwardProxy {
   #answersItself({ method, url, headers, socket }: IncomingMessage): boolean {
     const line = `${method} ${url}`;
     this.seen.push(line);
+    this.headers = Object.keys(headers);
     this.#asked.emit('asked');
     const login = headers['proxy-authorization'];
     if (login !== undefined) this.logins.add(login);

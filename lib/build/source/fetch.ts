@@ -50,7 +50,7 @@ async function request(
     if (statusCode === 200) return answer;
     answer.body.destroy();
     if (statusCode < 300 || statusCode >= 400 || location === undefined)
-      throw failure(url.href, `the server answers ${statusCode}`);
+      throw failure(url.href, `the server answers ${statusCode}${wayOf(answer)}`);
     const next = new URL(location, at);
     if (!isUrl(next.href) || (at.protocol === 'https:' && next.protocol !== 'https:'))
       throw failure(url.href, `it leads on to ${next.href}`);

@@ -23,6 +23,8 @@ export interface Response {
   headers: http.IncomingHttpHeaders;
   /** Must be read to its end or destroyed. */
   body: http.IncomingMessage;
+  /** Of plain HTTP: whose answer it may be instead. */
+  proxy?: string | undefined;
 }
 
 /** Statuses that lead on to another place. */
@@ -136,7 +138,12 @@ export class HttpTransport {
       request.on('response', (answer) => {
         const refusal = refusalOn(way, answer);
         if (refusal === undefined)
-          return resolve({ statusCode: answer.statusCode!, headers: answer.headers, body: answer });
+          return resolve({
+            statusCode: answer.statusCode!,
+            headers: answer.headers,
+            body: answer,
+            proxy: url.protocol === 'http:' ? way.proxy?.url.host : undefined,
+          });
         answer.destroy();
         reject(refusal);
       });

@@ -49,9 +49,9 @@ function explain({ variable }: ProxyServer, cause: Error): Trouble {
   return { reason: `it cannot be reached (${code === 'undefined' ? cause.message : code})`, remedy };
 }
 
-/** How a request went that failed beyond its proxy, to be said after the reason: a proxy may look into TLS, or lead astray. */
-export function wayOf(cause: unknown): string {
-  const { proxy } = cause as { proxy?: string };
+/** By which proxy a failure or an answer came, to be said after the reason: it may look into TLS, or answer in its own name. */
+export function wayOf(outcome: unknown): string {
+  const { proxy } = outcome as { proxy?: string };
   return proxy === undefined ? '' : ` by way of proxy ${proxy}`;
 }
 
@@ -72,7 +72,9 @@ interface Answer {
 
 /** What a proxy answered instead of leading to a host. */
 export function refusedBy(proxy: ProxyServer, host: string, { statusCode = 0, headers }: Answer): ProxyError {
-  if (statusCode === 407) return new ProxyError(proxy, asksForLogin(proxy, headers), false, statusCode);
+  // Some ask as servers do (tinyproxy, where the password is wrong).
+  if (statusCode === 407 || statusCode === 401)
+    return new ProxyError(proxy, asksForLogin(proxy, statusCode, headers), false, statusCode);
   const reason =
     statusCode >= 500
       ? `it does not reach ${host} (${statusCode})`
@@ -80,19 +82,22 @@ export function refusedBy(proxy: ProxyServer, host: string, { statusCode = 0, he
   return new ProxyError(proxy, { reason, remedy: remedyFor(host) }, true, statusCode);
 }
 
-function asksForLogin({ url, variable }: ProxyServer, headers: IncomingHttpHeaders): Trouble {
+function asksForLogin({ url, variable }: ProxyServer, status: number, headers: IncomingHttpHeaders): Trouble {
   const schemes = parseChallenges(headers['proxy-authenticate'] ?? '').map(({ scheme }) => scheme);
   if (schemes.length > 0 && !schemes.includes('basic')) {
     return {
-      reason: `it asks for a login by ${schemes.join(', ')} (407), of which none is known`,
+      reason: `it asks for a login by ${schemes.join(', ')} (${status}), of which none is known`,
       remedy: `name one in ${variable} that takes a name and a password, or none`,
     };
   }
   const place = `${url.protocol}//NAME:PASSWORD@${url.host}`;
   return url.username === '' && url.password === ''
-    ? { reason: 'it asks for a name and a password (407)', remedy: `write them into ${variable}: ${place}` }
+    ? {
+        reason: `it asks for a name and a password (${status})`,
+        remedy: `write them into ${variable}: ${place}`,
+      }
     : {
-        reason: `it does not take the name and password of ${variable} (407)`,
+        reason: `it does not take the name and password of ${variable} (${status})`,
         remedy: `write others: ${place}, with what is special as %XX`,
       };
 }

@@ -54,6 +54,8 @@ export class TunnelAgent extends https.Agent {
       ...(untilAborted === undefined ? {} : { signal: untilAborted }),
       ...(this.context === undefined ? {} : { secureContext: this.context }),
     });
+    // What Node says there of a connection that is not kept (close) is not true of a tunnel.
+    request.removeHeader('connection');
     this.#pending.add(request);
     return new Promise<Socket>((resolve, reject) => {
       request.on('error', (cause) => reject(untilAborted?.aborted ? cause : notReached(this.proxy, cause)));

@@ -5,7 +5,7 @@
  */
 import { OverlayError } from '../../base/errors.js';
 import { HttpTransport, MOST_REDIRECTS, REDIRECTS, type Response } from '../connection/http-transport.js';
-import { ProxyError } from '../connection/proxy-failure.js';
+import { ProxyError, wayOf } from '../connection/proxy-failure.js';
 import type { Credentials } from '../credentials/credential.js';
 import { type Answer, type Document, type Refusal, RegistryError, readBody, readWords } from './answer.js';
 import type { Endpoint } from './config.js';
@@ -190,7 +190,7 @@ export class RegistryHttp {
     const { statusCode: status } = answer;
     const refusal = { status, retryAfter: retryAfter(answer.headers) ?? 0, ...(await readWords(answer)) };
     const said = [status, refusal.words].filter((part) => part !== '').join(' ');
-    const reason = `${STATUS_WORDS[status] ?? 'it failed'} (${said}) for ${call.path}`;
+    const reason = `${STATUS_WORDS[status] ?? 'it failed'} (${said}) for ${call.path}${wayOf(answer)}`;
     const isLogin = (status === 401 || status === 403) && call.anonymous !== true;
     const story = isLogin ? this.#login.refused(reason) : this.#error(reason, remedyOf(refusal));
     return new RegistryError(story, refusal);

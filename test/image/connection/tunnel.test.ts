@@ -48,6 +48,19 @@ t.test('a request that is aborted, and a transport that is closed, do not wait f
   await closed;
 });
 
+t.test('CONNECT says nothing of the end of the connection', async (t) => {
+  const gone = await ForwardProxy.start(t, {}, { says: () => 'HTTP/1.1 403 No\r\n\r\n' });
+  t.match(await failureBy(t, gone), { status: 403 });
+  t.strictSame(gone.headers.sort(), ['host', 'user-agent']);
+});
+
+t.test('a proxy that asks for a login as servers do is understood', async (t) => {
+  const asks = await ForwardProxy.start(t, {}, { says: () => 'HTTP/1.1 401 Who\r\n\r\n' });
+  t.match(await failureBy(t, asks), {
+    message: `ask proxy ${asks.host}: it asks for a name and a password (401); write them into HTTPS_PROXY: http://NAME:PASSWORD@${asks.host}`,
+  });
+});
+
 t.test('what a host says together with the answer of its proxy is heard', async (t) => {
   const talks = await ForwardProxy.start(t, {}, { says: () => 'HTTP/1.1 299 Fine\r\n\r\nSSH-2.0-x\r\n' });
   t.match(await failureBy(t, talks), { code: /^(ERR_SSL_WRONG_VERSION_NUMBER|EPROTO)$/ });

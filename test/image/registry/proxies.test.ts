@@ -286,6 +286,12 @@ t.test('what fails beyond a proxy is told with the way that led there', async (t
     status: 1,
     stderr: `self-signed certificate by way of proxy ${proxy.host};`,
   });
+  const { host } = await ground.proxy({ says: () => 'HTTP/1.1 500 Nobody\r\ncontent-length: 0\r\n\r\n' });
+  ground.set({ HTTP_PROXY: host });
+  t.match(await addFrom(ground, 'http://reg.test:5000/f'), {
+    status: 1,
+    stderr: `the server answers 500 by way of proxy ${host};`,
+  });
 });
 
 t.test('a registry that says no in its own words is not taken for the proxy', async (t) => {
