@@ -118,8 +118,8 @@ t.test('cp does what docker cp documents, for each source and destination, in an
   const cli = await boxCli(t);
   shell(`(${SOURCE}); W=${cli.base}/w; ${each(DESTINATION)}`, cli.base);
   const prepare = `cd /; (${SOURCE}); W=/w; ${each(DESTINATION)}`;
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
-  await cli.ok('exec', 'c', 'sh', '-ec', prepare);
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sleep', '1000');
+  await cli.ok('exec', 'c1', 'sh', '-ec', prepare);
   // The command itself, without a process for each row.
   const outcomes = ROWS.map(() => ({ in: '', out: '' }));
   for (const [index, [source, destination, , ...options]] of ROWS.entries()) {
@@ -128,11 +128,11 @@ t.test('cp does what docker cp documents, for each source and destination, in an
     const note = (way: 'in' | 'out') => (error: Error) => {
       outcomes[index][way] = error.message;
     };
-    await copy({ ...of, source: `${cli.base}/src/${source}`, destination: `c:/${place}` }).catch(note('in'));
-    await copy({ ...of, source: `c:src/${source}`, destination: `${cli.base}/${place}` }).catch(note('out'));
+    await copy({ ...of, source: `${cli.base}/src/${source}`, destination: `c1:/${place}` }).catch(note('in'));
+    await copy({ ...of, source: `c1:src/${source}`, destination: `${cli.base}/${place}` }).catch(note('out'));
   }
   const seen = [
-    await cli.ok('exec', 'c', 'sh', '-ec', `W=/w; ${each(DESCRIBE)}`),
+    await cli.ok('exec', 'c1', 'sh', '-ec', `W=/w; ${each(DESCRIBE)}`),
     shell(`W=${cli.base}/w; ${each(DESCRIBE)}`, cli.base),
   ].map((text) => text.split('==\n'));
   for (const [index, [source, destination, outcome, ...options]] of ROWS.entries()) {
@@ -160,23 +160,23 @@ t.test(
     writeFileSync(join(base, 'host'), 'host\n');
     symlinkSync(base, join(base, 'all'));
     shell('mknod null c 1 3; tar -C . -cf f.tar f', base);
-    await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
+    await cli.ok('run', '-d', '--name', 'c1', 'box', 'sleep', '1000');
     const up = '../'.repeat(30);
     await cli.ok(
       'exec',
-      'c',
+      'c1',
       'sh',
       '-ec',
       `mkdir -p .${base}; ln -s ${up}${base}/host up; ln -s ${base}/made absolute; ln -s ${base} to; ln -s /proc/1/root/srv magic`,
     );
-    await cli.ok('cp', 'f', 'c:/up');
-    await cli.ok('cp', 'f', 'c:absolute');
-    await cli.ok('cp', 'd/.', 'c:/../../srv/../dir');
-    shell(`TSOVERLAY_ROOT=${cli.root} ${PROGRAM} cp - c:/to < f.tar`, base);
+    await cli.ok('cp', 'f', 'c1:/up');
+    await cli.ok('cp', 'f', 'c1:absolute');
+    await cli.ok('cp', 'd/.', 'c1:/../../srv/../dir');
+    shell(`TSOVERLAY_ROOT=${cli.root} ${PROGRAM} cp - c1:/to < f.tar`, base);
     t.equal(
       await cli.ok(
         'exec',
-        'c',
+        'c1',
         'sh',
         '-c',
         `cd ${base}; grep . *; ls -d /dir; for l in /up /absolute /to; do readlink $l; done`,
@@ -185,24 +185,24 @@ t.test(
     );
     t.equal(readFileSync(join(base, 'host'), 'utf8'), 'host\n');
     t.notOk(existsSync(join(base, 'made')));
-    await cli.ok('cp', 'all', 'c:/srv');
+    await cli.ok('cp', 'all', 'c1:/srv');
     t.equal(
-      await cli.ok('exec', 'c', 'readlink', '/srv/all'),
+      await cli.ok('exec', 'c1', 'readlink', '/srv/all'),
       `${base}\n`,
       'a link holds nothing of its target',
     );
     const refused: [args: string[], status: number, message: RegExp][] = [
-      [['f', 'c:/dev/null'], 1, SPECIAL],
-      [['c:/up', 'null'], 1, SPECIAL],
-      [['f', 'c:/magic'], 1, LOOP],
-      [['all/', 'c:/new'], 2, /holds the files of c/],
-      [['-L', 'all', 'c:/new'], 2, /holds the files of c/],
-      [['', 'c:/new'], 2, /a path is empty; write - for the standard input/],
-      [['c:/up', ''], 2, /a path is empty/],
+      [['f', 'c1:/dev/null'], 1, SPECIAL],
+      [['c1:/up', 'null'], 1, SPECIAL],
+      [['f', 'c1:/magic'], 1, LOOP],
+      [['all/', 'c1:/new'], 2, /holds the files of c1/],
+      [['-L', 'all', 'c1:/new'], 2, /holds the files of c1/],
+      [['', 'c1:/new'], 2, /a path is empty; write - for the standard input/],
+      [['c1:/up', ''], 2, /a path is empty/],
     ];
     for (const [args, status, stderr] of refused)
       t.match(await cli.run('cp', ...args), { status, stderr }, args.join(' '));
-    t.equal(await cli.ok('exec', 'c', 'stat', '-c', '%F', '/dev/null'), 'character special file\n');
+    t.equal(await cli.ok('exec', 'c1', 'stat', '-c', '%F', '/dev/null'), 'character special file\n');
   },
 );
 

@@ -97,30 +97,30 @@ t.test('cp copies files and directories, in and out, running or not', async (t) 
   symlinkSync('a', join(cli.base, 'src/l'));
   shell('chown 77:77 src/a; mkdir out', cli.base);
   const program = `TSOVERLAY_ROOT=${cli.root} ${PROGRAM}`;
-  await cli.ok('run', '-d', '--name', 'c', '-v', 'vol:/vol', '--tmpfs', '/mem', 'box', 'sleep', '1000');
+  await cli.ok('run', '-d', '--name', 'c1', '-v', 'vol:/vol', '--tmpfs', '/mem', 'box', 'sleep', '1000');
   for (const running of [true, false]) {
-    if (!running) await cli.ok('stop', '-t', '0', 'c');
+    if (!running) await cli.ok('stop', '-t', '0', 'c1');
     const where = running ? 'run' : 'rest';
-    await cli.ok('cp', 'src', `c:/${where}`);
-    await cli.ok('cp', 'src', `c:/${where}`);
-    await cli.ok('cp', 'src/.', `c:/srv`);
-    await cli.ok('cp', '-a', 'src/a', `c:/${where}/owned`);
-    await cli.ok('cp', `c:/${where}/.`, `out/${where}`);
-    await cli.ok('cp', `c:/srv/sub/b`, 'out');
+    await cli.ok('cp', 'src', `c1:/${where}`);
+    await cli.ok('cp', 'src', `c1:/${where}`);
+    await cli.ok('cp', 'src/.', `c1:/srv`);
+    await cli.ok('cp', '-a', 'src/a', `c1:/${where}/owned`);
+    await cli.ok('cp', `c1:/${where}/.`, `out/${where}`);
+    await cli.ok('cp', `c1:/srv/sub/b`, 'out');
     t.equal(
       shell(`cd out/${where}; find . -printf '%P %y %U\\n' | sort; cat src/sub/b`, cli.base),
       ' d 0\na f 0\nl l 0\nowned f 0\nsrc d 0\nsrc/a f 0\nsrc/l l 0\nsrc/sub d 0\nsrc/sub/b f 0\nsub d 0\nsub/b f 0\nb\n',
     );
-    t.match(shell(`${program} cp c:/${where}/owned - | tar tv --numeric-owner`, cli.base), / 77\/77 /);
+    t.match(shell(`${program} cp c1:/${where}/owned - | tar tv --numeric-owner`, cli.base), / 77\/77 /);
     t.equal(
-      shell(`tar -C src -c . | ${program} cp - c:/tmp; ${program} cp -L c:/tmp/l - | tar xO`, cli.base),
+      shell(`tar -C src -c . | ${program} cp - c1:/tmp; ${program} cp -L c1:/tmp/l - | tar xO`, cli.base),
       'a\n',
     );
   }
-  await cli.ok('start', 'c');
-  await cli.ok('cp', 'src/a', 'c:/vol/in-volume');
-  await cli.ok('cp', 'src/a', 'c:/mem/in-memory');
-  t.equal(await cli.ok('exec', 'c', 'cat', '/vol/in-volume', '/mem/in-memory'), 'a\na\n');
+  await cli.ok('start', 'c1');
+  await cli.ok('cp', 'src/a', 'c1:/vol/in-volume');
+  await cli.ok('cp', 'src/a', 'c1:/mem/in-memory');
+  t.equal(await cli.ok('exec', 'c1', 'cat', '/vol/in-volume', '/mem/in-memory'), 'a\na\n');
   t.equal(readFileSync(join(cli.root, 'volumes/vol/in-volume'), 'utf8'), 'a\n');
 });
 
@@ -131,20 +131,20 @@ t.test('cp: mistakes are named, and no symlink of a container leads to the host'
   mkdirSync(join(cli.base, 'dir/inner'), { recursive: true });
   writeFileSync(join(cli.base, 'dir/inner/file'), 'from outside\n');
   const script = `ln -s ${cli.base} /away; ln -s ${cli.base}/host /file; mkdir -p /dir; ln -s ${cli.base} /dir/inner; mkdir -p ${cli.base}; echo inside > ${cli.base}/host; sleep 1000`;
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sh', '-c', script);
-  await cli.ok('cp', 'a', 'c:/away/a');
-  await cli.ok('cp', '-L', 'c:/file', 'seen');
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sh', '-c', script);
+  await cli.ok('cp', 'a', 'c1:/away/a');
+  await cli.ok('cp', '-L', 'c1:/file', 'seen');
   t.equal(
     readFileSync(join(cli.base, 'seen'), 'utf8'),
     'inside\n',
     'what the container sees at the end of the link',
   );
   t.equal(
-    await cli.ok('exec', 'c', 'cat', `${cli.base}/a`),
+    await cli.ok('exec', 'c1', 'cat', `${cli.base}/a`),
     'a\n',
     'the link leads to a place in the container',
   );
-  t.match(await cli.run('cp', 'dir', 'c:/'), {
+  t.match(await cli.run('cp', 'dir', 'c1:/'), {
     status: 1,
     stderr: /dir\/inner.*a directory cannot take the place of a file/,
   });
@@ -152,14 +152,14 @@ t.test('cp: mistakes are named, and no symlink of a container leads to the host'
   t.notOk(existsSync(join(cli.base, 'file')));
   const cases: [args: string[], status: number, message: RegExp][] = [
     [['a', 'b'], 2, /neither path is of a container; write CONTAINER:PATH/],
-    [['c:/a', 'c:/b'], 2, /both paths are of containers/],
+    [['c1:/a', 'c1:/b'], 2, /both paths are of containers/],
     [['a', 'd:/b'], 1, /d: there is no such container/],
-    [['none', 'c:/b'], 1, /copy "?this machine:.*none.*there is no such file or directory/],
-    [['c:/none', '.'], 1, /copy c:\/none: there is no such file or directory/],
-    [['a', 'c:/none/b'], 1, /the directory that it would lie in is not there/],
-    [['a', 'c:/none/'], 1, /there is no such directory|the directory that it would lie in is not there/],
-    [['dir', 'c:/etc/passwd'], 1, /a directory cannot take the place of a file/],
-    [[cli.base, 'c:/all'], 2, /holds the files of c/],
+    [['none', 'c1:/b'], 1, /copy "?this machine:.*none.*there is no such file or directory/],
+    [['c1:/none', '.'], 1, /copy c1:\/none: there is no such file or directory/],
+    [['a', 'c1:/none/b'], 1, /the directory that it would lie in is not there/],
+    [['a', 'c1:/none/'], 1, /there is no such directory|the directory that it would lie in is not there/],
+    [['dir', 'c1:/etc/passwd'], 1, /a directory cannot take the place of a file/],
+    [[cli.base, 'c1:/all'], 2, /holds the files of c1/],
   ];
   for (const [args, status, stderr] of cases)
     t.match(await cli.run('cp', ...args), { status, stderr }, args.join(' '));
@@ -171,7 +171,7 @@ t.test('commit takes what was said on the command line along; export has every f
     'run',
     '-d',
     '--name',
-    'c',
+    'c1',
     '-e',
     'A=1',
     '-w',
@@ -183,8 +183,8 @@ t.test('commit takes what was said on the command line along; export has every f
     '-c',
     'echo $A > made; sleep 1000',
   );
-  await cli.ok('exec', 'c', 'sh', '-c', 'until [ -e /srv/made ]; do sleep 0.05; done');
-  await cli.ok('commit', '-m', 'why', '-c', 'ENV B=2', 'c', 'kept:1');
+  await cli.ok('exec', 'c1', 'sh', '-c', 'until [ -e /srv/made ]; do sleep 0.05; done');
+  await cli.ok('commit', '-m', 'why', '-c', 'ENV B=2', 'c1', 'kept:1');
   t.match(JSON.parse(await cli.ok('inspect', '--type', 'image', 'kept:1')), [
     {
       Comment: 'why',
@@ -193,7 +193,7 @@ t.test('commit takes what was said on the command line along; export has every f
   ]);
   t.equal(await cli.ok('run', '--rm', 'kept:1', 'sh', '-c', 'cat made; echo $B'), '1\n2\n');
   t.match(await cli.ok('ps'), /Up /, 'it runs on');
-  await cli.ok('export', '-o', join(cli.base, 'all.tar'), 'c');
+  await cli.ok('export', '-o', join(cli.base, 'all.tar'), 'c1');
   t.equal(shell('tar xOf all.tar srv/made; tar tf all.tar | grep -c bin/', cli.base).split('\n')[0], '1');
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The life of a container: states, signals, logs, restarts, and what is true after a crash. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { boxCli, census, containerOf, leftSince, shimOf } from '../support/containers.js';
@@ -83,17 +83,46 @@ t.test(
   },
 );
 
+t.test('a new name has two characters or more, and what a store has by a shorter one is used', async (t) => {
+  const cli = await boxCli(t);
+  await cli.ok('create', '--name', 'c1', '-v', 'v1:/data', 'box', 'sh', '-c', 'echo kept > /data/f');
+  for (const name of ['c', '', '_c', 'c/', 'ü1', 'a'.repeat(129)]) {
+    const stderr = /cannot be the name of a container.*a name has two characters or more/s;
+    t.match(await cli.run('create', '--name', name, 'box'), { status: 125, stderr }, `create ${name}`);
+    t.match(await cli.run('rename', 'c1', name), { status: 2, stderr }, `rename ${name}`);
+  }
+  for (const option of [
+    ['-v', 'v:/data'],
+    ['--mount', 'src=v,dst=/data'],
+  ]) {
+    const stderr = /cannot be the name of a volume.*a name has two characters or more/s;
+    t.match(await cli.run('run', ...option, 'box'), { status: 125, stderr }, option.join(' '));
+  }
+  t.equal(await cli.ok('ps', '-a', '--format', '{{.Names}}'), 'c1\n', 'nothing was made');
+  await cli.ok('start', '-a', 'c1');
+  // As they were made before.
+  const { directory } = await containerOf(cli, 'c1');
+  const file = join(directory, 'container.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), name: 'c' }));
+  renameSync(join(cli.root, 'volumes/v1'), join(cli.root, 'volumes/v'));
+  t.equal(await cli.ok('run', '--rm', '-v', 'v:/data', 'box', 'cat', '/data/f'), 'kept\n');
+  await cli.ok('start', 'c');
+  t.equal(await cli.ok('wait', 'c'), '0\n');
+  await cli.ok('rm', 'c');
+  t.equal(await cli.ok('ps', '-aq'), '');
+});
+
 t.test('two containers of one image change the same file and see only their own', async (t) => {
   const cli = await boxCli(t);
   const script = 'echo $0 > /etc/shared; sleep 0.3; cat /etc/shared /etc/passwd | head -2; sleep 100';
-  await cli.ok('run', '-d', '--name', 'a', 'box', 'sh', '-c', script, 'mine-a');
-  await cli.ok('run', '-d', '--name', 'b', 'box', 'sh', '-c', script, 'mine-b');
-  for (const name of ['a', 'b']) {
+  await cli.ok('run', '-d', '--name', 'a1', 'box', 'sh', '-c', script, 'mine-a1');
+  await cli.ok('run', '-d', '--name', 'b1', 'box', 'sh', '-c', script, 'mine-b1');
+  for (const name of ['a1', 'b1']) {
     await cli.ok('exec', name, 'sh', '-c', `echo more-${name} >> /etc/passwd`);
     t.equal(await cli.ok('exec', name, 'cat', '/etc/shared'), `mine-${name}\n`);
     t.match(await cli.ok('exec', name, 'cat', '/etc/passwd'), new RegExp(`more-${name}\n$`));
   }
-  t.notMatch(await cli.ok('exec', 'a', 'cat', '/etc/passwd'), 'more-b');
+  t.notMatch(await cli.ok('exec', 'a1', 'cat', '/etc/passwd'), 'more-b');
   t.notMatch(await cli.ok('run', '--rm', 'box', 'cat', '/etc/passwd'), 'more-');
 });
 

@@ -126,24 +126,24 @@ t.test('limits in Docker’s spelling, and what is none', async (t) => {
 t.test('logs and logs -f have every line of a container whose log rotates', async (t) => {
   const cli = await boxCli(t);
   // So many files that a follower may be slow.
-  const options = ['--log-opt', 'max-size=20k', '--log-opt', 'max-file=40', '--name', 'c'];
+  const options = ['--log-opt', 'max-size=20k', '--log-opt', 'max-file=40', '--name', 'c1'];
   const script =
     'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; [ $((i % 200)) != 0 ] || sleep 0.1; done';
   await cli.ok('run', '-d', ...options, 'box', 'sh', '-c', script);
-  const container = await containerOf(cli, 'c');
-  t.equal(await cli.ok('logs', '-f', 'c'), lines(2000));
+  const container = await containerOf(cli, 'c1');
+  t.equal(await cli.ok('logs', '-f', 'c1'), lines(2000));
   const sizes = Object.values(sizesOf(container.path('log')));
   t.ok(sizes.length > 6 && sizes.every((size) => size <= 20e3), `${sizes}`);
-  t.equal(await cli.ok('logs', 'c'), lines(2000));
+  t.equal(await cli.ok('logs', 'c1'), lines(2000));
   t.equal(
-    await cli.ok('logs', '--tail', '500', 'c'),
+    await cli.ok('logs', '--tail', '500', 'c1'),
     lines(2000)
       .split(/(?<=\n)/)
       .slice(-500)
       .join(''),
   );
   const format = '{{json .HostConfig.LogConfig}}';
-  t.match(JSON.parse(await cli.ok('inspect', '--format', format, 'c')), {
+  t.match(JSON.parse(await cli.ok('inspect', '--format', format, 'c1')), {
     Type: 'json-file',
     Config: { 'max-size': '20000', 'max-file': '40' },
   });
@@ -151,9 +151,9 @@ t.test('logs and logs -f have every line of a container whose log rotates', asyn
 
 t.test('without a log nothing is kept, and what it prints still comes', async (t) => {
   const cli = await boxCli(t);
-  t.equal(await cli.ok('run', '--name', 'c', '--log-driver', 'none', 'box', 'echo', 'there'), 'there\n');
-  t.match(await cli.run('logs', 'c'), { status: 1, stderr: /--log-driver none/ });
-  t.equal(statSync((await containerOf(cli, 'c')).path('log')).size, 0);
+  t.equal(await cli.ok('run', '--name', 'c1', '--log-driver', 'none', 'box', 'echo', 'there'), 'there\n');
+  t.match(await cli.run('logs', 'c1'), { status: 1, stderr: /--log-driver none/ });
+  t.equal(statSync((await containerOf(cli, 'c1')).path('log')).size, 0);
 });
 
 /** A store in memory, in which all but so many bytes are taken until `makeRoom`. */
@@ -180,39 +180,39 @@ t.test('what prints to a store without space waits, says so, and goes on without
     [
       'reserve=8m',
       // How much is still free depends on how much came at once.
-      /c has to wait .* leaves 7\.6 MiB of the store's file system free, and \d+\.\d MiB are; make room/,
+      /c1 has to wait .* leaves 7\.6 MiB of the store's file system free, and \d+\.\d MiB are; make room/,
     ],
-    ['reserve=0', /c has to wait .*ENOSPC/],
+    ['reserve=0', /c1 has to wait .*ENOSPC/],
   ] as const) {
     const { cli, free, makeRoom } = await smallStore(t, 11e6);
     const count = 200_000;
-    const options = ['--log-opt', reserve, '--name', 'c', 'box', 'seq', `${count}`];
+    const options = ['--log-opt', reserve, '--name', 'c1', 'box', 'seq', `${count}`];
     const numbers = Array.from({ length: count }, (_, index) => `${index + 1}\n`).join('');
     const client = begin(cli, 'run', ...options);
     const [printed, told, end] = [text(client.stdout!), text(client.stderr!), once(client, 'exit')];
     await once(client.stderr!, 'data');
-    const container = await containerOf(cli, 'c');
+    const container = await containerOf(cli, 'c1');
     t.match(container.readWrittenState(), { status: 'running', error: why }, reserve);
     if (reserve !== 'reserve=0') t.ok(free() > 7.6e6, `${free()} bytes are left free`);
     makeRoom();
     t.strictSame(await end, [0, null]);
     t.match(await told, why, 'who runs it is told');
     t.ok((await printed) === numbers, 'all came');
-    t.ok((await cli.ok('logs', 'c')) === numbers, 'all is in the log, once');
+    t.ok((await cli.ok('logs', 'c1')) === numbers, 'all is in the log, once');
     t.match(container.readWrittenState(), { status: 'exited', error: '' });
-    await cli.ok('rm', 'c');
+    await cli.ok('rm', 'c1');
   }
 });
 
 t.test('it can be stopped while it waits, and its last words are kept', async (t) => {
   const { cli, makeRoom } = await smallStore(t, 11e6);
-  await cli.ok('run', '-d', '--log-opt', 'reserve=8m', '--name', 'c', 'box', 'yes');
-  const container = await containerOf(cli, 'c');
+  await cli.ok('run', '-d', '--log-opt', 'reserve=8m', '--name', 'c1', 'box', 'yes');
+  const container = await containerOf(cli, 'c1');
   await until(() => container.readWrittenState().error !== '', 'it to wait');
-  await cli.ok('stop', '-t', '0', 'c');
+  await cli.ok('stop', '-t', '0', 'c1');
   makeRoom();
   t.match(container.readWrittenState(), { status: 'exited', exitCode: 137, error: '' });
-  t.match(await cli.ok('logs', '--tail', '1', 'c'), /^y\n$/);
+  t.match(await cli.ok('logs', '--tail', '1', 'c1'), /^y\n$/);
   t.notOk(existsSync(`${container.path('log')}.1`));
   t.ok(readFileSync(container.path('log')).length < 11e6);
 });

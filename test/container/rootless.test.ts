@@ -23,17 +23,17 @@ t.test('root of a container is the user outside, other users are from the ranges
     await cli.ok('run', '--rm', '-u', 'ann', 'box', 'sh', '-c', 'id -u; touch ~/x; stat -c %u ~/x'),
     '1000\n1000\n',
   );
-  await cli.ok('run', '-d', '--name', 'a', 'box', 'sh', '-c', 'touch /mine; chown 33:33 /mine; sleep 1000');
-  await cli.ok('run', '-d', '--name', 'b', 'box', 'sleep', '1000');
-  const [first, second] = (await cli.ok('inspect', '-f', '{{.State.Pid}}', 'a', 'b')).trim().split('\n');
+  await cli.ok('run', '-d', '--name', 'a1', 'box', 'sh', '-c', 'touch /mine; chown 33:33 /mine; sleep 1000');
+  await cli.ok('run', '-d', '--name', 'b1', 'box', 'sleep', '1000');
+  const [first, second] = (await cli.ok('inspect', '-f', '{{.State.Pid}}', 'a1', 'b1')).trim().split('\n');
   t.equal(
     readlinkSync(`/proc/${first}/ns/user`),
     readlinkSync(`/proc/${second}/ns/user`),
     'they share a namespace',
   );
   t.not(readlinkSync(`/proc/${first}/ns/user`), readlinkSync('/proc/self/ns/user'));
-  t.match(await cli.ok('top', 'a'), /sleep 1000/);
-  t.match(await cli.run('rm', '-f', 'a', 'b'), { status: 0, stderr: '' });
+  t.match(await cli.ok('top', 'a1'), /sleep 1000/);
+  t.match(await cli.run('rm', '-f', 'a1', 'b1'), { status: 0, stderr: '' });
 });
 
 t.test('ports are published through the user network, names are resolved by the host', async (t) => {
@@ -69,14 +69,14 @@ t.test('ports are published through the user network, names are resolved by the 
 t.test('copies, changes and commits of containers that run and that do not', async (t) => {
   const cli = await ordinaryBoxCli(t);
   writeFileSync(join(cli.base, 'f'), 'from outside\n');
-  await cli.ok('run', '-d', '--name', 'c', '-v', 'vol:/vol', 'box', 'sh', '-c', 'echo x > /x; sleep 1000');
-  for (const place of ['/in', '/vol/in']) await cli.ok('cp', 'f', `c:${place}`);
-  t.equal(await cli.ok('exec', 'c', 'cat', '/in', '/vol/in'), 'from outside\nfrom outside\n');
-  await cli.ok('stop', '-t', '0', 'c');
-  await cli.ok('cp', 'c:/in', 'home/out');
+  await cli.ok('run', '-d', '--name', 'c1', '-v', 'vol:/vol', 'box', 'sh', '-c', 'echo x > /x; sleep 1000');
+  for (const place of ['/in', '/vol/in']) await cli.ok('cp', 'f', `c1:${place}`);
+  t.equal(await cli.ok('exec', 'c1', 'cat', '/in', '/vol/in'), 'from outside\nfrom outside\n');
+  await cli.ok('stop', '-t', '0', 'c1');
+  await cli.ok('cp', 'c1:/in', 'home/out');
   t.equal(shell('cat home/out; stat -c %U home/out', cli.base), 'from outside\ntsoverlay-test\n');
-  t.match(await cli.ok('diff', 'c'), /^C \/etc\nA \/in\nA \/vol\nA \/x\n$/);
-  await cli.ok('commit', 'c', 'kept');
+  t.match(await cli.ok('diff', 'c1'), /^C \/etc\nA \/in\nA \/vol\nA \/x\n$/);
+  await cli.ok('commit', 'c1', 'kept');
   t.equal(await cli.ok('run', '--rm', 'kept', 'cat', '/in', '/x'), 'from outside\nx\n');
   for (const driver of ['overlay', 'vfs'])
     t.equal(
@@ -101,8 +101,8 @@ t.test('what a user may not have is said, with what can be done', async (t) => {
     status: 125,
     stderr: /limit the container.*run it without limits, or as root/,
   });
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
-  t.match(await cli.run('pause', 'c'), {
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sleep', '1000');
+  t.match(await cli.run('pause', 'c1'), {
     status: 1,
     stderr: /it has no cgroup to be frozen in; run it as root/,
   });
@@ -120,7 +120,7 @@ t.test('what a user may not have is said, with what can be done', async (t) => {
     'host\n',
   );
   shell('sed -i /^tsoverlay-test:/d /etc/subuid /etc/subgid');
-  await cli.ok('rm', '-f', 'c');
+  await cli.ok('rm', '-f', 'c1');
   t.equal(
     await cli.ok('run', '--rm', '--network', 'none', 'box', 'id', '-u'),
     '0\n',

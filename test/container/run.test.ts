@@ -139,12 +139,12 @@ t.test(
     );
     t.equal(await cli.ok('run', '--rm', '-v', 'kept:/elsewhere', 'box', 'ls', '/elsewhere'), 'f\nmore\n');
     t.equal(
-      await cli.ok('run', '--name', 'c', '-v', '/home/ann', 'box', 'sh', '-c', seen),
+      await cli.ok('run', '--name', 'c1', '-v', '/home/ann', 'box', 'sh', '-c', seen),
       '1000:1001 700\nf\n',
     );
     t.equal(readdirSync(join(cli.root, 'volumes')).length, 2);
-    t.equal(await cli.ok('start', '-a', 'c'), '1000:1001 700\nf\nmore\n');
-    await cli.ok('rm', '-v', 'c');
+    t.equal(await cli.ok('start', '-a', 'c1'), '1000:1001 700\nf\nmore\n');
+    await cli.ok('rm', '-v', 'c1');
     t.strictSame(readdirSync(join(cli.root, 'volumes')), ['kept']);
   },
 );
@@ -377,7 +377,7 @@ t.test('who reads slowly reads all of it, also what was written right before the
   const cli = await boxCli(t);
   const pad = 'x'.repeat(200);
   const script = `i=0; while :; do i=$((i+1)); echo line $i ${pad}; echo $i > /srv/n; done`;
-  const child = spawn(PROGRAM, ['run', '--name', 'c', 'box', 'sh', '-c', script], {
+  const child = spawn(PROGRAM, ['run', '--name', 'c1', 'box', 'sh', '-c', script], {
     env: { ...process.env, ...cli.environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -392,8 +392,8 @@ t.test('who reads slowly reads all of it, also what was written right before the
     before = now;
     return looks > 20;
   }, 'the program to be held up');
-  const { pid } = (await containerOf(cli, 'c')).readWrittenState();
-  const stopping = cli.ok('stop', '-t', '0', 'c');
+  const { pid } = (await containerOf(cli, 'c1')).readWrittenState();
+  const stopping = cli.ok('stop', '-t', '0', 'c1');
   await ended(pid);
   // Longer than anybody is waited for who holds the streams and is silent.
   await delay(1.5 * LAST_WORDS_MS);
@@ -402,5 +402,5 @@ t.test('who reads slowly reads all of it, also what was written right before the
   t.strictSame(await closed, [137, null]);
   const lines = shown.split('\n').filter((line) => line.endsWith(pad)).length;
   t.ok(lines >= before, `${lines} of ${before} lines`);
-  t.equal(lines, (await cli.ok('logs', 'c')).split('\n').filter((line) => line.endsWith(pad)).length);
+  t.equal(lines, (await cli.ok('logs', 'c1')).split('\n').filter((line) => line.endsWith(pad)).length);
 });

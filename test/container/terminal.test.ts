@@ -48,13 +48,13 @@ t.test('the keys to detach leave it running; attach comes back to it', async (t)
 
 t.test('exec has a terminal of its own, beside the running program', async (t) => {
   const cli = await boxCli(t);
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
-  const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', '-e', 'A=1', '-w', '/srv', 'c', 'sh');
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sleep', '1000');
+  const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', '-e', 'A=1', '-w', '/srv', 'c1', 'sh');
   await terminal.shows(/# /);
   terminal.type('echo $A $(pwd); stty size; ps | grep -c sleep; exit 5\n');
   await terminal.shows(/1 \/srv\r\n24 80\r\n[12]\r\n/);
   t.equal(await terminal.exited, 5);
-  t.match(await cli.run('exec', '-it', 'c', 'sh'), {
+  t.match(await cli.run('exec', '-it', 'c1', 'sh'), {
     status: 125,
     stderr: /the input is no terminal; leave -t out/,
   });

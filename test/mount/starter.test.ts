@@ -71,9 +71,9 @@ t.test('the server of a container, its shim and its program neither, however it 
   Object.assign(process.env, cli.environment);
   mkdirSync(join(cli.base, 'mnt'));
   // restart starts its server itself; for run, bin/tsoverlay does.
-  for (const command of ['run -d --name c box sleep 1000', 'restart -t 0 c']) {
+  for (const command of ['run -d --name c1 box sleep 1000', 'restart -t 0 c1']) {
     from(cli.base, `${PROGRAM} ${command}`);
-    const container = await containerOf(cli, 'c');
+    const container = await containerOf(cli, 'c1');
     const { serverPid, pid } = container.readWrittenState();
     isServer(t, serverPid, command);
     hasNothing(t, shimOf(container), `${command}: shim`);

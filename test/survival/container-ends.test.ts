@@ -214,7 +214,7 @@ t.test(
       '-v',
       `${cli.base}:/host`,
       '--name',
-      'c',
+      'c1',
       'box',
       'sh',
       '-c',
@@ -222,7 +222,7 @@ t.test(
     );
     const heard = text(client.stdout!);
     await once(client.stdout!, 'data');
-    const container = await containerOf(cli, 'c');
+    const container = await containerOf(cli, 'c1');
     client.kill('SIGSTOP');
     try {
       await killServerOf(container);

@@ -135,9 +135,9 @@ t.test('a terminal goes on: what is typed, what is shown, its size, and its exit
 
 t.test('a terminal of a program that is run beside it goes on', async (t) => {
   const cli = await boxCli(t);
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sleep', '1000');
-  const container = await containerOf(cli, 'c');
-  const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', 'c', 'sh');
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sleep', '1000');
+  const container = await containerOf(cli, 'c1');
+  const terminal = new Terminal(t, cli, PROGRAM, 'exec', '-it', 'c1', 'sh');
   await terminal.shows(/# /);
   for (const round of [1, 2]) {
     await killServerOf(container);
@@ -154,9 +154,9 @@ t.test('what a program says and how it ends while nobody serves it is not lost',
   // Nothing in it needs a file.
   const script = 'exec 3<>/host/go; echo begun; read word <&3; echo last words; exit 42';
   for (const runtime of ['builtin', 'runc']) {
-    const options = ['-v', `${cli.base}:/host`, '--name', 'c', '--runtime', runtime];
+    const options = ['-v', `${cli.base}:/host`, '--name', 'c1', '--runtime', runtime];
     await cli.ok('run', '-d', ...options, 'box', 'sh', '-c', script);
-    const container = await containerOf(cli, 'c');
+    const container = await containerOf(cli, 'c1');
     await until(() => readFileSync(container.path('log')).length > 0, 'its first line');
     const { serverPid, pid } = container.readWrittenState();
     const shim = shimOf(container);
@@ -168,9 +168,9 @@ t.test('what a program says and how it ends while nobody serves it is not lost',
     } finally {
       process.kill(shim, 'SIGCONT');
     }
-    t.equal(await cli.ok('wait', 'c'), '42\n', runtime);
-    t.equal(await cli.ok('logs', 'c'), 'begun\nlast words\n');
-    await cli.ok('rm', 'c');
+    t.equal(await cli.ok('wait', 'c1'), '42\n', runtime);
+    t.equal(await cli.ok('logs', 'c1'), 'begun\nlast words\n');
+    await cli.ok('rm', 'c1');
   }
 });
 
@@ -180,23 +180,23 @@ t.test('commands that wait, follow or stop go on with the next server', async (t
     'run',
     '-d',
     '--name',
-    'c',
+    'c1',
     'box',
     'sh',
     '-c',
     'trap "echo bye; exit 4" TERM; echo hello; while :; do sleep 0.05; done',
   );
-  const container = await containerOf(cli, 'c');
-  const waiting = cli.run('wait', 'c');
-  const following = cli.run('logs', '-f', 'c');
-  const attached = begin(cli, 'attach', '--no-stdin', 'c');
+  const container = await containerOf(cli, 'c1');
+  const waiting = cli.run('wait', 'c1');
+  const following = cli.run('logs', '-f', 'c1');
+  const attached = begin(cli, 'attach', '--no-stdin', 'c1');
   const seen = text(attached.stdout!);
   const left = once(attached, 'exit');
   await until(() => run('pgrep', '-fc', 'attach --no-stdin c').trim() !== '0', 'the commands');
   for (let time = 0; time < 3; time++) await killServerOf(container);
   const { serverPid } = container.readWrittenState();
   process.kill(serverPid, 'SIGKILL');
-  t.match(await cli.run('stop', 'c'), { status: 0, stderr: '' }, 'asked for while nobody answers');
+  t.match(await cli.run('stop', 'c1'), { status: 0, stderr: '' }, 'asked for while nobody answers');
   t.match(await waiting, { status: 0, stdout: '4\n' });
   t.match(await following, { status: 0, stdout: 'hello\nbye\n' });
   t.strictSame(await left, [4, null]);
@@ -205,14 +205,14 @@ t.test('commands that wait, follow or stop go on with the next server', async (t
 
 t.test('a paused one stays paused, and a policy starts one again', async (t) => {
   const cli = await boxCli(t);
-  await cli.ok('run', '-d', '--name', 'p', 'box', 'sh', '-c', 'while :; do echo tick; sleep 0.05; done');
-  const paused = await containerOf(cli, 'p');
-  await cli.ok('pause', 'p');
+  await cli.ok('run', '-d', '--name', 'p1', 'box', 'sh', '-c', 'while :; do echo tick; sleep 0.05; done');
+  const paused = await containerOf(cli, 'p1');
+  await cli.ok('pause', 'p1');
   await killServerOf(paused);
-  t.equal(await stateOf(cli, 'p'), 'paused\n');
-  const before = (await cli.ok('logs', 'p')).length;
-  t.equal((await cli.ok('logs', 'p')).length, before);
-  await cli.ok('unpause', 'p');
+  t.equal(await stateOf(cli, 'p1'), 'paused\n');
+  const before = (await cli.ok('logs', 'p1')).length;
+  t.equal((await cli.ok('logs', 'p1')).length, before);
+  await cli.ok('unpause', 'p1');
   await until(() => readFileSync(paused.path('log')).length > before * 3, 'it to go on');
   const script = 'echo run >> /runs; [ $(wc -l < /runs) -ge 3 ] || exit 1; sleep 1000';
   await cli.ok('run', '-d', '--name', 'again', '--restart', 'on-failure:5', 'box', 'sh', '-c', script);
@@ -311,16 +311,16 @@ t.test('a step of a build goes on', async (t) => {
 
 t.test('a container goes on with another version', async (t) => {
   const cli = await boxCli(t);
-  await cli.ok('run', '-d', '--name', 'c', 'box', 'sh', '-c', `${COUNT}; sleep 1000`, '1500');
-  const container = await containerOf(cli, 'c');
+  await cli.ok('run', '-d', '--name', 'c1', 'box', 'sh', '-c', `${COUNT}; sleep 1000`, '1500');
+  const container = await containerOf(cli, 'c1');
   const newer = anotherVersion(cli.base, '99.0.0');
   const { serverPid } = container.readWrittenState();
   t.match(upgrade(newer, container.path('rootfs')), { status: 0, stdout: /version 99\.0\.0/, stderr: '' });
   await until(() => container.readWrittenState().serverPid !== serverPid, 'another server');
   t.equal(recordOf(container.path('rootfs')).version, '99.0.0');
-  t.equal(await cli.ok('exec', 'c', 'echo', 'there'), 'there\n');
+  t.equal(await cli.ok('exec', 'c1', 'echo', 'there'), 'there\n');
   await until(() => readFileSync(container.path('log'), 'utf8').split('\n').length > 1500, 'all lines');
-  t.equal(await cli.ok('logs', 'c'), lines(1500));
+  t.equal(await cli.ok('logs', 'c1'), lines(1500));
 });
 
 t.test('those of an ordinary user go on, with their network', async (t) => {
@@ -329,9 +329,9 @@ t.test('those of an ordinary user go on, with their network', async (t) => {
   process.env.TSOVERLAY_RUNTIME_DIR = cli.environment.TSOVERLAY_RUNTIME_DIR;
   t.teardown(() => Object.assign(process.env, { TSOVERLAY_RUNTIME_DIR: before }));
   const script = `mkdir -p /www; echo page > /www/index.html; httpd -p 80 -h /www; ${COUNT}; sleep 1000`;
-  await cli.ok('run', '-d', '--name', 'c', '-p', '127.0.0.1:0:80', 'box', 'sh', '-c', script, '1500');
-  const port = Number(/:(\d+)$/m.exec(await cli.ok('port', 'c'))![1]);
-  const container = await containerOf(cli, 'c');
+  await cli.ok('run', '-d', '--name', 'c1', '-p', '127.0.0.1:0:80', 'box', 'sh', '-c', script, '1500');
+  const port = Number(/:(\d+)$/m.exec(await cli.ok('port', 'c1'))![1]);
+  const container = await containerOf(cli, 'c1');
   for (let time = 0; time < 4; time++) {
     await killServerOf(container);
     const socket = connect(port, '127.0.0.1');
@@ -343,8 +343,8 @@ t.test('those of an ordinary user go on, with their network', async (t) => {
     'all lines',
     20_000,
   );
-  t.equal(await cli.ok('logs', 'c'), lines(1500));
-  t.equal(await cli.ok('exec', 'c', 'cat', '/srv/f'), '1500\n');
-  await cli.ok('stop', '-t', '0', 'c');
+  t.equal(await cli.ok('logs', 'c1'), lines(1500));
+  t.equal(await cli.ok('exec', 'c1', 'cat', '/srv/f'), '1500\n');
+  await cli.ok('stop', '-t', '0', 'c1');
   t.match(await cli.ok('ps', '-a'), /Exited \(137\)/);
 });

@@ -13,6 +13,7 @@ import {
   findContainer,
   readWholeContainers,
 } from '../../container/state/containers.js';
+import { checkVolumeName } from '../../container/storage/volumes.js';
 import { createContainer } from '../../container/upkeep/create.js';
 import { readState, settleState } from '../../container/upkeep/recovery.js';
 import { discardContainer } from '../../container/upkeep/removal.js';
@@ -87,6 +88,7 @@ async function make(args: CreateArguments): Promise<{ container: Container; conf
   }
   const asked = containerOptions(args, command);
   if (args.name !== undefined) checkNameForm(args.name);
+  for (const { type, source } of asked.mounts) if (type === 'volume') checkVolumeName(store, source);
   await imageFor(store, name, args);
   using _lock = await StoreLock.take(store.root, 'collection', true);
   const { image } = findImage(store, name);

@@ -26,9 +26,9 @@ import { storeFailure, writeFileWhole } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import { Fd, LOCK_EXCLUSIVE, LOCK_NONBLOCKING, lock, O_CREAT, O_RDWR, openPath } from '../../sys/files.js';
 import { type ContainerConfig, type ContainerState, NEW_STATE } from './config.js';
+import { NAME_RULE, RESTRICTED_NAME } from './names.js';
 import { replaceBlock } from './small-file.js';
 
-const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const LONGEST_NAME = 128;
 
 /** One container, by its directory. */
@@ -200,12 +200,8 @@ function unknownContainer(store: Store, text: string): OverlayError {
 
 /** Throws UsageError for what cannot be a name. */
 export function checkNameForm(name: string): void {
-  if (!NAME.test(name) || name.length > LONGEST_NAME) {
-    throw new UsageError(
-      `${JSON.stringify(name)} cannot be the name of a container`,
-      'a name has letters, digits, _, . and -, and begins with a letter or a digit',
-    );
-  }
+  if (RESTRICTED_NAME.test(name) && name.length <= LONGEST_NAME) return;
+  throw new UsageError(`${JSON.stringify(name)} cannot be the name of a container`, NAME_RULE);
 }
 
 /** Throws as `checkNameForm` does, and OverlayError for a name that another container has. */

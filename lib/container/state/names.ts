@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** Names of runtimes and of storage drivers, as users and a container's configuration have them. */
+/** Names as users give them: of containers, volumes, runtimes and storage drivers. */
 import { nearestName, UsageError } from '../../base/errors.js';
+
+/** What a container or a volume may be called (RestrictedNamePattern in moby's daemon/names). */
+export const RESTRICTED_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** The same in words, for who gave another name. */
+export const NAME_RULE =
+  'a name has two characters or more: letters, digits, _, . and -, the first a letter or a digit';
 
 export const RUNTIME_NAMES = ['builtin', 'runc', 'crun'] as const;
 export type RuntimeName = (typeof RUNTIME_NAMES)[number];

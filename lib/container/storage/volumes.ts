@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
+import { UsageError } from '../../base/errors.js';
 import { renameUnlessThere, Staging } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
@@ -14,6 +15,7 @@ import { walk } from '../../overlay/names/walk.js';
 import { release } from '../../overlay/nodes/references.js';
 import { openUnion } from '../../overlay/open/open.js';
 import type { MountRequest } from '../state/config.js';
+import { NAME_RULE, RESTRICTED_NAME } from '../state/names.js';
 import { fillFromView } from './fill-from-view.js';
 
 /** What -v without a name gives a volume. */
@@ -21,6 +23,12 @@ const NAMELESS = /^[0-9a-f]{64}$/;
 
 export function volumePath({ root }: Pick<Store, 'root'>, name: string): string {
   return join(root, 'volumes', name);
+}
+
+/** Throws UsageError for what no new volume may be called; one that is there, made when names could be shorter, is used. */
+export function checkVolumeName(store: Pick<Store, 'root'>, name: string): void {
+  if (RESTRICTED_NAME.test(name) || existsSync(volumePath(store, name))) return;
+  throw new UsageError(`${JSON.stringify(name)} cannot be the name of a volume`, NAME_RULE);
 }
 
 /** The volume's directory, made where it is missing; `view` is what the container has at its start. */

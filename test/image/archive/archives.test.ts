@@ -270,11 +270,11 @@ for (const driver of ['tsoverlay', 'overlay', 'vfs']) {
     mkdirSync(context);
     writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nLABEL a=b\n');
     await cli.ok('build', '-q', '-t', 'empty', context);
-    await cli.ok('create', '--storage-driver', driver, '--name', 'c', 'empty', '/x');
-    t.teardown(() => cli.run('rm', '-f', 'c'));
-    await cli.ok('cp', join(context, 'Dockerfile'), 'c:/f');
-    t.equal(await cli.ok('diff', 'c'), 'A /f\n');
-    await cli.ok('export', '-o', join(cli.base, 'e.tar'), 'c');
+    await cli.ok('create', '--storage-driver', driver, '--name', 'c1', 'empty', '/x');
+    t.teardown(() => cli.run('rm', '-f', 'c1'));
+    await cli.ok('cp', join(context, 'Dockerfile'), 'c1:/f');
+    t.equal(await cli.ok('diff', 'c1'), 'A /f\n');
+    await cli.ok('export', '-o', join(cli.base, 'e.tar'), 'c1');
     t.equal(run('tar', '-tf', join(cli.base, 'e.tar')), 'f\n');
   });
 }

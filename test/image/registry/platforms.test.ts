@@ -237,8 +237,8 @@ t.test(
       status: 125,
       stderr: /not for linux\/arm64/,
     });
-    await cli.ok('create', '-q', '--name', 'c', '--platform', 'linux/arm64', list, '/x');
-    t.teardown(() => cli.run('rm', '-f', 'c'));
+    await cli.ok('create', '-q', '--name', 'c1', '--platform', 'linux/arm64', list, '/x');
+    t.teardown(() => cli.run('rm', '-f', 'c1'));
     t.equal(await which(cli, list), 'arm64', 'it is pulled for the other platform');
     t.match(await cli.run('pull', '--platform', 'amd65', list), {
       status: 2,
@@ -353,9 +353,9 @@ t.test('a configuration that says little is one for every command, and stays as 
     t.match(await cli.ok('inspect', '-f', '{{.Os}}/{{.Architecture}}', full), /^linux\/\w+\n$/, name);
     t.match(await cli.ok('history', full), /IMAGE/, name);
     t.match(await cli.ok('images'), new RegExp(name), name);
-    await cli.ok('create', '--name', 'c', full, '/x');
-    await cli.ok('commit', 'c', 'committed');
-    await cli.ok('rm', 'c');
+    await cli.ok('create', '--name', 'c1', full, '/x');
+    await cli.ok('commit', 'c1', 'committed');
+    await cli.ok('rm', 'c1');
     writeFileSync(join(context, 'Dockerfile'), `FROM ${full}\nLABEL a=b\nENV c=d\nCMD ["/x"]\n`);
     await cli.ok('build', '-q', '-t', 'built', context);
     for (const made of ['committed', 'built'])

@@ -66,7 +66,7 @@ async function prepare(t: Test, fileSystem: string): Promise<Ground> {
   );
   await cli.ok('import', join(base, 'large.tar'), 'large:1');
   await cli.ok('import', join(base, 'app.tar'), 'app');
-  await cli.ok('create', '--network', 'none', '--name', 'c', 'app', 'true');
+  await cli.ok('create', '--network', 'none', '--name', 'c1', 'app', 'true');
   return { cli, mounted };
 }
 
@@ -90,7 +90,7 @@ for (const fileSystem of Object.keys(FILE_SYSTEMS)) {
           t.not(outcome.status, 0);
         }
         t.strictSame(readdirSync(join(cli.root, 'staging')), [], 'what failed has left nothing');
-        await cli.ok('rm', 'c');
+        await cli.ok('rm', 'c1');
         t.equal(await cli.ok('ps', '-aq'), '');
         const before = used(cli.root);
         await cli.ok('rmi', 'large:1');
