@@ -6,21 +6,11 @@
  */
 import { ENOENT, type Errno } from '../base/errno.js';
 import { write } from '../sys/files.js';
+import { Stat } from '../sys/stat.js';
 import { ENTRY_OUT, OPEN_OUT, Opcode } from './abi.js';
+import type { EntryOut } from './reply.js';
 import { rows } from './requests.js';
 import type { Session } from './session.js';
-
-/** Requests that were done for good: the answer is what they made. */
-const MAKING = new Set<number>([Opcode.MKNOD, Opcode.MKDIR, Opcode.SYMLINK, Opcode.LINK, Opcode.TMPFILE]);
-/** Requests that were done for good: the answer is whether they worked. */
-const CHANGING = new Set<number>([
-  Opcode.UNLINK,
-  Opcode.RMDIR,
-  Opcode.RENAME,
-  Opcode.RENAME2,
-  Opcode.SETXATTR,
-  Opcode.REMOVEXATTR,
-]);
 
 /** Bytes of the message that lies in the buffer; 0 for none. */
 export function pendingLength({ message }: Session): number {
@@ -30,16 +20,17 @@ export function pendingLength({ message }: Session): number {
 
 /** The kernel wants no reply to the message at hand. */
 export function isSilent({ message }: Session): boolean {
-  return rows[message.opcode]?.silent === true;
+  return rows[message.opcode]?.kind === 'tells';
 }
 
 /** Composes the answer to a request that was done with `status`. Answers its length, or 0 where it has to be served again. */
 export function composeAnswer(session: Session, status: Errno, node: number): number {
   const { opcode } = session.message;
-  if (status < 0 && (MAKING.has(opcode) || CHANGING.has(opcode))) return session.finish(status);
-  if (CHANGING.has(opcode)) return session.finish(0);
-  if (!MAKING.has(opcode)) return 0;
-  const { entry, reply } = session;
+  const kind = rows[opcode]?.kind;
+  if (kind !== 'once' && kind !== 'makes') return 0;
+  if (status < 0 || kind === 'once') return session.finish(status);
+  const { reply } = session;
+  const entry: EntryOut = { nodeId: 0, stat: new Stat() };
   const found = session.fileSystem.revisit!(node, entry);
   if (found < 0) return session.finish(found);
   reply.entry(0, entry);

@@ -67,7 +67,7 @@ export interface FileSystem {
    * sent before and is left out.
    */
   begin?(unique: number, uniqueHigh: number): void;
-  /** It is done with this status (0 or a negated errno) and about to be answered; `node` is what it made or found. */
+  /** It is done with this status (0 or a negated errno) and about to be answered; `node` is what it made, 0 for nothing. */
   finish?(status: Errno, node: number): void;
   /** Whether a request that changes something is to fail with EIO without being tried. */
   takesNoChanges?(): boolean;

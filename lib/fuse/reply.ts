@@ -10,9 +10,6 @@ import type { FileSystemSize } from '../sys/mounts.js';
 import type { Stat } from '../sys/stat.js';
 import { ATTR_OUT, DIRENT, ENTRY_OUT, OUT_HEADER, STATFS_OUT, STATX_OUT } from './abi.js';
 
-/** Answered by a request that the protocol leaves without a reply. */
-export const NO_REPLY = Number.NEGATIVE_INFINITY;
-
 const TWO_32 = 2 ** 32;
 /** Seconds an answer stays valid by default: only this server changes anything, so as long as the kernel takes. */
 const FOREVER = 0x7fffffff;

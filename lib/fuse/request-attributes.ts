@@ -4,25 +4,40 @@ import { EFBIG, EINVAL, ENOTTY, ERANGE } from '../base/errno.js';
 import { InitFlag, SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.js';
 import type { AttributeRequest } from './file-system.js';
 import type { Message } from './message.js';
-import type { Reply } from './reply.js';
+import type { EntryOut, Reply } from './reply.js';
 import type { ServeContext } from './serve-context.js';
 
-export function getAttributes({ fileSystem, entry }: ServeContext, message: Message, reply: Reply): number {
-  const status = fileSystem.getAttributes(message.nodeId, entry.stat);
-  return status < 0 ? status : reply.attributesOut(entry.stat);
+export function getAttributes(
+  { fileSystem }: ServeContext,
+  message: Message,
+  reply: Reply,
+  { stat }: EntryOut,
+): number {
+  const status = fileSystem.getAttributes(message.nodeId, stat);
+  return status < 0 ? status : reply.attributesOut(stat);
 }
 
-export function statx({ fileSystem, entry }: ServeContext, message: Message, reply: Reply): number {
-  const status = fileSystem.getAttributes(message.nodeId, entry.stat);
-  return status < 0 ? status : reply.statx(entry.stat);
+export function statx(
+  { fileSystem }: ServeContext,
+  message: Message,
+  reply: Reply,
+  { stat }: EntryOut,
+): number {
+  const status = fileSystem.getAttributes(message.nodeId, stat);
+  return status < 0 ? status : reply.statx(stat);
 }
 
 /**
  * fuse_setattr_in: u32 valid, padding, u64 fh, size, lock_owner, atime, mtime, ctime,
  * u32 atimensec, mtimensec, ctimensec, mode, unused, uid, gid, unused
  */
-export function setAttributes(context: ServeContext, message: Message, reply: Reply): number {
-  const { fileSystem, entry } = context;
+export function setAttributes(
+  context: ServeContext,
+  message: Message,
+  reply: Reply,
+  { stat }: EntryOut,
+): number {
+  const { fileSystem } = context;
   const valid = message.u32(0);
   const size = valid & SetAttr.SIZE ? message.u64(16) : undefined;
   if (size !== undefined && !Number.isSafeInteger(size)) return -EFBIG;
@@ -37,8 +52,8 @@ export function setAttributes(context: ServeContext, message: Message, reply: Re
     killPrivileges: valid === 0 || (valid & SetAttr.KILL_SUIDGID) !== 0,
     by: context.requester,
   };
-  const status = fileSystem.setAttributes(message.nodeId, request, entry.stat);
-  return status < 0 ? status : reply.attributesOut(entry.stat);
+  const status = fileSystem.setAttributes(message.nodeId, request, stat);
+  return status < 0 ? status : reply.attributesOut(stat);
 }
 
 function timeOf(

@@ -6,41 +6,43 @@ import { S_IFDIR } from '../sys/stat.js';
 import { ENTRY_OUT, InitFlag, OPEN_OUT } from './abi.js';
 import type { Requester } from './file-system.js';
 import type { Message } from './message.js';
-import { decodeDevice, NO_REPLY, type Reply } from './reply.js';
+import { decodeDevice, type EntryOut, type Reply } from './reply.js';
 import type { ServeContext } from './serve-context.js';
 
 const PERMISSIONS = 0o7777;
 
-export function lookup(context: ServeContext, message: Message, reply: Reply): number {
-  const { fileSystem, entry } = context;
+export function lookup(context: ServeContext, message: Message, reply: Reply, entry: EntryOut): number {
   const name = message.name(0);
-  if (name === undefined) return lookupKnown(context, message, reply);
-  const status = fileSystem.lookup(message.nodeId, name, entry);
+  if (name === undefined) return lookupKnown(context, message, reply, entry);
+  const status = context.fileSystem.lookup(message.nodeId, name, entry);
   if (status === -ENOENT) return reply.negativeEntry();
   return status < 0 ? status : reply.entry(0, entry);
 }
 
 /** With EXPORT_SUPPORT `.` and `..` are looked up for a file handle (fuse_get_dentry, fuse_get_parent). */
-function lookupKnown({ fileSystem, entry, agreement }: ServeContext, message: Message, reply: Reply): number {
+function lookupKnown(
+  { fileSystem, agreement }: ServeContext,
+  message: Message,
+  reply: Reply,
+  entry: EntryOut,
+): number {
   const which = message.text(0);
   if (!agreement!.has(InitFlag.EXPORT_SUPPORT) || (which !== '.' && which !== '..')) return -EINVAL;
   const status = fileSystem.lookupKnown(message.nodeId, which, entry);
   return status < 0 ? status : reply.entry(0, entry);
 }
 
-export function forget({ fileSystem }: ServeContext, message: Message): number {
+export function forget({ fileSystem }: ServeContext, message: Message): void {
   fileSystem.forget(message.nodeId, message.u64(0));
-  return NO_REPLY;
 }
 
 /** fuse_batch_forget_in: u32 count, u32 dummy; each: u64 nodeid, u64 nlookup */
-export function forgetMany({ fileSystem }: ServeContext, message: Message): number {
+export function forgetMany({ fileSystem }: ServeContext, message: Message): void {
   const count = Math.min(message.u32(0), Math.floor((message.bodyLength - 8) / 16));
   for (let index = 0; index < count; index++) {
     const at = 8 + index * 16;
     fileSystem.forget(message.u64(at), message.u64(at + 8));
   }
-  return NO_REPLY;
 }
 
 export function readLink({ fileSystem }: ServeContext, message: Message, reply: Reply): number {
@@ -55,56 +57,59 @@ function requester(context: ServeContext, umask: number): Requester {
 }
 
 /** fuse_mknod_in: u32 mode, rdev, umask, padding; then the name */
-export function makeNode(context: ServeContext, message: Message, reply: Reply): number {
+export function makeNode(context: ServeContext, message: Message, reply: Reply, entry: EntryOut): number {
   const name = message.name(16);
   if (name === undefined) return -EINVAL;
   const { major, minor } = decodeDevice(message.u32(4));
   const device = deviceNumber(major, minor);
   const by = requester(context, message.u32(8));
-  const status = context.fileSystem.create(
-    message.nodeId,
-    name,
-    message.u32(0) & 0xffff,
-    device,
-    by,
-    context.entry,
-  );
-  return status < 0 ? status : reply.entry(0, context.entry);
+  const status = context.fileSystem.create(message.nodeId, name, message.u32(0) & 0xffff, device, by, entry);
+  return status < 0 ? status : reply.entry(0, entry);
 }
 
 /** fuse_mkdir_in: u32 mode, umask; then the name */
-export function makeDirectory(context: ServeContext, message: Message, reply: Reply): number {
+export function makeDirectory(
+  context: ServeContext,
+  message: Message,
+  reply: Reply,
+  entry: EntryOut,
+): number {
   const name = message.name(8);
   if (name === undefined) return -EINVAL;
   const mode = S_IFDIR | (message.u32(0) & PERMISSIONS);
   const by = requester(context, message.u32(4));
-  const status = context.fileSystem.create(message.nodeId, name, mode, 0, by, context.entry);
-  return status < 0 ? status : reply.entry(0, context.entry);
+  const status = context.fileSystem.create(message.nodeId, name, mode, 0, by, entry);
+  return status < 0 ? status : reply.entry(0, entry);
 }
 
 /** The name, then the target. */
-export function symlink(context: ServeContext, message: Message, reply: Reply): number {
+export function symlink(context: ServeContext, message: Message, reply: Reply, entry: EntryOut): number {
   const name = message.name(0);
   if (name === undefined) return -EINVAL;
   const target = message.text(name.length + 1);
   if (target === undefined || target === '') return -EINVAL;
   const by = requester(context, 0);
-  const status = context.fileSystem.symlink(message.nodeId, name, target, by, context.entry);
-  return status < 0 ? status : reply.entry(0, context.entry);
+  const status = context.fileSystem.symlink(message.nodeId, name, target, by, entry);
+  return status < 0 ? status : reply.entry(0, entry);
 }
 
 /** fuse_create_in: u32 flags, mode, umask, open_flags. Answers the entry and fuse_open_out with handle 0. */
-export function createUnnamed(context: ServeContext, message: Message, reply: Reply): number {
+export function createUnnamed(
+  context: ServeContext,
+  message: Message,
+  reply: Reply,
+  entry: EntryOut,
+): number {
   const by = requester(context, message.u32(8));
-  const status = context.fileSystem.createUnnamed(message.nodeId, message.u32(4) & 0xffff, by, context.entry);
+  const status = context.fileSystem.createUnnamed(message.nodeId, message.u32(4) & 0xffff, by, entry);
   if (status < 0) return status;
-  reply.entry(0, context.entry);
+  reply.entry(0, entry);
   reply.zero(ENTRY_OUT, OPEN_OUT);
   return ENTRY_OUT + OPEN_OUT;
 }
 
 /** fuse_link_in: u64 oldnodeid; then the name */
-export function link({ fileSystem, entry }: ServeContext, message: Message, reply: Reply): number {
+export function link({ fileSystem }: ServeContext, message: Message, reply: Reply, entry: EntryOut): number {
   const name = message.name(8);
   if (name === undefined) return -EINVAL;
   const status = fileSystem.link(message.u64(0), message.nodeId, name, entry);

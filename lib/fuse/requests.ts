@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * One row an opcode: its number, its name, how long its body must be at least,
- * and how it is served. A row decodes the request, calls the file system once
- * and encodes what came out; it answers the length of the reply's body or a
- * negated errno.
+ * One row an opcode: its number, its name, how long its body must be at least, what
+ * kind of request it is, and how it is served. A row decodes the request, calls the
+ * file system once and encodes what came out.
  *
  * OPEN, OPENDIR, FLUSH, ACCESS and CREATE answer ENOSYS on purpose: the kernel
  * then stops sending them, goes on as if they had worked, and keeps its caches
@@ -12,107 +11,100 @@
 import { ENOSYS, EOPNOTSUPP } from '../base/errno.js';
 import { Opcode } from './abi.js';
 import type { Message } from './message.js';
-import { NO_REPLY, type Reply } from './reply.js';
+import type { EntryOut, Reply } from './reply.js';
 import * as attributes from './request-attributes.js';
 import * as data from './request-data.js';
 import * as listing from './request-listing.js';
 import * as names from './request-names.js';
 import type { ServeContext } from './serve-context.js';
 
-export type Serve = (context: ServeContext, message: Message, reply: Reply) => number;
+/** Answers the length of the reply's body or a negated errno; `entry` is for what the request finds or makes. */
+export type Answer = (context: ServeContext, message: Message, reply: Reply, entry: EntryOut) => number;
 
-export interface Row {
+export type Hear = (context: ServeContext, message: Message) => void;
+
+interface Line {
   readonly opcode: number;
-  readonly name: string;
   /** Bytes after the header without which the request is malformed. */
   readonly minimum: number;
-  readonly serve: Serve;
-  /** The protocol wants no reply, not even to a failure. */
-  readonly silent: boolean;
-  /** It may change something, or waits until what was changed is safe. */
-  readonly changes: boolean;
 }
 
-const table: readonly [opcode: number, minimum: number, serve: Serve][] = [
-  [Opcode.LOOKUP, 2, names.lookup],
-  [Opcode.FORGET, 8, names.forget],
-  [Opcode.BATCH_FORGET, 8, names.forgetMany],
-  [Opcode.GETATTR, 16, attributes.getAttributes],
-  [Opcode.SETATTR, 88, attributes.setAttributes],
-  [Opcode.STATX, 24, attributes.statx],
-  [Opcode.READLINK, 0, names.readLink],
-  [Opcode.SYMLINK, 4, names.symlink],
-  [Opcode.MKNOD, 18, names.makeNode],
-  [Opcode.MKDIR, 10, names.makeDirectory],
-  [Opcode.TMPFILE, 16, names.createUnnamed],
-  [Opcode.UNLINK, 2, names.unlink],
-  [Opcode.RMDIR, 2, names.removeDirectory],
-  [Opcode.RENAME, 12, names.rename],
-  [Opcode.RENAME2, 20, names.rename2],
-  [Opcode.LINK, 10, names.link],
-  [Opcode.READ, 40, data.read],
-  [Opcode.WRITE, 40, data.write],
-  [Opcode.FALLOCATE, 32, data.allocate],
-  [Opcode.LSEEK, 24, data.seek],
-  [Opcode.COPY_FILE_RANGE, 56, data.copy],
-  [Opcode.COPY_FILE_RANGE_64, 56, data.copy64],
-  [Opcode.FSYNC, 16, data.sync],
-  [Opcode.FSYNCDIR, 16, data.sync],
-  [Opcode.SYNCFS, 8, data.syncAll],
-  [Opcode.STATFS, 0, attributes.statFileSystem],
-  [Opcode.READDIR, 40, listing.readDirectory],
-  [Opcode.READDIRPLUS, 40, listing.readDirectoryPlus],
-  [Opcode.GETXATTR, 10, attributes.getXattr],
-  [Opcode.LISTXATTR, 8, attributes.listXattrs],
-  [Opcode.SETXATTR, 10, attributes.setXattr],
-  [Opcode.REMOVEXATTR, 2, attributes.removeXattr],
-  [Opcode.IOCTL, 32, attributes.control],
-  [Opcode.INTERRUPT, 8, () => NO_REPLY],
-  [Opcode.DESTROY, 0, () => 0],
+interface Told extends Line {
+  /** The protocol wants no reply, not even to a failure. */
+  readonly kind: 'tells';
+  readonly serve: Hear;
+}
+
+interface Asked extends Line {
+  /**
+   * `asks`: it changes nothing. `repeatable`: it changes something, or waits until what was changed is safe, and may
+   * be done twice. `once`: the second time it would fail; its answer is whether it worked. `makes`: as `once`, but its
+   * answer is the entry that it made.
+   */
+  readonly kind: 'asks' | 'repeatable' | 'once' | 'makes';
+  readonly serve: Answer;
+}
+
+export type Row = (Told | Asked) & { readonly name: string };
+
+/** Stateless on purpose, or not asked for at INIT. */
+const refuse = (): number => -ENOSYS;
+
+const table: readonly (Told | Asked)[] = [
+  { opcode: Opcode.LOOKUP, minimum: 2, kind: 'asks', serve: names.lookup },
+  { opcode: Opcode.FORGET, minimum: 8, kind: 'tells', serve: names.forget },
+  { opcode: Opcode.BATCH_FORGET, minimum: 8, kind: 'tells', serve: names.forgetMany },
+  { opcode: Opcode.GETATTR, minimum: 16, kind: 'asks', serve: attributes.getAttributes },
+  { opcode: Opcode.SETATTR, minimum: 88, kind: 'repeatable', serve: attributes.setAttributes },
+  { opcode: Opcode.STATX, minimum: 24, kind: 'asks', serve: attributes.statx },
+  { opcode: Opcode.READLINK, minimum: 0, kind: 'asks', serve: names.readLink },
+  { opcode: Opcode.SYMLINK, minimum: 4, kind: 'makes', serve: names.symlink },
+  { opcode: Opcode.MKNOD, minimum: 18, kind: 'makes', serve: names.makeNode },
+  { opcode: Opcode.MKDIR, minimum: 10, kind: 'makes', serve: names.makeDirectory },
+  { opcode: Opcode.TMPFILE, minimum: 16, kind: 'makes', serve: names.createUnnamed },
+  { opcode: Opcode.UNLINK, minimum: 2, kind: 'once', serve: names.unlink },
+  { opcode: Opcode.RMDIR, minimum: 2, kind: 'once', serve: names.removeDirectory },
+  { opcode: Opcode.RENAME, minimum: 12, kind: 'once', serve: names.rename },
+  { opcode: Opcode.RENAME2, minimum: 20, kind: 'once', serve: names.rename2 },
+  { opcode: Opcode.LINK, minimum: 10, kind: 'makes', serve: names.link },
+  { opcode: Opcode.READ, minimum: 40, kind: 'asks', serve: data.read },
+  { opcode: Opcode.WRITE, minimum: 40, kind: 'repeatable', serve: data.write },
+  { opcode: Opcode.FALLOCATE, minimum: 32, kind: 'repeatable', serve: data.allocate },
+  { opcode: Opcode.LSEEK, minimum: 24, kind: 'asks', serve: data.seek },
+  { opcode: Opcode.COPY_FILE_RANGE, minimum: 56, kind: 'repeatable', serve: data.copy },
+  { opcode: Opcode.COPY_FILE_RANGE_64, minimum: 56, kind: 'repeatable', serve: data.copy64 },
+  { opcode: Opcode.FSYNC, minimum: 16, kind: 'repeatable', serve: data.sync },
+  { opcode: Opcode.FSYNCDIR, minimum: 16, kind: 'repeatable', serve: data.sync },
+  { opcode: Opcode.SYNCFS, minimum: 8, kind: 'repeatable', serve: data.syncAll },
+  { opcode: Opcode.STATFS, minimum: 0, kind: 'asks', serve: attributes.statFileSystem },
+  { opcode: Opcode.READDIR, minimum: 40, kind: 'asks', serve: listing.readDirectory },
+  { opcode: Opcode.READDIRPLUS, minimum: 40, kind: 'asks', serve: listing.readDirectoryPlus },
+  { opcode: Opcode.GETXATTR, minimum: 10, kind: 'asks', serve: attributes.getXattr },
+  { opcode: Opcode.LISTXATTR, minimum: 8, kind: 'asks', serve: attributes.listXattrs },
+  { opcode: Opcode.SETXATTR, minimum: 10, kind: 'once', serve: attributes.setXattr },
+  { opcode: Opcode.REMOVEXATTR, minimum: 2, kind: 'once', serve: attributes.removeXattr },
+  { opcode: Opcode.IOCTL, minimum: 32, kind: 'repeatable', serve: attributes.control },
+  { opcode: Opcode.INTERRUPT, minimum: 8, kind: 'tells', serve: () => undefined },
+  { opcode: Opcode.DESTROY, minimum: 0, kind: 'asks', serve: () => 0 },
   // Stateless on purpose.
-  [Opcode.OPEN, 0, () => -ENOSYS],
-  [Opcode.OPENDIR, 0, () => -ENOSYS],
-  [Opcode.CREATE, 0, () => -ENOSYS],
-  [Opcode.FLUSH, 0, () => -ENOSYS],
-  [Opcode.ACCESS, 0, () => -ENOSYS],
+  { opcode: Opcode.OPEN, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.OPENDIR, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.CREATE, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.FLUSH, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.ACCESS, minimum: 0, kind: 'asks', serve: refuse },
   // An unnamed file is opened as it is made, so it is released (fuse_file_release).
-  [Opcode.RELEASE, 0, () => 0],
-  [Opcode.RELEASEDIR, 0, () => 0],
+  { opcode: Opcode.RELEASE, minimum: 0, kind: 'asks', serve: () => 0 },
+  { opcode: Opcode.RELEASEDIR, minimum: 0, kind: 'asks', serve: () => 0 },
   // Not asked for at INIT; locks are the kernel's own, and there is no block device and no DAX window.
-  [Opcode.GETLK, 0, () => -ENOSYS],
-  [Opcode.SETLK, 0, () => -ENOSYS],
-  [Opcode.SETLKW, 0, () => -ENOSYS],
-  [Opcode.BMAP, 0, () => -ENOSYS],
-  [Opcode.POLL, 0, () => -ENOSYS],
-  [Opcode.NOTIFY_REPLY, 0, () => NO_REPLY],
-  [Opcode.SETUPMAPPING, 0, () => -EOPNOTSUPP],
-  [Opcode.REMOVEMAPPING, 0, () => -EOPNOTSUPP],
+  { opcode: Opcode.GETLK, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.SETLK, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.SETLKW, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.BMAP, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.POLL, minimum: 0, kind: 'asks', serve: refuse },
+  { opcode: Opcode.NOTIFY_REPLY, minimum: 0, kind: 'tells', serve: () => undefined },
+  { opcode: Opcode.SETUPMAPPING, minimum: 0, kind: 'asks', serve: () => -EOPNOTSUPP },
+  { opcode: Opcode.REMOVEMAPPING, minimum: 0, kind: 'asks', serve: () => -EOPNOTSUPP },
 ];
-
-const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
-
-const CHANGES = new Set<number>([
-  Opcode.SETATTR,
-  Opcode.SYMLINK,
-  Opcode.MKNOD,
-  Opcode.MKDIR,
-  Opcode.TMPFILE,
-  Opcode.UNLINK,
-  Opcode.RMDIR,
-  Opcode.RENAME,
-  Opcode.RENAME2,
-  Opcode.LINK,
-  Opcode.WRITE,
-  Opcode.FALLOCATE,
-  Opcode.COPY_FILE_RANGE,
-  Opcode.COPY_FILE_RANGE_64,
-  Opcode.FSYNC,
-  Opcode.FSYNCDIR,
-  Opcode.SYNCFS,
-  Opcode.SETXATTR,
-  Opcode.REMOVEXATTR,
-  Opcode.IOCTL,
-]);
 
 const nameOf = new Map<number, string>(Object.entries(Opcode).map(([name, number]) => [number, name]));
 
@@ -121,11 +113,13 @@ export const rows: readonly (Row | undefined)[] = buildRows();
 
 function buildRows(): (Row | undefined)[] {
   const built: (Row | undefined)[] = [];
-  for (const [opcode, minimum, serve] of table) {
-    const [silent, changes] = [SILENT.has(opcode), CHANGES.has(opcode)];
-    built[opcode] = { opcode, name: nameOf.get(opcode)!, minimum, serve, silent, changes };
-  }
+  for (const line of table) built[line.opcode] = { ...line, name: nameOf.get(line.opcode)! };
   return built;
+}
+
+/** Whether a request may change something, or waits until what was changed is safe. */
+export function isChange({ kind }: Row): boolean {
+  return kind !== 'asks' && kind !== 'tells';
 }
 
 export function opcodeName(opcode: number): string {

@@ -2,12 +2,9 @@
 /** What a request's row is given beside the message and the reply. */
 import type { FileSystem, Requester } from './file-system.js';
 import type { Agreement } from './init.js';
-import type { EntryOut } from './reply.js';
 
 export interface ServeContext {
   readonly fileSystem: FileSystem;
-  /** Filled anew by each request that answers an entry. */
-  readonly entry: EntryOut;
   /** Who asks; valid until the reply. */
   readonly requester: Requester;
   /** Null until INIT was answered. */

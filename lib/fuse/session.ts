@@ -11,8 +11,8 @@ import { INIT_OUT, Opcode, OUT_HEADER } from './abi.js';
 import type { FileSystem, Requester } from './file-system.js';
 import { type Agreement, LARGEST_REQUEST, negotiate, type SessionChoices } from './init.js';
 import { Message } from './message.js';
-import { type EntryOut, NO_REPLY, Reply } from './reply.js';
-import { rows } from './requests.js';
+import { type EntryOut, Reply } from './reply.js';
+import { isChange, opcodeName, type Row, rows } from './requests.js';
 import type { ServeContext } from './serve-context.js';
 
 /** Called for an exception in a handler: the opcode's name and what was thrown. */
@@ -25,7 +25,7 @@ export const COUNTED_OPCODES = 64;
 export class Session implements ServeContext {
   readonly message: Message;
   readonly reply: Reply;
-  readonly entry: EntryOut = { nodeId: 0, stat: new Stat() };
+  readonly #entry: EntryOut = { nodeId: 0, stat: new Stat() };
   readonly requester: Requester = { uid: 0, gid: 0, pid: 0, umask: 0 };
   agreement: Agreement | null = null;
   /** Called with what was agreed, before the kernel hears of it. */
@@ -57,25 +57,42 @@ export class Session implements ServeContext {
     this.requester.pid = message.pid;
     if (opcode < COUNTED_OPCODES) this.counts[opcode]++;
     this.fileSystem.begin?.(message.unique, message.uniqueHigh);
-    const result = this.#dispatch(opcode);
-    this.fileSystem.finish?.(Math.min(result, 0), this.entry.nodeId);
-    if (fuseDebug.enabled) this.#trace(opcode, result);
-    return result === NO_REPLY ? 0 : this.finish(result);
+    const row = rows[opcode];
+    if (row?.kind === 'tells') {
+      this.#hear(row);
+      this.fileSystem.finish?.(0, 0);
+      if (fuseDebug.enabled) this.#trace(opcode, 'no reply');
+      return 0;
+    }
+    const result = opcode === Opcode.INIT ? this.#initialize() : this.#answer(row);
+    const made = row?.kind === 'makes' && result >= 0 ? this.#entry.nodeId : 0;
+    this.fileSystem.finish?.(Math.min(result, 0), made);
+    if (fuseDebug.enabled) this.#trace(opcode, result < 0 ? errnoName(result) : `${result} bytes`);
+    return this.finish(result);
   }
 
-  #dispatch(opcode: number): number {
-    const { message } = this;
-    if (opcode === Opcode.INIT) return this.#initialize();
-    if (this.agreement === null) return -EPERM;
-    const row = rows[opcode];
-    if (row === undefined) return -ENOSYS;
-    if (message.bodyLength < row.minimum) return -EINVAL;
-    if (row.changes && this.fileSystem.takesNoChanges?.() === true) return -EIO;
+  /** Serves a request that wants no reply. */
+  #hear(row: Row & { kind: 'tells' }): void {
+    if (this.agreement === null || this.message.bodyLength < row.minimum) return;
     try {
-      return row.serve(this, message, this.reply);
+      row.serve(this, this.message);
     } catch (fault) {
       this.reportFault(row.name, fault);
-      return row.silent ? NO_REPLY : -EIO;
+    }
+  }
+
+  /** Answers the length of the reply's body or a negated errno. */
+  #answer(row: Exclude<Row, { kind: 'tells' }> | undefined): number {
+    const { message } = this;
+    if (this.agreement === null) return -EPERM;
+    if (row === undefined) return -ENOSYS;
+    if (message.bodyLength < row.minimum) return -EINVAL;
+    if (isChange(row) && this.fileSystem.takesNoChanges?.() === true) return -EIO;
+    try {
+      return row.serve(this, message, this.reply, this.#entry);
+    } catch (fault) {
+      this.reportFault(row.name, fault);
+      return -EIO;
     }
   }
 
@@ -99,9 +116,8 @@ export class Session implements ServeContext {
     return length;
   }
 
-  #trace(opcode: number, result: number): void {
-    const name = rows[opcode]?.name ?? `opcode ${opcode}`;
-    const answer = result === NO_REPLY ? 'no reply' : result < 0 ? errnoName(result) : `${result} bytes`;
+  #trace(opcode: number, answer: string): void {
+    const name = opcodeName(opcode);
     const { unique, nodeId, bodyLength } = this.message;
     fuseDebug('%d: %s node %d, %d bytes -> %s', unique, name, nodeId, bodyLength, answer);
   }

@@ -15,7 +15,7 @@
 import { EFBIG } from '../base/errno.js';
 import { IN_HEADER } from '../fuse/abi.js';
 import { type Agreement, agreementOf, LARGEST_REQUEST } from '../fuse/init.js';
-import { opcodeName, rows } from '../fuse/requests.js';
+import { isChange, opcodeName, rows } from '../fuse/requests.js';
 import { Journal } from '../overlay/journal/journal.js';
 import { JOURNAL_SPACE, LEAST_JOURNAL_SPACE } from '../overlay/journal/region.js';
 import { LAYER_WATCH_WORDS, LayerWatch, UPPER } from '../overlay/layers/layer-watch.js';
@@ -170,8 +170,9 @@ export class ServerState {
   markStuck(): void {
     Atomics.store(this.#header, Field.STUCK, 1);
     const layer = this.watch.last;
-    const changes = !this.#hasRequest || rows[this.message.readUInt32LE(4)]?.changes === true;
-    if (layer === UPPER && changes) this.watch.areChangesSuspended = true;
+    const row = this.#hasRequest ? rows[this.message.readUInt32LE(4)] : undefined;
+    const mayChange = !this.#hasRequest || (row !== undefined && isChange(row));
+    if (layer === UPPER && mayChange) this.watch.areChangesSuspended = true;
     else this.watch.suspend(layer);
   }
 
