@@ -9,6 +9,7 @@ import type { Change, ChangeKind } from '../../overlay/inspect/diff.js';
 import { completeListing } from '../../overlay/names/listing.js';
 import { findNode } from '../../overlay/names/lookup.js';
 import { readTarget } from '../../overlay/names/walk.js';
+import type { Where } from '../../overlay/nodes/file-content.js';
 import type { DirectoryNode, OverlayNode } from '../../overlay/nodes/node.js';
 import { settle } from '../../overlay/nodes/references.js';
 import type { Union } from '../../overlay/nodes/union.js';
@@ -77,7 +78,7 @@ class Comparison {
   }
 
   #isSame(older: OverlayNode, newer: OverlayNode, path: ByteString): boolean {
-    if (!older.isDirectory() && !newer.isDirectory() && samePlace(older.lower, newer.lower)) return true;
+    if (!older.isDirectory() && !newer.isDirectory() && samePlace(older.where, newer.where)) return true;
     const story = { operation: 'stat', path: toText(path) };
     check(getAttributes(this.before, older, this.#old), story);
     check(getAttributes(this.after, newer, this.#new), story);
@@ -115,17 +116,15 @@ class Comparison {
   }
 }
 
-function samePlace(a: PlaceOf, b: PlaceOf): boolean {
+function samePlace(a: Where, b: Where): boolean {
   return (
-    a !== null &&
-    b !== null &&
+    a.kind === 'lower' &&
+    b.kind === 'lower' &&
     a.name === b.name &&
     a.directory.layer.path === b.directory.layer.path &&
     a.directory.path() === b.directory.path()
   );
 }
-
-type PlaceOf = { name: ByteString; directory: { layer: { path: string }; path(): ByteString } } | null;
 
 /** Directories that are merged of the same real ones hold the same. */
 function sharesAll(a: DirectoryNode | null, b: DirectoryNode): boolean {

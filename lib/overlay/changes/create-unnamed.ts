@@ -41,8 +41,7 @@ export function createUnnamed(
   const { stat } = measured;
   const status = statUpper(union, work.fd, name, stat);
   if (status < 0) return gone(status);
-  const node = union.nodes.addFile(stat.type);
-  node.orphan = name;
+  const node = union.nodes.addFile(stat.type, { kind: 'orphan', name });
   measured.file = node;
   union.numbers.numberBy(node, stat);
   undo.commit();

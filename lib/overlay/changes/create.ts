@@ -31,6 +31,7 @@ import { findNode } from '../names/lookup.js';
 import { requireWhiteout } from '../names/whiteouts.js';
 import { CREATE, declare, declared } from '../nodes/declare.js';
 import { addEntry, startListing } from '../nodes/entries.js';
+import { UPPER } from '../nodes/file-content.js';
 import { type Measured, unmeasured } from '../nodes/measured.js';
 import { attach, type DirectoryNode, type FileNode, type OverlayNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
@@ -220,8 +221,7 @@ function adopt(
 }
 
 function adoptFile(union: Union, type: number): FileNode {
-  const node = union.nodes.addFile(type);
-  node.inUpper = true;
+  const node = union.nodes.addFile(type, UPPER);
   node.lacksCapability = true;
   return node;
 }

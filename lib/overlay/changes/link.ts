@@ -2,7 +2,7 @@
 /** Further names for files (link(2)), and what a directory must say when an object from elsewhere comes to it. */
 import type { ByteString } from '../../base/bytes.js';
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM, type Errno } from '../../base/errno.js';
-import { makeLink, rename } from '../../sys/entries.js';
+import { makeLink, RENAME_NOREPLACE, rename } from '../../sys/entries.js';
 import { Stat, statAt } from '../../sys/stat.js';
 import { getXattr } from '../../sys/xattrs.js';
 import { copyUpMetadata } from '../copy-up/copy-up.js';
@@ -13,8 +13,9 @@ import { setImpure } from '../names/impure.js';
 import { requireWhiteout } from '../names/whiteouts.js';
 import { declare, declared } from '../nodes/declare.js';
 import { addEntry } from '../nodes/entries.js';
-import { attach, type DirectoryNode, type FileNode, type OverlayNode } from '../nodes/node.js';
-import { recordName, setOrphan } from '../nodes/recorder.js';
+import { UPPER } from '../nodes/file-content.js';
+import { attach, type DirectoryNode, type FileNode, type OverlayNode, orphanOf } from '../nodes/node.js';
+import { recordName, setWhere } from '../nodes/recorder.js';
 import { gone, type Union } from '../nodes/union.js';
 import { prepareParent, uncover } from './create.js';
 import { redirectFile } from './redirect.js';
@@ -42,11 +43,12 @@ export function linkNode(union: Union, node: OverlayNode, parent: DirectoryNode,
   if (status >= 0) status = union.locate(node, place);
   if (status < 0) return status;
   const target = union.directories.of(parent.upper!);
-  if (again === null) declare(union, { kind: 'link', orphan: node.orphan !== null });
+  const orphan = orphanOf(node);
+  if (again === null) declare(union, { kind: 'link', orphan: orphan !== null });
   status =
-    node.orphan === null
+    orphan === null
       ? makeLink(place.fd, place.name, target, name)
-      : placeOrphan(union, node, target, name);
+      : placeOrphan(union, node, orphan, target, name);
   if (status === -EEXIST) status = linkOverWhiteout(union, node, parent, name);
   if (status < 0) return status;
   status = enterLink(union, node, parent, name);
@@ -61,10 +63,7 @@ function finishLink(
   name: ByteString,
   wasOrphan: boolean,
 ): Errno {
-  if (wasOrphan && node.orphan !== null) {
-    setOrphan(union, node, null);
-    node.inUpper = true;
-  }
+  if (wasOrphan && orphanOf(node) !== null) setWhere(union, node, UPPER);
   return enterLink(union, node, parent, name);
 }
 
@@ -83,12 +82,9 @@ function enterLink(union: Union, node: FileNode, parent: DirectoryNode, name: By
 }
 
 /** A file made by O_TMPFILE gets its first name: what held its content in the work directory becomes it. */
-function placeOrphan(union: Union, node: FileNode, dir: number, name: ByteString): Errno {
-  const status = rename(union.work!.fd, node.orphan!, dir, name, 1);
-  if (status === 0) {
-    setOrphan(union, node, null);
-    node.inUpper = true;
-  }
+function placeOrphan(union: Union, node: FileNode, orphan: ByteString, dir: number, name: ByteString): Errno {
+  const status = rename(union.work!.fd, orphan, dir, name, RENAME_NOREPLACE);
+  if (status === 0) setWhere(union, node, UPPER);
   return status;
 }
 

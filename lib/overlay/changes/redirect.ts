@@ -47,7 +47,7 @@ export function redirectFile(
   sameParent: boolean,
 ): Errno {
   const resolved = resolveData(union, node);
-  if (resolved < 0 || node.data === null || from.lowers.length === 0) return resolved;
+  if (resolved < 0 || node.data.kind === 'own' || from.lowers.length === 0) return resolved;
   const { place } = union;
   const located = union.locate(node, place);
   if (located < 0) return located;

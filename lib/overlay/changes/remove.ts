@@ -13,7 +13,7 @@ import type { ByteString } from '../../base/bytes.js';
 import { EBUSY, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EROFS, type Errno } from '../../base/errno.js';
 import { RENAME_EXCHANGE, removeDirectory, rename, unlink } from '../../sys/entries.js';
 import { Stat } from '../../sys/stat.js';
-import { copyUp } from '../copy-up/copy-up.js';
+import { copyUp, isInUpper } from '../copy-up/copy-up.js';
 import { endLinkChange, prepareLoss, startLinkChange } from '../copy-up/hard-links.js';
 import { directoryAttributes } from '../data/attributes.js';
 import type { Losing } from '../journal/intent.js';
@@ -26,7 +26,7 @@ import { coverWithWhiteout, makeWhiteout, stageWhiteout } from '../names/whiteou
 import { declare, declared, losingIndexed, losingName } from '../nodes/declare.js';
 import { dropListing, removeEntry } from '../nodes/entries.js';
 import { type DirectoryNode, detach, type FileNode } from '../nodes/node.js';
-import { recordDead, recordName, recordPlaces, setOrphan } from '../nodes/recorder.js';
+import { recordDead, recordName, recordPlaces, setWhere } from '../nodes/recorder.js';
 import { settle } from '../nodes/references.js';
 import { gone, type Union } from '../nodes/union.js';
 import { finishLosing } from './redo.js';
@@ -59,7 +59,8 @@ function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node:
   const losing = declareRemoval(union, parent, name, node);
   const cover = coverName(union, parent, name);
   if (typeof cover === 'number') return cover;
-  if (node.inUpper) status = removeUpperFile(union, node, parent, name, cover === 'whiteout', losing.orphan);
+  if (isInUpper(node))
+    status = removeUpperFile(union, node, parent, name, cover === 'whiteout', losing.orphan);
   else if (cover === 'whiteout') status = makeWhiteout(union, parent.upper!, name);
   if (status < 0) return status;
   const entry = parent.entries.get(name)!;
@@ -71,7 +72,7 @@ function removeFile(union: Union, parent: DirectoryNode, name: ByteString, node:
 
 function declareRemoval(union: Union, parent: DirectoryNode, name: ByteString, node: FileNode): Losing {
   // With another name known the content stays reachable by that, and what is indexed by the index.
-  const keep = node.inUpper && node.references > 0 && node.names.length === 1 && node.indexed === null;
+  const keep = node.where.kind === 'upper' && node.references > 0 && node.names.length === 1;
   const losing = losingName(node, parent, name, keep ? union.work!.temporaryName() : null);
   losing.indexed = losingIndexed(union, node);
   recordPlaces(union, node);
@@ -117,7 +118,7 @@ function removeUpperFile(
     status = rename(work.fd, orphan, dir, name, RENAME_EXCHANGE);
     if (status < 0) work.discard(orphan);
   }
-  if (status === 0) setOrphan(union, node, orphan);
+  if (status === 0) setWhere(union, node, { kind: 'orphan', name: orphan });
   return status;
 }
 

@@ -42,8 +42,8 @@ import { hideByFile, makeOpaque, removeFileWhiteout } from '../names/file-whiteo
 import { announceWhiteouts, hides } from '../names/whiteouts.js';
 import { losingIndexed, losingName } from '../nodes/declare.js';
 import { addEntry, removeEntry } from '../nodes/entries.js';
-import { attach, type DirectoryNode, detach, type OverlayNode } from '../nodes/node.js';
-import { recordName, recordPlaces, setOrphan } from '../nodes/recorder.js';
+import { attach, type DirectoryNode, detach, type FileNode, type OverlayNode } from '../nodes/node.js';
+import { recordName, recordPlaces, setWhere } from '../nodes/recorder.js';
 import { gone, type Union } from '../nodes/union.js';
 import { uncover } from './create.js';
 import { carryImpurity } from './link.js';
@@ -82,7 +82,7 @@ export function moveNode(union: Union, renaming: Renaming): Errno {
     if (orphan !== '') union.work!.discard(orphan);
     return status;
   }
-  if (orphan !== '') setOrphan(union, target!, orphan);
+  if (orphan !== '') setWhere(union, target as FileNode, { kind: 'orphan', name: orphan });
   updateNames(union, renaming, flavour.leavesWhiteout, losing?.remains ?? null);
   return target === null ? 0 : endLinkChange(union, target, -1, losing?.indexed?.orphan);
 }
@@ -190,8 +190,7 @@ function keepTarget(union: Union, { to, toName, target }: Renaming): ByteString 
   }
   const resolved = target.references > 0 ? resolveData(union, target) : 0;
   if (resolved < 0) return resolved;
-  if (!target.inUpper || target.references === 0 || target.names.length > 1 || target.indexed !== null)
-    return '';
+  if (target.where.kind !== 'upper' || target.references === 0 || target.names.length > 1) return '';
   const orphan = union.work!.temporaryName();
   const status = makeLink(union.directories.of(to.upper!), toName, union.work!.fd, orphan);
   return status < 0 ? status : orphan;

@@ -14,11 +14,13 @@ import { Rollback } from '../../base/rollback.js';
 import { changeTimes, rename } from '../../sys/entries.js';
 import { Stat, statAt } from '../../sys/stat.js';
 import { applyOverride } from '../formats/override-stat.js';
+import type { Indexed } from '../layers/index-directory.js';
 import { RealDirectory } from '../layers/layer.js';
 import { resolveData } from '../names/file-lookup.js';
 import { setImpure } from '../names/impure.js';
-import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../nodes/node.js';
-import { recordInode, setOrphan } from '../nodes/recorder.js';
+import { type FileData, OWN, UPPER, type Where } from '../nodes/file-content.js';
+import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
+import { recordInode, setWhere } from '../nodes/recorder.js';
 import { gone, type Union } from '../nodes/union.js';
 import { bytesWanted, type CopyUp, LAZY, METADATA, WHOLE } from './extent.js';
 import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
@@ -28,7 +30,7 @@ import { copyUpData } from './metacopy-data.js';
 import { finishStaged, type Staged, type Staging, stage } from './staging.js';
 
 export function isInUpper(node: OverlayNode): boolean {
-  return node.isDirectory() ? node.upper !== null : node.inUpper || node.orphan !== null;
+  return node.isDirectory() ? node.upper !== null : node.where.kind !== 'lower';
 }
 
 /** Brings a node and its parents into the upper, for a change that leaves a file's data as it is. */
@@ -36,7 +38,7 @@ export function copyUpMetadata(union: Union, node: OverlayNode): Errno {
   return copyUp(union, node, METADATA);
 }
 
-/** Brings a file into the upper for a write; afterwards `node.lazy` says whether its copy is in flight. */
+/** Brings a file into the upper for a write; afterwards `node.data` says whether its copy is in flight. */
 export function copyUpLazily(union: Union, node: FileNode): Errno {
   return copyUp(union, node, LAZY);
 }
@@ -60,10 +62,11 @@ export function copyUp(union: Union, node: OverlayNode, extent: CopyUp = WHOLE):
 function completeInUpper(union: Union, node: OverlayNode, extent: CopyUp): Errno {
   if (node.isDirectory() || extent.kind === 'metadata') return 0;
   const resolved = resolveData(union, node);
-  if (resolved < 0 || node.data === null) return resolved;
+  const { data } = node;
+  if (resolved < 0 || data.kind === 'own') return resolved;
   if (isAwaited(union, node)) return -EIO;
-  if (node.lazy !== null) return extent.kind === 'lazy' ? 0 : completeCopy(union, node);
-  return copyUpData(union, node, bytesWanted(extent));
+  if (data.kind === 'lazy') return extent.kind === 'lazy' ? 0 : completeCopy(union, node);
+  return data.kind === 'below' ? copyUpData(union, node, data.source, bytesWanted(extent)) : 0;
 }
 
 /** Precondition: the parent is in the upper, or the node has no name any more. */
@@ -91,7 +94,7 @@ function copyUpOne(union: Union, node: OverlayNode, extent: CopyUp): Errno {
   undo.commit();
   if (content === 'lazy') return beginLazily(union, node as FileNode, record);
   if (!node.isDirectory() && node.indexed !== null) {
-    return node.names.length > 0 ? linkUp(union, node, node.names[0]) : 0;
+    return node.names.length > 0 ? linkUp(union, node.indexed, node.names[0]) : 0;
   }
   return keepsIdentity ? 0 : takeUpperInode(union, node as FileNode);
 }
@@ -102,19 +105,18 @@ function measureSource(union: Union, { node, source, stat }: Staging): Errno {
   if (located < 0) return located;
   const found = statAt(source.fd, source.name, stat);
   if (found < 0) return gone(found);
-  const { override } = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
+  const { override } = node.isDirectory() ? node.lowers[0].layer : union.layerOf(node);
   if (override !== null) applyOverride(override, source.fd, source.name, stat);
   return 0;
 }
 
 function commit(union: Union, node: OverlayNode, staged: ByteString, content: Staged): Errno {
-  if (!node.isDirectory() && node.indexed !== null) return commitToIndex(union, node, staged, content);
+  if (!node.isDirectory() && node.indexed !== null) {
+    return commitToIndex(union, node, node.indexed, staged, content);
+  }
   const parent = node.parent;
   if (parent === null) {
-    const file = node as FileNode;
-    setOrphan(union, file, staged);
-    file.data = dataAfter(file, content);
-    union.files.forget(file);
+    nowAt(union, node as FileNode, { kind: 'orphan', name: staged }, content);
     return 0;
   }
   const marked = setImpure(union, parent);
@@ -129,32 +131,37 @@ function commit(union: Union, node: OverlayNode, staged: ByteString, content: St
     node.upper = new RealDirectory(union.upper!, parent.upper, node.name);
     node.impure = false;
   } else {
-    nowInUpper(union, node, content);
+    nowAt(union, node, UPPER, content);
   }
   return 0;
 }
 
 /** The copy of a file with several names goes to the index; its names are linked to it one by one. */
-function commitToIndex(union: Union, node: FileNode, staged: ByteString, content: Staged): Errno {
-  const indexed = node.indexed!;
+function commitToIndex(
+  union: Union,
+  node: FileNode,
+  indexed: Indexed,
+  staged: ByteString,
+  content: Staged,
+): Errno {
   let status = union.index!.markStaged(indexed, union.work!.fd, staged);
   if (status >= 0) status = rename(union.work!.fd, staged, union.index!.fd, indexed.name);
   if (status < 0) return status;
-  indexed.copied = true;
-  nowInUpper(union, node, content);
+  nowAt(union, node, { kind: 'index', indexed }, content);
   return 0;
 }
 
-/** Where the data of a file is that is copied up from its lower place. */
-function dataAfter({ data, lower }: FileNode, content: Staged): LowerPlace | null {
-  return content === 'whole' ? null : (data ?? lower);
+/** The copy stands for the file from now on. */
+function nowAt(union: Union, node: FileNode, where: Where, content: Staged): void {
+  node.data = dataAfter(node, content);
+  setWhere(union, node, where);
+  union.files.forget(node);
 }
 
-function nowInUpper(union: Union, node: FileNode, content: Staged): void {
-  node.inUpper = true;
-  node.data = dataAfter(node, content);
-  node.lower = null;
-  union.files.forget(node);
+/** What has the data of a file after its copy-up from a lower layer. */
+function dataAfter({ data, where }: FileNode, content: Staged): FileData {
+  if (content === 'whole') return OWN;
+  return data.kind === 'own' && where.kind === 'lower' ? { kind: 'below', source: where } : data;
 }
 
 function renameKeepingTimes(

@@ -8,8 +8,9 @@
 import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';
 import { rename, unlink } from '../../sys/entries.js';
+import { inLower } from '../nodes/file-content.js';
 import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
-import { setOrphan } from '../nodes/recorder.js';
+import { setWhere } from '../nodes/recorder.js';
 import type { Union } from '../nodes/union.js';
 import { copyUp, copyUpMetadata } from './copy-up.js';
 import { completeBelow } from './lazy-copy.js';
@@ -26,7 +27,7 @@ export function copyUpName(
   if (status >= 0) status = copyUpMetadata(union, node);
   if (status < 0 || node.isDirectory() || node.indexed === null) return status;
   status = copyUp(union, directory);
-  return status < 0 ? status : linkUp(union, node, directory.entries.get(name)!);
+  return status < 0 ? status : linkUp(union, node.indexed, directory.entries.get(name)!);
 }
 
 /**
@@ -35,15 +36,14 @@ export function copyUpName(
  * to wait for a copy of what he removes: after a remount the count may be too high.
  */
 export function prepareLoss(union: Union, node: FileNode, directory: DirectoryNode, name: ByteString): Errno {
-  const { indexed } = node;
-  const isCounted = indexed !== null && (indexed.copied || union.features.exactLinkCounts);
+  const isCounted = node.where.kind === 'index' || (node.indexed !== null && union.features.exactLinkCounts);
   return isCounted ? copyUpName(union, node, directory, name) : copyUp(union, directory);
 }
 
 /** Makes ready for a name to come or go. Precondition: that name, if it is there, is linked up. */
 export function startLinkChange(union: Union, node: OverlayNode): Errno {
-  if (node.isDirectory() || !node.indexed?.copied) return 0;
-  return union.index!.markLinks(node.indexed, 'copy');
+  if (node.isDirectory() || node.where.kind !== 'index') return 0;
+  return union.index!.markLinks(node.where.indexed, 'copy');
 }
 
 /**
@@ -57,14 +57,16 @@ export function endLinkChange(
   orphan = union.work!.temporaryName(),
 ): Errno {
   if (node.isDirectory() || node.indexed === null) return 0;
-  const { indexed } = node;
+  const { indexed, where } = node;
   indexed.links += by;
-  if (!indexed.copied) union.index!.remember(indexed);
+  if (where.kind === 'lower') union.index!.remember(indexed);
   if (indexed.links > 0) return 0;
-  node.indexed = null;
-  if (!indexed.copied) return 0;
+  if (where.kind === 'lower') {
+    node.where = inLower(where);
+    return 0;
+  }
   if (node.references === 0) return unlink(union.index!.fd, indexed.name);
   const status = rename(union.index!.fd, indexed.name, union.work!.fd, orphan);
-  if (status === 0) setOrphan(union, node, orphan);
+  if (status === 0) setWhere(union, node, { kind: 'orphan', name: orphan });
   return status;
 }

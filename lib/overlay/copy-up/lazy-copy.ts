@@ -29,7 +29,7 @@ import {
 } from '../../sys/files.js';
 import { Stat, statFd } from '../../sys/stat.js';
 import { removeXattr } from '../../sys/xattrs.js';
-import type { LazyCopy } from '../nodes/copy-in-flight.js';
+import { type LazyCopy, OWN, sourceOf } from '../nodes/file-content.js';
 import type { FileNode, OverlayNode } from '../nodes/node.js';
 import { release } from '../nodes/references.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -55,6 +55,8 @@ export function beginLazily(
   record: ByteString,
   mark: (to: number, size: number, filled: Uint8Array) => Errno = () => 0,
 ): Errno {
+  const source = sourceOf(node.data);
+  if (source === null) return 0;
   const from = openSource(union, node);
   if (from < 0) return from;
   const located = union.locate(node, union.place);
@@ -74,10 +76,10 @@ export function beginLazily(
     return marked;
   }
   const { watch } = union;
-  const layer = node.data!.directory.layer.index;
-  node.lazy = { from, to, layer, watch, size: stat.size, filled, next: 0, record };
+  const lazy: LazyCopy = { kind: 'lazy', source, from, to, watch, size: stat.size, filled, next: 0, record };
+  node.data = lazy;
   node.references++;
-  union.lazy.add(node);
+  union.lazy.set(node, lazy);
   return 0;
 }
 
@@ -125,8 +127,8 @@ export function writeLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, 
 }
 
 /** Whether the layer of the lower file may be asked. */
-function answers({ watch, layer }: LazyCopy): boolean {
-  return watch.current.ask(layer) >= 0;
+function answers({ watch, source }: LazyCopy): boolean {
+  return watch.current.ask(source.directory.layer.index) >= 0;
 }
 
 /** Copies a chunk that the copy lacks. Answers 0 or a negated errno. */
@@ -141,9 +143,9 @@ function fill(lazy: LazyCopy, chunk: number): Errno {
 
 /** Copies on for a moment. Answers whether there is more to do. */
 export function copyOn(union: Union): boolean {
-  const [node] = union.lazy;
-  if (node === undefined) return false;
-  const lazy = node.lazy!;
+  const [oldest] = union.lazy;
+  if (oldest === undefined) return false;
+  const [node, lazy] = oldest;
   for (let budget = SLICE; budget > 0 && lazy.next < lazy.filled.length; lazy.next++) {
     if (lazy.filled[lazy.next] === 1) continue;
     const status = fill(lazy, lazy.next);
@@ -155,7 +157,7 @@ export function copyOn(union: Union): boolean {
     budget -= CHUNK;
   }
   if (lazy.next === lazy.filled.length) {
-    const status = finish(union, node);
+    const status = finish(union, node, lazy);
     if (status < 0) overlayDebug('copy in the background cannot be finished: %s', errnoName(status));
   }
   return union.lazy.size > 0;
@@ -163,19 +165,19 @@ export function copyOn(union: Union): boolean {
 
 /** Completes the copy of a file, if one is in flight. Answers 0 or a negated errno. */
 export function completeCopy(union: Union, node: FileNode): Errno {
-  const { lazy } = node;
-  if (lazy === null) return 0;
+  const { data: lazy } = node;
+  if (lazy.kind !== 'lazy') return 0;
   for (; lazy.next < lazy.filled.length; lazy.next++) {
     const status = fill(lazy, lazy.next);
     if (status < 0) return status;
   }
-  return finish(union, node);
+  return finish(union, node, lazy);
 }
 
 /** Completes every copy in flight. Answers 0 or the first negated errno. */
 export function completeCopies(union: Union): Errno {
   let result: Errno = 0;
-  for (const node of [...union.lazy]) {
+  for (const node of [...union.lazy.keys()]) {
     const status = completeCopy(union, node);
     if (status < 0 && result === 0) result = status;
   }
@@ -187,14 +189,12 @@ export function completeBelow(union: Union, node: OverlayNode): Errno {
   return node.isDirectory() ? completeCopies(union) : completeCopy(union, node);
 }
 
-function finish(union: Union, node: FileNode): Errno {
-  const { from, to, record } = node.lazy!;
+function finish(union: Union, node: FileNode, { from, to, record }: LazyCopy): Errno {
   const synced = union.features.sync ? syncFile(to) : 0;
   const status = synced < 0 ? synced : becomeWhole(union, node);
   if (status < 0) return status;
   close(from);
   close(to);
-  node.lazy = null;
   union.lazy.delete(node);
   release(union, node);
   const removed = removeFromList(union, record);
@@ -203,7 +203,7 @@ function finish(union: Union, node: FileNode): Errno {
 
 /** Whether a file's data may be in a copy that cannot be gone on with yet. */
 export function isAwaited(union: Union, node: FileNode): boolean {
-  if (union.unresumed.size === 0 || node.data === null || node.lazy !== null) return false;
+  if (union.unresumed.size === 0 || node.data.kind !== 'below') return false;
   const [entry] = node.names;
   return entry === undefined || union.unresumed.has(pathInUpper(entry.directory, entry.name));
 }
@@ -213,7 +213,7 @@ export function becomeWhole(union: Union, node: FileNode): Errno {
   const located = union.locate(node, union.place);
   const status = located < 0 ? located : removeXattr(union.place.fd, union.place.name, union.marks.metacopy);
   if (status < 0) return status;
-  node.data = null;
+  node.data = OWN;
   union.files.forget(node);
   return 0;
 }

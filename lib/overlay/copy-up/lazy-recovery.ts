@@ -23,7 +23,7 @@ import { Stat, statAt, statFd } from '../../sys/stat.js';
 import { resolveData } from '../names/file-lookup.js';
 import { restoreNode } from '../names/restore.js';
 import { walk } from '../names/walk.js';
-import type { FileNode, OverlayNode } from '../nodes/node.js';
+import { type FileNode, type OverlayNode, orphanOf } from '../nodes/node.js';
 import { release } from '../nodes/references.js';
 import type { Union } from '../nodes/union.js';
 import { copySpan } from './copy-data.js';
@@ -47,7 +47,7 @@ export function resumeCopies(union: Union): Errno {
   const records = readList(union);
   if (typeof records === 'number') return records;
   union.unresumed.clear();
-  const known = new Set([...union.lazy].map((node) => node.lazy!.record));
+  const known = new Set([...union.lazy.values()].map(({ record }) => record));
   for (const record of records) {
     if (known.has(record.name) || !isAtItsPath(union, record)) continue;
     note(union, record, resumeAt(union, record));
@@ -83,10 +83,10 @@ function resumeAt(union: Union, record: LazyRecord): Errno {
 export function resumeOrphanCopies(union: Union): Errno {
   const records = readList(union);
   if (typeof records === 'number') return records;
-  const known = new Set([...union.lazy].map((node) => node.lazy!.record));
+  const known = new Set([...union.lazy.values()].map(({ record }) => record));
   for (const record of records) {
     if (known.has(record.name) || isAtItsPath(union, record)) continue;
-    const orphan = orphanOf(union, record);
+    const orphan = orphanMeant(union, record);
     if (orphan !== undefined) note(union, record, resumeOrphan(union, orphan, record));
     else {
       const status = removeFromList(union, record.name);
@@ -97,12 +97,13 @@ export function resumeOrphanCopies(union: Union): Errno {
 }
 
 /** The id of the file without a name that a record means. */
-function orphanOf(union: Union, record: LazyRecord): number | undefined {
-  const nodes = [...union.nodes.values(), ...(union.recovered?.values() ?? [])];
+function orphanMeant(union: Union, record: LazyRecord): number | undefined {
   const stat = new Stat();
-  const isIt = (orphan: ByteString): boolean =>
-    statAt(union.work!.fd, orphan, stat) === 0 && isRecorded(record, stat);
-  return nodes.find(({ orphan }) => orphan !== null && isIt(orphan))?.id;
+  const isIt = (orphan: ByteString | null): boolean =>
+    orphan !== null && statAt(union.work!.fd, orphan, stat) === 0 && isRecorded(record, stat);
+  for (const node of union.nodes.values()) if (isIt(orphanOf(node))) return node.id;
+  for (const { id, orphan } of union.recovered?.values() ?? []) if (isIt(orphan)) return id;
+  return undefined;
 }
 
 function resumeOrphan(union: Union, id: number, record: LazyRecord): Errno {
@@ -113,7 +114,7 @@ function resumeOrphan(union: Union, id: number, record: LazyRecord): Errno {
 /** A file that is whole by now is left alone. */
 function resumeCopy(union: Union, node: OverlayNode, { name }: LazyRecord): Errno {
   const status = resolveData(union, node);
-  if (status < 0 || node.isDirectory() || node.data === null || node.lazy !== null) return status;
+  if (status < 0 || node.isDirectory() || node.data.kind !== 'below') return status;
   return beginLazily(union, node, name, (to, size, filled) => {
     filled.fill(1);
     return forEachHole(to, size, (start, end) => {
@@ -136,8 +137,9 @@ function finishAt(union: Union, { path }: LazyRecord): Errno {
   const node = walk(union, path, false);
   if (typeof node === 'number') return node === -ENOENT ? 0 : node;
   let status = resolveData(union, node);
-  if (status === 0 && !node.isDirectory() && node.inUpper && node.data !== null)
+  if (status === 0 && !node.isDirectory() && node.where.kind !== 'lower' && node.data.kind === 'below') {
     status = finishFile(union, node);
+  }
   release(union, node);
   return status;
 }

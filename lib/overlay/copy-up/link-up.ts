@@ -3,17 +3,17 @@
 import type { Errno } from '../../base/errno.js';
 import { changeTimes, makeLink } from '../../sys/entries.js';
 import { Stat, statAt } from '../../sys/stat.js';
+import type { Indexed } from '../layers/index-directory.js';
 import { setImpure } from '../names/impure.js';
-import type { Entry, FileNode } from '../nodes/node.js';
+import type { Entry } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 
 /**
  * Gives a name its link in the upper, if it has none. Precondition: the file is in the index,
  * and the name's directory in the upper. Answers 0 or a negated errno.
  */
-export function linkUp(union: Union, node: FileNode, entry: Entry): Errno {
+export function linkUp(union: Union, indexed: Indexed, entry: Entry): Errno {
   const { directory, name } = entry;
-  const indexed = node.indexed!;
   const index = union.index!;
   const dir = union.directories.of(directory.upper!);
   if (dir < 0) return gone(dir);

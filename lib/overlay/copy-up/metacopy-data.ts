@@ -4,6 +4,7 @@ import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';
 import { close, O_RDWR, openAt, syncFile } from '../../sys/files.js';
 import { removeXattr, setXattr } from '../../sys/xattrs.js';
+import { type LowerPlace, OWN } from '../nodes/file-content.js';
 import type { FileNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 import { copyFileData } from './copy-data.js';
@@ -14,25 +15,24 @@ export function markMetacopy(union: Union, staged: ByteString): Errno {
 }
 
 /**
- * Brings the data into an upper file that has its metadata only. The mark goes
+ * Brings the data from its lower file into an upper one that has its metadata only. The mark goes
  * last: until then, also after a kill, the file is what it was.
  */
-export function copyUpData(union: Union, node: FileNode, size: number): Errno {
+export function copyUpData(union: Union, node: FileNode, source: LowerPlace, size: number): Errno {
   const { place } = union;
-  const data = node.data!;
-  const from = union.directories.of(data.directory);
+  const from = union.directories.of(source.directory);
   if (from < 0) return gone(from);
   const located = union.locate(node, place);
   if (located < 0) return located;
   const { fd: dir, name } = place;
   const to = openAt(dir, name, O_RDWR);
   if (to < 0) return gone(to);
-  let status = copyFileData({ fd: from, name: data.name }, to, size);
+  let status = copyFileData({ fd: from, name: source.name }, to, size);
   if (status >= 0 && union.features.sync) status = syncFile(to);
   close(to);
   if (status >= 0) status = removeXattr(dir, name, union.marks.metacopy);
   if (status < 0) return status;
-  node.data = null;
+  node.data = OWN;
   union.files.forget(node);
   return 0;
 }

@@ -143,7 +143,7 @@ export function copyXattrs(union: Union, source: Place, staged: ByteString): Err
 }
 
 function markOrigin(union: Union, { node, source, staged }: Staging): Errno {
-  const layer = node.isDirectory() ? node.lowers[0].layer : node.lower!.directory.layer;
+  const layer = node.isDirectory() ? node.lowers[0].layer : union.layerOf(node);
   const mark = encodeOrigin(layer, source.fd, node.isDirectory() ? '' : source.name);
   const status = setXattr(union.work!.fd, staged, union.marks.origin, mark);
   // user.* attributes exist on files and directories only: a symlink there goes without.

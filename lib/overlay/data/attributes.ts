@@ -5,7 +5,7 @@ import type { Caller } from '../../sys/callers.js';
 import { changeTimes, type Times, UTIME_OMIT } from '../../sys/entries.js';
 import { truncate } from '../../sys/files.js';
 import { S_IFLNK, S_IFREG, Stat, statAt, statFd } from '../../sys/stat.js';
-import { copyUp, copyUpMetadata, isInUpper } from '../copy-up/copy-up.js';
+import { copyUp, copyUpMetadata } from '../copy-up/copy-up.js';
 import { truncatedTo } from '../copy-up/extent.js';
 import { changeOwnership } from '../copy-up/ownership.js';
 import { applyOverride } from '../formats/override-stat.js';
@@ -94,13 +94,14 @@ function fileAttributes(union: Union, node: FileNode, out: Stat, measured: Measu
   out.inodeLow = node.inodeLow;
   out.inodeHigh = node.inodeHigh;
   const looksSparse = node.type === S_IFREG && out.blocks * 512 < out.size;
-  if (looksSparse && (node.data !== null || !node.dataKnown)) {
+  if (looksSparse && node.data.kind !== 'own') {
     const blocks = dataBlocks(union, node, out.blocks);
     if (blocks < 0) return blocks;
     out.blocks = blocks;
   }
-  if (node.orphan !== null) out.linkCount--;
-  else if (node.indexed !== null) out.linkCount = node.indexed.links;
+  const { indexed } = node;
+  if (node.where.kind === 'orphan') out.linkCount--;
+  else if (indexed !== null) out.linkCount = indexed.links;
   else if (node.names.length === 0) out.linkCount = 0;
   return 0;
 }
@@ -111,7 +112,7 @@ function measureFile(union: Union, node: FileNode, out: Stat): Errno {
   if (located < 0) return located;
   const status = statAt(place.fd, place.name, out);
   if (status < 0) return gone(status);
-  const { override } = isInUpper(node) ? union.topmost : node.lower!.directory.layer;
+  const { override } = union.layerOf(node);
   if (override !== null) applyOverride(override, place.fd, place.name, out);
   return 0;
 }
@@ -120,7 +121,7 @@ function measureFile(union: Union, node: FileNode, out: Stat): Errno {
 function dataBlocks(union: Union, node: FileNode, own: number): number {
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
-  if (node.data === null) return own;
+  if (node.data.kind === 'own') return own;
   const { place } = union;
   const stat = new Stat();
   const located = union.locateData(node, place);

@@ -35,7 +35,7 @@ import { killPrivileges, killPrivilegesUnlessCapable } from './privileges.js';
 export function openData(union: Union, node: OverlayNode, forWriting: boolean): number {
   if (node.isDirectory()) return -EISDIR;
   if (node.type !== S_IFREG) return -EINVAL;
-  if (node.lazy !== null) {
+  if (node.data.kind === 'lazy') {
     const status = completeCopy(union, node);
     if (status < 0) return status;
   }
@@ -48,7 +48,7 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
   if (isAwaited(union, node)) return -EIO;
-  const writable = isInUpper(node) && node.data === null && union.writable;
+  const writable = isInUpper(node) && node.data.kind === 'own' && union.writable;
   if (forWriting && !writable) return -EROFS;
   const { place } = union;
   const located = union.locateData(node, place);
@@ -101,7 +101,7 @@ export function readData(
   size: number,
   offset: number,
 ): number {
-  if (!node.isDirectory() && node.lazy !== null) return readLazily(node.lazy, buffer, size, offset);
+  if (!node.isDirectory() && node.data.kind === 'lazy') return readLazily(node.data, buffer, size, offset);
   const fd = openData(union, node, false);
   return fd < 0 ? fd : readFully(fd, buffer, size, offset);
 }
@@ -126,7 +126,7 @@ function putData(union: Union, node: OverlayNode, buffer: Uint8Array, size: numb
     const file = node as FileNode;
     const status = copyUpLazily(union, file);
     if (status < 0) return status;
-    if (file.lazy !== null) return writeLazily(file.lazy, buffer, size, offset);
+    if (file.data.kind === 'lazy') return writeLazily(file.data, buffer, size, offset);
   }
   const fd = openData(union, node, true);
   if (fd < 0) return fd;
@@ -190,7 +190,7 @@ export function syncNode(union: Union, node: OverlayNode, dataOnly: boolean): Er
   if (node.type !== S_IFREG) return 0;
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
-  if (node.data !== null && node.lazy === null) return dataOnly ? 0 : syncMetacopy(union, node);
+  if (node.data.kind === 'below') return dataOnly ? 0 : syncMetacopy(union, node);
   const fd = openData(union, node, false);
   if (fd < 0) return fd;
   return dataOnly ? syncData(fd) : syncFile(fd);

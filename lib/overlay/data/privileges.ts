@@ -74,7 +74,9 @@ export function killPrivileges(union: Union, node: FileNode, by: Caller | null):
   if (found < 0) return found;
   const status = setMode(union, subject, modeAfterChange(union, subject.stat, by));
   // What is written to a lazy copy is not written to the file itself, which keeps its capability by that.
-  return status < 0 || node.lazy === null || node.lacksCapability ? status : removeCapability(subject, node);
+  return status < 0 || node.data.kind !== 'lazy' || node.lacksCapability
+    ? status
+    : removeCapability(subject, node);
 }
 
 function removeCapability({ place }: Subject, node: FileNode): Errno {

@@ -62,7 +62,7 @@ function compare(
     if (!former.has(name)) {
       changes.push({ kind: 'A', path: joinPath(path, name) });
       if (node.isDirectory()) compare(views, node, null, joinPath(path, name));
-    } else if (isTouched(node, views.upperPath)) {
+    } else if (isTouched(merged, node, views.upperPath)) {
       changes.push({ kind: 'C', path: joinPath(path, name) });
       if (node.isDirectory()) compareChanged(views, node, before!, name, joinPath(path, name));
     }
@@ -83,10 +83,10 @@ function compareChanged(
   settle(views.lower!, before);
 }
 
-function isTouched(node: OverlayNode, upperPath: string): boolean {
+function isTouched(union: Union, node: OverlayNode, upperPath: string): boolean {
   if (isInUpper(node)) return true;
-  const top = node.isDirectory() ? node.lowers[0] : node.lower!.directory;
-  return top.layer.path === upperPath;
+  const layer = node.isDirectory() ? node.lowers[0].layer : union.layerOf(node);
+  return layer.path === upperPath;
 }
 
 function namesOf(union: Union, directory: DirectoryNode, path: ByteString): Set<ByteString> {

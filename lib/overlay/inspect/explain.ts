@@ -159,8 +159,8 @@ function examineCopy(
   name: ByteString,
   node: OverlayNode | Errno,
 ): LayerFinding | undefined {
-  if (typeof node === 'number' || node.isDirectory() || !node.indexed?.copied) return undefined;
-  const copy = node.indexed.name;
+  if (typeof node === 'number' || node.isDirectory() || node.where.kind !== 'index') return undefined;
+  const copy = node.where.indexed.name;
   const own = parent.upper ?? parent.lowers.find(({ layer }) => layer === union.topmost);
   const stat = new Stat();
   if (own !== undefined && statAt(union.directories.of(own), name, stat) === 0) return undefined;

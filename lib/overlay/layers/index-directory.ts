@@ -27,12 +27,16 @@ import type { Layer } from './layer.js';
 export interface Indexed {
   /** In the index directory. */
   readonly name: ByteString;
-  /** Whether it has been copied up. */
-  copied: boolean;
   /** Names that the lower file has. */
   readonly lowerLinks: number;
   /** Names that the view has. */
   links: number;
+}
+
+/** What the index has of a file, and whether that has been copied up. */
+export interface IndexEntry {
+  readonly isCopied: boolean;
+  readonly indexed: Indexed;
 }
 
 export class IndexDirectory {
@@ -90,25 +94,25 @@ export class IndexDirectory {
    * `lowerLinks` how many names it has there. Answers -ESTALE for a file that the
    * index has as removed.
    */
-  find(layer: Layer, dir: number, file: ByteString, lowerLinks: number): Indexed | Errno {
+  find(layer: Layer, dir: number, file: ByteString, lowerLinks: number): IndexEntry | Errno {
     return this.#read(encodeOrigin(layer, dir, file).toString('hex'), lowerLinks);
   }
 
   /** The same for a file of the upper, by its origin mark; undefined where the copy is not the index's. */
   findCopy(mark: Buffer, upper: Stat, lowerLinks: number): Indexed | undefined {
     const found = this.#read(mark.toString('hex'), lowerLinks);
-    if (typeof found === 'number' || !found.copied) return undefined;
+    if (typeof found === 'number' || !found.isCopied) return undefined;
     const same = this.#stat.inodeLow === upper.inodeLow && this.#stat.inodeHigh === upper.inodeHigh;
-    return same ? found : undefined;
+    return same ? found.indexed : undefined;
   }
 
-  #read(name: ByteString, lowerLinks: number): Indexed | Errno {
+  #read(name: ByteString, lowerLinks: number): IndexEntry | Errno {
     if (statAt(this.fd, name, this.#stat) < 0) {
       const links = lowerLinks - (this.#lost.get(name) ?? 0);
-      return { name, copied: false, lowerLinks, links };
+      return { isCopied: false, indexed: { name, lowerLinks, links } };
     }
     if (isWhiteout(this.#stat)) return -ESTALE;
-    return { name, copied: true, lowerLinks, links: this.#linksOf(name, lowerLinks) };
+    return { isCopied: true, indexed: { name, lowerLinks, links: this.#linksOf(name, lowerLinks) } };
   }
 
   #linksOf(name: ByteString, lowerLinks: number): number {

@@ -9,8 +9,9 @@ import { S_IFREG, Stat, statAt } from '../../sys/stat.js';
 import { getXattr } from '../../sys/xattrs.js';
 import type { IndexDirectory, Indexed } from '../layers/index-directory.js';
 import type { RealDirectory } from '../layers/layer.js';
+import { inLower, type LowerPlace, OWN, UNKNOWN, UPPER, type Where } from '../nodes/file-content.js';
 import type { Measured } from '../nodes/measured.js';
-import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from '../nodes/node.js';
+import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
 import { askDirectory } from './ask.js';
 import { openOrigin, readOrigin } from './find-origin.js';
@@ -37,7 +38,8 @@ export function foundFile(
       : lowerFile(union, directory.lowers[place - 1], name, measured);
   if (typeof node === 'number' || node.type !== S_IFREG || node.names.length > 0) return node;
   const isDeepest = place > 0 && directory.lowers[place - 1].layer === union.lowers.at(-1);
-  node.dataKnown = isDeepest && !node.inUpper && union.dataLayers.length === 0;
+  const hasItself = isDeepest && node.where.kind === 'lower' && union.dataLayers.length === 0;
+  if (!hasItself) node.data = UNKNOWN;
   return node;
 }
 
@@ -45,20 +47,20 @@ export function foundFile(
  * Finds out where a file's data is. Not done at the lookup, because a scan that
  * asks for attributes alone would pay for it with every file; so the files of a
  * hostile layer fail when they are used, where the kernel's lookup fails already.
- * Precondition: the file has the name by which it was found, or dataKnown is set.
+ * Precondition: the file has the name by which it was found, or the answer is known.
  * Answers 0 or a negated errno, -EIO for a metacopy whose data is nowhere.
  */
 export function resolveData(union: Union, node: OverlayNode): Errno {
-  if (node.isDirectory() || node.dataKnown) return 0;
+  if (node.isDirectory() || node.data.kind !== 'unknown') return 0;
+  const { where } = node;
   const { directory, name } = node.names[0];
   let data: LowerPlace | null | Errno;
-  if (node.lower !== null) {
-    data = findData(union, directory, directory.lowers.indexOf(node.lower.directory) + 1, node.lower.name);
-  } else if (node.indexed === null) data = findData(union, directory, 0, name);
-  else data = findIndexedData(union, directory, name, node.indexed);
+  if (where.kind === 'lower') {
+    data = findData(union, directory, directory.lowers.indexOf(where.directory) + 1, where.name);
+  } else if (where.kind === 'index') data = findIndexedData(union, directory, name, where.indexed);
+  else data = findData(union, directory, 0, name);
   if (typeof data === 'number') return data;
-  node.data = data;
-  node.dataKnown = true;
+  node.data = data === null ? OWN : { kind: 'below', source: data };
   return 0;
 }
 
@@ -99,8 +101,7 @@ function lowerFile(
       ? readUpperFile(union, index, { directory: real, name }, measured)
       : linkedLowerFile(union, index, { directory: real, name }, measured);
   }
-  const node = union.nodes.addFile(stat.type);
-  node.lower = { directory: real, name };
+  const node = union.nodes.addFile(stat.type, inLower({ directory: real, name }));
   union.numbers.numberBy(node, stat);
   measured.file = node;
   return node;
@@ -118,10 +119,11 @@ function linkedLowerFile(
   const key = lowerKey(stat);
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
-  const indexed = index.find(real.layer, union.directories.of(real), name, stat.linkCount);
-  if (typeof indexed === 'number') return indexed;
+  const found = index.find(real.layer, union.directories.of(real), name, stat.linkCount);
+  if (typeof found === 'number') return found;
+  const { isCopied, indexed } = found;
   let copyKey: string | null = null;
-  if (indexed.copied) {
+  if (isCopied) {
     const copy = new Stat();
     const status = statAt(index.fd, indexed.name, copy);
     if (status < 0) return gone(status);
@@ -129,16 +131,14 @@ function linkedLowerFile(
     copyKey = linkKey(copy);
     const same = union.nodes.linkedFile(copyKey);
     if (same !== undefined) {
-      same.indexed ??= indexed;
+      if (same.where.kind !== 'index') same.where = { kind: 'index', indexed };
       union.nodes.rememberLinks(same, key);
       return same;
     }
   }
-  const node = union.nodes.addFile(stat.type);
-  node.indexed = indexed;
-  node.inUpper = indexed.copied;
-  node.lower = indexed.copied ? null : place;
-  if (!indexed.copied) measured.file = node;
+  const where: Where = isCopied ? { kind: 'index', indexed } : inLower(place, indexed);
+  const node = union.nodes.addFile(stat.type, where);
+  if (!isCopied) measured.file = node;
   union.nodes.rememberLinks(node, key);
   union.numbers.numberBy(node, stat);
   if (copyKey !== null) union.nodes.rememberLinks(node, copyKey);
@@ -152,17 +152,14 @@ function readUpperFile(union: Union, index: IndexDirectory, place: LowerPlace, m
   const known = union.nodes.linkedFile(key);
   if (known !== undefined) return known;
   const mark = getXattr(union.directories.of(place.directory), place.name, union.marks.origin);
-  const node = union.nodes.addFile(stat.type);
+  const node = union.nodes.addFile(stat.type, inLower(place));
   measured.file = node;
-  node.lower = place;
   union.nodes.rememberLinks(node, key);
   const found = typeof mark !== 'number' && openOrigin(union, mark, origin);
   const { linkCount } = found ? origin : stat;
   const indexed = typeof mark === 'number' ? undefined : index.findCopy(mark, stat, linkCount);
   if (indexed !== undefined) {
-    node.indexed = indexed;
-    node.inUpper = true;
-    node.lower = null;
+    node.where = { kind: 'index', indexed };
     if (found) union.nodes.rememberLinks(node, lowerKey(origin));
   }
   union.numbers.numberBy(node, indexed !== undefined && found ? origin : stat);
@@ -180,8 +177,7 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString, mea
     const known = union.nodes.linkedFile(key);
     if (known !== undefined) return known;
   }
-  const node = union.nodes.addFile(stat.type);
-  node.inUpper = true;
+  const node = union.nodes.addFile(stat.type, UPPER);
   measured.file = node;
   if (key !== null) union.nodes.rememberLinks(node, key);
   // The kernel does not mark a directory impure for a link that is made in it, so a file with several
@@ -191,8 +187,9 @@ function upperFile(union: Union, directory: DirectoryNode, name: ByteString, mea
   if (union.index !== null && key !== null) {
     const mark = getXattr(union.directories.of(directory.upper!), name, union.marks.origin);
     const { linkCount } = found ? origin : stat;
-    node.indexed = typeof mark === 'number' ? null : (union.index.findCopy(mark, stat, linkCount) ?? null);
-    if (node.indexed !== null && found) union.nodes.rememberLinks(node, lowerKey(origin));
+    const indexed = typeof mark === 'number' ? undefined : union.index.findCopy(mark, stat, linkCount);
+    if (indexed !== undefined) node.where = { kind: 'index', indexed };
+    if (indexed !== undefined && found) union.nodes.rememberLinks(node, lowerKey(origin));
   }
   union.numbers.numberBy(node, found ? origin : stat);
   return node;

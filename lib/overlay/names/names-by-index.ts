@@ -37,7 +37,7 @@ export function namesByIndex(union: Union): ByteString[] {
         pending.push({ directory: node, path: joinPath(path, name) });
         continue;
       }
-      if (node.indexed?.copied && !upperHas(union, directory, name)) enter(union, step, name, found);
+      if (node.where.kind === 'index' && !upperHas(union, directory, name)) enter(union, step, name, found);
       settle(union, node);
     }
     settle(union, directory);

@@ -9,8 +9,9 @@ import { ENOENT, type Errno, ESTALE, errnoName } from '../../base/errno.js';
 import { Stat, statAt } from '../../sys/stat.js';
 import type { RecordedNode, RecordedPlace } from '../journal/recorded.js';
 import { RealDirectory } from '../layers/layer.js';
+import { inLower, type LowerPlace, type Where } from '../nodes/file-content.js';
 import { type Measured, unmeasured } from '../nodes/measured.js';
-import { attach, type DirectoryNode, Entry, type LowerPlace, type OverlayNode } from '../nodes/node.js';
+import { attach, type DirectoryNode, Entry, type OverlayNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
 import type { Union } from '../nodes/union.js';
 import { probe } from './probe.js';
@@ -74,10 +75,9 @@ function restoreDead(union: Union, { id, dead }: RecordedNode): OverlayNode {
 
 function restoreNameless(union: Union, { id, type, orphan, lower, data }: RecordedNode): OverlayNode | Errno {
   if (orphan === null && lower === null) return -ENOENT;
-  const node = union.nodes.withId(id, () => union.nodes.addFile(type));
-  node.orphan = orphan;
-  if (orphan === null) node.lower = placeIn(union, lower!);
-  if (data !== null) node.data = placeIn(union, data);
+  const where: Where = orphan === null ? inLower(placeIn(union, lower!)) : { kind: 'orphan', name: orphan };
+  const node = union.nodes.withId(id, () => union.nodes.addFile(type, where));
+  if (data !== null) node.data = { kind: 'below', source: placeIn(union, data) };
   return node;
 }
 

@@ -45,7 +45,7 @@ export function losingName(
 
 /** What is to be known of the index when a file loses a name; null where it has no copy in it. */
 export function losingIndexed(union: Union, node: OverlayNode): Losing['indexed'] {
-  if (node.isDirectory() || !node.indexed?.copied) return null;
-  const { name, lowerLinks } = node.indexed;
+  if (node.isDirectory() || node.where.kind !== 'index') return null;
+  const { name, lowerLinks } = node.where.indexed;
   return { name, lowerLinks, orphan: union.work!.temporaryName() };
 }

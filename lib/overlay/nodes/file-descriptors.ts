@@ -7,6 +7,7 @@
 import { LRUCache } from 'lru-cache';
 import { close } from '../../sys/files.js';
 import type { LayerWatch } from '../layers/layer-watch.js';
+import { sourceOf } from './file-content.js';
 import type { FileNode } from './node.js';
 
 interface OpenFile {
@@ -57,7 +58,7 @@ export class FileDescriptors {
   }
 }
 
-function layerOf({ data, inUpper, orphan, lower }: FileNode): number {
-  const place = data ?? (inUpper || orphan !== null ? null : lower);
+function layerOf({ data, where }: FileNode): number {
+  const place = sourceOf(data) ?? (where.kind === 'lower' ? where : null);
   return place === null ? 0 : place.directory.layer.index;
 }

@@ -11,20 +11,13 @@
  * requests:
  * - `table.get(id)` is the node, until it is dropped; an id is never used again.
  * - a node that has a name is the `node` of exactly the entries in `names`;
- * - a file is `inUpper`, or has a `lower` place, or both never;
  * - a directory has an `upper` real directory, or lowers, or both.
  */
 import type { ByteString } from '../../base/bytes.js';
 import { S_IFDIR, type Stat } from '../../sys/stat.js';
 import type { Indexed } from '../layers/index-directory.js';
 import type { RealDirectory } from '../layers/layer.js';
-import type { LazyCopy } from './copy-in-flight.js';
-
-/** Where a lower layer holds a file; never changes, because lower layers do not. */
-export interface LowerPlace {
-  readonly directory: RealDirectory;
-  readonly name: ByteString;
-}
+import { type FileData, OWN, type Where } from './file-content.js';
 
 /** One name in a merged directory. */
 export class Entry {
@@ -57,8 +50,6 @@ abstract class BaseNode {
   inodeHigh = 0;
   /** The journal has it. */
   recorded = false;
-  /** Name in the work directory that holds the content after the last name was removed. */
-  orphan: ByteString | null = null;
   /** The names known so far; the first one is the way to the file. */
   names: Entry[] = [];
 
@@ -77,23 +68,29 @@ abstract class BaseNode {
 }
 
 export class FileNode extends BaseNode {
-  inUpper = false;
-  lower: LowerPlace | null = null;
-  /** Where the data is, of a file that has only its metadata (metacopy.ts). */
-  data: LowerPlace | null = null;
-  /** False while nobody has asked whether the file has its data itself: then `data` says nothing (resolveData). */
-  dataKnown = true;
-  /** Its copy-up is in flight (lazy-copy.ts). */
-  lazy: LazyCopy | null = null;
+  data: FileData = OWN;
   /** The file is known to have no capability: the kernel asks before every first write and every chown. */
   lacksCapability = false;
   /** Keys in the table of files with several names; null for the many that are not in it. */
   linkKeys: string[] | null = null;
-  /** What the index has of a file with several names. */
-  indexed: Indexed | null = null;
+
+  constructor(
+    id: number,
+    type: number,
+    /** Changed by `setWhere`, which tells the journal. */
+    public where: Where,
+  ) {
+    super(id, type);
+  }
 
   isDirectory(): this is DirectoryNode {
     return false;
+  }
+
+  /** What the index knows of a file with several names. */
+  get indexed(): Indexed | null {
+    const { where } = this;
+    return where.kind === 'lower' || where.kind === 'index' ? where.indexed : null;
   }
 }
 
@@ -136,6 +133,11 @@ export class DirectoryNode extends BaseNode {
 }
 
 export type OverlayNode = FileNode | DirectoryNode;
+
+/** The name in the work directory of what stands for a file without a name; null for any other node. */
+export function orphanOf(node: OverlayNode): ByteString | null {
+  return !node.isDirectory() && node.where.kind === 'orphan' ? node.where.name : null;
+}
 
 const ROOT_ID = 1;
 
@@ -184,8 +186,8 @@ export class NodeTable {
     return this.#nodes.values();
   }
 
-  addFile(type: number): FileNode {
-    const node = new FileNode(this.#takeId(), type);
+  addFile(type: number, where: Where): FileNode {
+    const node = new FileNode(this.#takeId(), type, where);
     this.#nodes.set(node.id, node);
     return node;
   }

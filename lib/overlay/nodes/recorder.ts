@@ -4,7 +4,8 @@ import type { Errno } from '../../base/errno.js';
 import type { Stat } from '../../sys/stat.js';
 import type { Journal } from '../journal/journal.js';
 import type { RecordedNode, RecordedPlace } from '../journal/recorded.js';
-import type { DirectoryNode, FileNode, LowerPlace, OverlayNode } from './node.js';
+import { type LowerPlace, sourceOf, type Where } from './file-content.js';
+import { type DirectoryNode, type FileNode, type OverlayNode, orphanOf } from './node.js';
 import type { Union } from './union.js';
 
 /** A node that the kernel comes to count on, with the directories that lead to it. */
@@ -21,7 +22,8 @@ function writeNode(journal: Journal, node: OverlayNode, references: number): voi
   const linked = !node.isDirectory() && node.linkKeys !== null;
   const { id, type, inodeLow, inodeHigh } = node;
   journal.node({ id, type, references, inodeLow, inodeHigh }, linked, node.parent?.id ?? 0, node.name);
-  if (node.orphan !== null) journal.orphan(node.id, node.orphan);
+  const orphan = orphanOf(node);
+  if (orphan !== null) journal.orphan(node.id, orphan);
   if (!node.isDirectory() || node.lowers.length === 0) return;
   const positions = positionsOf(node);
   if (positions !== null) journal.lowers(node.id, positions);
@@ -43,10 +45,12 @@ export function recordName(union: Union, node: OverlayNode): void {
   if (node.recorded) union.journal?.name(node.id, node.parent?.id ?? 0, node.name);
 }
 
-/** Its content is in the work directory now; null: no longer. */
-export function setOrphan(union: Union, node: OverlayNode, orphan: string | null): void {
-  node.orphan = orphan;
-  if (node.recorded) union.journal?.orphan(node.id, orphan);
+/** Another object stands for a file from now on. */
+export function setWhere(union: Union, node: FileNode, where: Where): void {
+  const former = orphanOf(node);
+  node.where = where;
+  const orphan = orphanOf(node);
+  if (node.recorded && orphan !== former) union.journal?.orphan(node.id, orphan);
 }
 
 /** It shows another inode number now. */
@@ -58,8 +62,9 @@ export function recordInode(union: Union, node: OverlayNode): void {
 export function recordPlaces(union: Union, node: FileNode): void {
   const { journal } = union;
   if (journal === null || !node.recorded) return;
-  if (node.lower !== null) journal.place(node.id, false, placeOf(node.lower));
-  if (node.data !== null) journal.place(node.id, true, placeOf(node.data));
+  const source = sourceOf(node.data);
+  if (node.where.kind === 'lower') journal.place(node.id, false, placeOf(node.where));
+  if (source !== null) journal.place(node.id, true, placeOf(source));
 }
 
 function placeOf({ directory, name }: LowerPlace): RecordedPlace {
@@ -100,7 +105,7 @@ function writeKnown(union: Union, journal: Journal, node: OverlayNode): void {
     return;
   }
   // A copy in flight counts on its file, too, and does so again when it is gone on with.
-  writeNode(journal, node, node.references - (node.lazy === null ? 0 : 1));
+  writeNode(journal, node, node.references - (node.data.kind === 'lazy' ? 1 : 0));
   if (node.names.length === 0) recordPlaces(union, node);
 }
 

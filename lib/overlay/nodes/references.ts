@@ -8,7 +8,7 @@
 import { overlayDebug } from '../../base/debug.js';
 import { errnoName } from '../../base/errno.js';
 import { dropListing } from './entries.js';
-import { type DirectoryNode, detach, type FileNode, type OverlayNode } from './node.js';
+import { type DirectoryNode, detach, type FileNode, type OverlayNode, orphanOf } from './node.js';
 import { recordNode } from './recorder.js';
 import type { Union } from './union.js';
 
@@ -104,7 +104,8 @@ function dropDirectory(union: Union, node: DirectoryNode): void {
 
 function dropFile(union: Union, node: FileNode): void {
   union.files.forget(node);
-  if (node.orphan === null) return;
-  const status = union.work!.discard(node.orphan);
-  if (status < 0) overlayDebug('orphan %s stays until the next mount: %s', node.orphan, errnoName(status));
+  const orphan = orphanOf(node);
+  if (orphan === null) return;
+  const status = union.work!.discard(orphan);
+  if (status < 0) overlayDebug('orphan %s stays until the next mount: %s', orphan, errnoName(status));
 }

@@ -18,6 +18,7 @@ import type { IndexDirectory } from '../layers/index-directory.js';
 import type { Layer } from '../layers/layer.js';
 import { LayerWatch } from '../layers/layer-watch.js';
 import type { WorkDirectory } from '../layers/work.js';
+import { type LazyCopy, type LowerPlace, sourceOf } from './file-content.js';
 import { FileDescriptors } from './file-descriptors.js';
 import { InodeNumbers } from './inodes.js';
 import { type DirectoryNode, type FileNode, NodeTable, type OverlayNode } from './node.js';
@@ -56,7 +57,7 @@ export class Union implements UnionLayers {
   readonly listings = new Set<DirectoryNode>();
   listedEntries = 0;
   /** Files whose copy-up is in flight, the oldest first. */
-  readonly lazy = new Set<FileNode>();
+  readonly lazy = new Map<FileNode, LazyCopy>();
   /** Paths of copies that an earlier server had in flight and that cannot be gone on with yet (lazy-recovery.ts). */
   readonly unresumed = new Set<ByteString>();
   /** Keeps what a new server must know of this one's state; null where none will come. */
@@ -101,33 +102,49 @@ export class Union implements UnionLayers {
    * else in its topmost lower. Answers 0, or a negated errno.
    */
   locate(node: OverlayNode, place: Place): Errno {
-    if (node.isDirectory()) {
-      const real = node.upper ?? node.lowers[0];
-      if (real === undefined) return -ESTALE;
-      place.fd = this.directories.of(real);
-      place.name = '.';
-    } else if (node.orphan !== null) {
-      place.fd = this.work!.fd;
-      place.name = node.orphan;
-    } else if (node.indexed?.copied) {
-      place.fd = this.index!.fd;
-      place.name = node.indexed.name;
-    } else if (node.inUpper) {
-      place.fd = this.directories.of(node.parent!.upper!);
-      place.name = node.name;
-    } else {
-      place.fd = this.directories.of(node.lower!.directory);
-      place.name = node.lower!.name;
+    if (!node.isDirectory()) return this.#locateFile(node, place);
+    const real = node.upper ?? node.lowers[0];
+    if (real === undefined) return -ESTALE;
+    place.fd = this.directories.of(real);
+    place.name = '.';
+    return place.fd < 0 ? gone(place.fd) : 0;
+  }
+
+  #locateFile(node: FileNode, place: Place): Errno {
+    const { where } = node;
+    switch (where.kind) {
+      case 'lower':
+        return this.#locateLower(where, place);
+      case 'upper':
+        place.fd = this.directories.of(node.parent!.upper!);
+        place.name = node.name;
+        return place.fd < 0 ? gone(place.fd) : 0;
+      case 'index':
+        place.fd = this.index!.fd;
+        place.name = where.indexed.name;
+        return 0;
+      case 'orphan':
+        place.fd = this.work!.fd;
+        place.name = where.name;
+        return 0;
     }
+  }
+
+  #locateLower({ directory, name }: LowerPlace, place: Place): Errno {
+    place.fd = this.directories.of(directory);
+    place.name = name;
     return place.fd < 0 ? gone(place.fd) : 0;
   }
 
   /** Finds where a file's data is; as `locate`, but for a metacopy. */
   locateData(node: OverlayNode, place: Place): Errno {
-    if (node.isDirectory() || node.data === null) return this.locate(node, place);
-    place.fd = this.directories.of(node.data.directory);
-    place.name = node.data.name;
-    return place.fd < 0 ? gone(place.fd) : 0;
+    const source = node.isDirectory() ? null : sourceOf(node.data);
+    return source === null ? this.locate(node, place) : this.#locateLower(source, place);
+  }
+
+  /** The layer of the object that stands for a file. */
+  layerOf({ where }: FileNode): Layer {
+    return where.kind === 'lower' ? where.directory.layer : this.topmost;
   }
 
   /** Closes every descriptor. The union cannot be used afterwards. */

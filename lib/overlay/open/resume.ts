@@ -25,6 +25,7 @@ import type { LayerWatch } from '../layers/layer-watch.js';
 import type { UpperWays } from '../layers/upper-probe.js';
 import { INCOMPATIBLE, WorkDirectory } from '../layers/work.js';
 import { restoreLinked } from '../names/restore.js';
+import { orphanOf } from '../nodes/node.js';
 import type { Union } from '../nodes/union.js';
 import { joinUnion, type RootInSight } from './open.js';
 
@@ -197,8 +198,9 @@ function settle(union: Union): void {
   // As at the first mount, where it comes before the nodes.
   if (union.index !== null) tolerate('the index', union.index.removeForgotten());
   const inUse = new Set(INCOMPATIBLE);
-  for (const node of union.nodes.values()) if (node.orphan !== null) inUse.add(node.orphan);
-  for (const node of union.recovered?.values() ?? []) if (node.orphan !== null) inUse.add(node.orphan);
+  const orphans = [...union.nodes.values()].map(orphanOf);
+  for (const { orphan } of union.recovered?.values() ?? []) orphans.push(orphan);
+  for (const orphan of orphans) if (orphan !== null) inUse.add(orphan);
   tolerate('the work directory', union.work!.clear(inUse));
 }
 
