@@ -36,18 +36,15 @@ function watched(t: Test, stopsAtFirst = false): Watched {
   return { entrance, journal, looks: () => looks, stop };
 }
 
-/** Nobody looks any more until there is a signal. */
+/** Nobody looks any more until there is a signal: for longer than the longest pause between two looks. */
 async function quiet({ looks }: Watched): Promise<void> {
   let last = -1;
-  await until(
-    () => {
-      const same = looks() === last;
-      last = looks();
-      return same;
-    },
-    'it to look no more',
-    100,
-  );
+  let rounds = 0;
+  await until(() => {
+    rounds = looks() === last ? rounds + 1 : 0;
+    last = looks();
+    return rounds === 5;
+  }, 'it to look no more');
 }
 
 t.test('what comes is heard, be it one byte after a long silence or much at once', async (t) => {
