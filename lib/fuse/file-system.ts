@@ -12,7 +12,7 @@ import type { FileSystemSize } from '../sys/mounts.js';
 import type { Stat } from '../sys/stat.js';
 import type { DirectoryEntryOut, EntryOut } from './reply.js';
 
-/** Who asks: owner of new files, and whose rights count. */
+/** The calling process: owner of new files, and whose rights count. */
 export interface Requester {
   uid: number;
   gid: number;
@@ -89,7 +89,7 @@ export interface FileSystem {
   removeDirectory(parent: number, name: ByteString): Errno;
   rename(request: RenameRequest): Errno;
   read(node: number, into: Buffer, offset: number): number;
-  /** `unprivileged`: who writes, if he may not keep setuid and setgid. */
+  /** `unprivileged`: the writer, if its write clears setuid and setgid. */
   write(node: number, data: Buffer, offset: number, unprivileged: Requester | null): number;
   allocate(node: number, mode: number, offset: number, size: number, by: Requester): Errno;
   seek(node: number, offset: number, whence: number): number;
@@ -98,7 +98,7 @@ export interface FileSystem {
   syncAll(): Errno;
   list(node: number, after: number, sink: ListingSink): Errno;
   getXattr(node: number, name: ByteString): Buffer | Errno;
-  /** `by` may not see all: `trusted.*` is listed to who may read it. */
+  /** `by` may not see all: `trusted.*` is listed only to a caller that may read it. */
   listXattrs(node: number, by: Requester): ByteString[] | Errno;
   /** `dropSetgid`: the new ACL is set by someone who may not keep the setgid bit. */
   setXattr(node: number, name: ByteString, value: Buffer, flags: number, dropSetgid: boolean): Errno;

@@ -34,7 +34,7 @@ const WANTED: readonly number[] = [
   InitFlag.INIT_EXT,
 ];
 
-/** What is left to who mounts. */
+/** Choices left to the mounter. */
 export interface SessionChoices {
   /** The kernel may keep written data to itself for a while (WRITEBACK_CACHE). */
   writeback?: boolean | undefined;

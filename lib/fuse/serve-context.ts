@@ -5,7 +5,7 @@ import type { Agreement } from './init.js';
 
 export interface ServeContext {
   readonly fileSystem: FileSystem;
-  /** Who asks; valid until the reply. */
+  /** The calling process; valid until the reply. */
   readonly requester: Requester;
   /** Null until INIT was answered. */
   readonly agreement: Agreement | null;

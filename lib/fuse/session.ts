@@ -30,7 +30,7 @@ export class Session implements ServeContext {
   agreement: Agreement | null = null;
   /** Called with what was agreed, before the kernel hears of it. */
   agreed: (agreement: Agreement) => void = () => undefined;
-  /** Makes the kernel ask for a node's attributes again; set by who has the device. */
+  /** Makes the kernel ask for a node's attributes again; set by the serving loop, which has the device. */
   attributesChanged: (node: number) => void = () => undefined;
 
   constructor(

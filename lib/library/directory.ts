@@ -23,7 +23,7 @@ export function below(path: ByteString, name: ByteString): ByteString {
   return path.endsWith('/') ? path + name : `${path}/${name}`;
 }
 
-/** Whether an entry is looked into by who reads recursively. */
+/** Whether a recursive listing descends into an entry. */
 type Enters = (path: ByteString, type: number) => boolean;
 
 /** The entries of a directory, then those of the directories in it that are to be entered. */

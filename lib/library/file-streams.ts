@@ -12,7 +12,7 @@ const NUMBER = 2 ** 31 - 1;
 
 type Callback = (failure: unknown, ...results: unknown[]) => void;
 
-/** Calls back later, as who does it asynchronously. */
+/** Calls back later, as asynchronous work does. */
 function answer(callback: Callback, work: () => unknown[]): void {
   setImmediate(() => {
     let results: unknown[];
@@ -67,7 +67,7 @@ function functionsFor(streamed: Streamed): object {
       });
     },
     close(_: number, callback: Callback) {
-      // At once, so that whoever waits for the last byte finds it closed.
+      // At once, so that a reader of the last byte finds it closed.
       file?.close();
       answer(callback, () => []);
     },

@@ -133,7 +133,7 @@ export class Overlay extends OverlayPromises implements AsyncDisposable {
 /** With these a path leads to nothing. */
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
 
-/** A copy that neither chdir nor who gave the layers can change. */
+/** A copy that neither chdir nor the caller can change. */
 function absoluteLayers(layers: LayerSet): LayerSet {
   const { lowers, dataLowers, upper, work } = layers;
   return {

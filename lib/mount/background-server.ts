@@ -33,7 +33,7 @@ function refuse(channel: Duplex, failure: Error): void {
 
 async function serve(): Promise<void> {
   const channel = await openServerChannel();
-  // Whoever asked may be gone by the time there is an answer; the mount stays all the same.
+  // The command that asked may be gone by the time there is an answer; the mount stays all the same.
   channel.on('error', () => channel.destroy());
   main(channel).then(
     () => process.exit(0),

@@ -26,9 +26,9 @@ export const LONGEST_REQUEST = 4 << 20;
 let prepared: ServerProcess | undefined;
 
 /**
- * Starts a server that waits for its request, so that it and the program that
- * is still working out what to ask start side by side. Who prepares a server
- * either mounts or calls discardPreparedServer. `device` is the request's.
+ * Starts a server that waits for its request, so that it and the program that is still
+ * working out what to ask start side by side. The caller then either mounts or calls
+ * discardPreparedServer. `device` is the request's.
  */
 export function prepareServer(device?: number): void {
   prepared ??= startServer(device);

@@ -63,7 +63,7 @@ export interface RunningMount {
   readonly ended: Promise<string | undefined>;
   /** Where the mount outlives this process. */
   readonly shim?: Shim | undefined;
-  /** What its owner is to have kept, where that is who keeps it. */
+  /** What a successor needs, where the mount's owner (a container) has the shim. */
   readonly held?: HeldMount | undefined;
   /** How its upper is written; null where nothing is. */
   readonly ways: UpperWays | null;

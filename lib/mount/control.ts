@@ -73,7 +73,7 @@ export async function askServer<R extends ControlRequest>(
 }
 
 /**
- * Asks whoever serves a mount: while one server has ended and the next is not there yet, it waits.
+ * Asks the present server of a mount; between the end of one server and the start of the next it waits.
  * Throws as askServer does.
  */
 export async function askMount<R extends ControlRequest>(

@@ -37,7 +37,7 @@ import { UTIME_NOW } from '../sys/entries.js';
 import type { FileSystemSize } from '../sys/mounts.js';
 import { S_IFDIR, S_IFLNK, Stat } from '../sys/stat.js';
 
-/** Attributes that who mounts does not want. */
+/** Attributes hidden by mount options. */
 export interface AttributeChoices {
   noAcl?: boolean | undefined;
   noXattrs?: boolean | undefined;
@@ -285,7 +285,7 @@ export class OverlayFileSystem implements FileSystem {
   #list(entry: Entry, sink: ListingSink): boolean {
     if (entry.node === null && !entry.inodeKnown) {
       const node = findNode(this.union, entry.directory, entry.name);
-      // A name that cannot be looked up is listed all the same: the error is for who looks it up.
+      // A name that cannot be looked up is listed all the same: LOOKUP reports the error.
       if (typeof node !== 'number') settle(this.union, node);
     }
     const known = entry.node ?? entry;

@@ -150,7 +150,7 @@ class KernelMount implements RunningMount {
         break;
       case 'ended':
         this.#unwatch();
-        // Who waits for the end finds no shim any more.
+        // The shim is gone before `ended` settles.
         void (this.#own?.dismiss() ?? Promise.resolve()).then(() => this.#end(message.reason));
         break;
     }

@@ -2,7 +2,7 @@
 /**
  * umount(8) returns when the kernel has taken a mount away, not when its server has closed
  * everything (fuse_kill_sb_anon does not wait for it), so for a moment the upper is still locked.
- * Who mounts it again at once waits for that moment instead of being refused.
+ * A mount of the same layers that comes at once waits for that moment instead of being refused.
  */
 import { fromText } from '../base/bytes.js';
 import { EAGAIN } from '../base/errno.js';

@@ -2,7 +2,7 @@
 /**
  * The list of live mounts: one file a server in the runtime directory, beside
  * its control socket and its log. A file whose server is gone is a leftover, and
- * whoever meets it removes it.
+ * every reader removes it.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fromText } from '../base/bytes.js';

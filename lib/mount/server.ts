@@ -25,7 +25,7 @@ export async function serveMount(
   options: MountOptions,
   onReady: (mount: Mount) => void,
 ): Promise<string | undefined> {
-  // Whoever writes there is not to be held by a limit of who has mounted it.
+  // Limits of the user who mounted must not bind the programs that write there.
   raiseLimits();
   prepareRuntimeDirectory();
   return serve(mount(target, options), { ...options, since: new Date().toISOString() }, onReady);
@@ -48,7 +48,7 @@ export async function serve(
     // Once: a second unmount would take what lies beneath the target.
     if (stopping) return;
     stopping = true;
-    // Why it did not start is for who awaits it below.
+    // A failure to start is reported below.
     starting.then(
       (running) =>
         unmountOrDetach(running).catch((failure: Error) => process.stderr.write(`${failure.message}\n`)),

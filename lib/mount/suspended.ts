@@ -83,7 +83,7 @@ async function answered(ask: () => Promise<unknown>): Promise<boolean> {
 
 /**
  * Asks what an earlier server left suspended until it answers, and lets it be used then. Settles when
- * everything has answered, or a little later, so that who serves then refuses nothing that answers.
+ * everything has answered, or a little later, so that the server refuses nothing that answers.
  */
 export async function awaitSuspended(
   state: ServerState,

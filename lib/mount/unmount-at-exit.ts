@@ -66,7 +66,7 @@ function isThere({ target, subtype }: ExitingMount): boolean {
   return record?.type === `fuse.${subtype}`;
 }
 
-/** Programs that use it would wait for ever for who has ended: for them the connection is cut (fuse_umount_begin). */
+/** Programs that use the mount would wait for ever for a server that has ended, so the connection is cut (fuse_umount_begin). */
 function unmountNow(target: string): void {
   let status = unmountFuse(target, false);
   if (status < 0) status = unmountFileSystem(fromText(target), UMOUNT_NOFOLLOW | MNT_DETACH | MNT_FORCE);

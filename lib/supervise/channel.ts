@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** How a server hears whoever started it (spawn.ts): over descriptor 3, or at a socket. */
+/** A server's channel to its starter (spawn.ts): over descriptor 3, or at a socket. */
 import { openSync, rmSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { constants } from 'node:os';

@@ -22,7 +22,7 @@ const LONGEST_REQUEST = 4096;
 const LONGEST_ANSWER = 1 << 20;
 const LAST_ANSWER_MS = 1000;
 
-/** Answers who asks this process. What `answer` throws is told the client. */
+/** Answers requests to this process. What `answer` throws is sent to the client. */
 export function listenControl(answer: (request: unknown) => Promise<Reply>): Promise<Server> {
   const { socket: path } = serverFiles(process.pid);
   rmSync(path, { force: true });

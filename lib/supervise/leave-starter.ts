@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a server has of who started it: nothing but what it is given. It serves others, and stays when its starter has
+ * What a server inherits from its starter: nothing but what it is given. It serves others, and stays when its starter has
  * ended, so a lock, a pipe or a limit of that one must not be its own. Signals are as a new program has them already, as
  * Node sees to that when it starts; session and directory come with the start (spawn.ts, channel.ts).
  */
@@ -55,7 +55,7 @@ export function raiseLimits(): void {
   }
 }
 
-/** Nobody is spared, or meant first, for who started the server; one that is killed is followed by another. */
+/** The starter's score (proc(5), oom_score_adj) is not the server's: a server that is killed is followed by another. */
 function resetOomScore(): void {
   const path = '/proc/self/oom_score_adj';
   if (readFileSync(path, 'latin1').trim() === '0') return;

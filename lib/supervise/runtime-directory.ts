@@ -44,8 +44,8 @@ export function prepareRuntimeDirectory(): string {
 
 /**
  * The names in it; none where it is not there. What another user has put in the place of ours, which in /tmp
- * anybody can, is not believed: it would say what is mounted where. A directory that was named is the choice of
- * who named it.
+ * anybody can, is not believed: it would say what is mounted where. A directory that was named is its
+ * user's choice.
  */
 export function listRuntimeDirectory(): string[] {
   const directory = runtimeDirectory();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Processes that serve, from the side of who starts them. Starting Node takes longer
+ * Processes that serve, from the starter's side. Starting Node takes longer
  * than anything else that a mount or a container needs, so a server is started as early
  * as can be: by bin/tsoverlay, beside the command itself (TSOVERLAY_STARTED has its
  * process id, and it listens at startingSocket), or by the command before it knows all
@@ -21,7 +21,7 @@ const STARTED = 'TSOVERLAY_STARTED';
 const CONNECT_WAIT_MS = 2;
 const LONGEST_START_MS = 20_000;
 
-/** Where a server that was started here has the way to who started it, and a device that it was given. */
+/** Descriptors of a server that was started here: the channel to its starter, and a device that it was given. */
 export const CHANNEL_FD = 3;
 export const GIVEN_DEVICE_FD = 4;
 
@@ -40,7 +40,7 @@ export class ServerProcess {
     readonly channel: Promise<Duplex>,
     private readonly letGo: () => void,
   ) {
-    // Who never asks for the channel need not hear that there is none.
+    // A caller that never uses the channel need not handle its failure.
     channel.catch(() => undefined);
   }
 

@@ -10,7 +10,7 @@ export const CAP_FSETID = 4;
 export const CAP_LINUX_IMMUTABLE = 9;
 export const CAP_SYS_ADMIN = 21;
 
-/** Who asks: ids for files (setfsuid(2)), and the thread, 0 for one outside this PID namespace. */
+/** The process that made a request: its ids for files (setfsuid(2)), and its thread, 0 for one outside this PID namespace. */
 export interface Caller {
   uid: number;
   gid: number;

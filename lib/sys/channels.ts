@@ -52,7 +52,7 @@ export function listenAt(path: string): number {
   return status;
 }
 
-/** Waits for who connects; answers a socket or a negated errno. */
+/** Waits for a connection; answers its socket or a negated errno. */
 export function acceptFrom(socket: number): number {
   return result(raw.accept4(socket, null, null, SOCK_CLOEXEC));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Who a process is and what it may do, for one that is about to become another program. All answer >= 0 or a negated errno. */
+/** A process's identity and capabilities, for one that is about to become another program. All answer >= 0 or a negated errno. */
 import { raw, result } from './libc.js';
 import { capabilitiesOf, readProcess } from './proc.js';
 
@@ -93,7 +93,7 @@ function maySetGroups(): boolean {
 const SYS_KEYCTL = process.arch === 'arm64' ? 219 : 250;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
 
-/** Leaves the keys of whoever started this behind (keyctl(2)). */
+/** Joins a new session keyring, so that the starter's keys are left behind (keyctl(2)). */
 export function newSessionKeyring(): number {
   return result(raw.syscall3(SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0, 0));
 }

@@ -82,7 +82,7 @@ function loadLibrary():
   };
 }
 
-/** Loaded with this file: who filters has often changed its root by then. */
+/** Loaded with this file: the process that installs the filter has often changed its root by then. */
 const library = loadLibrary();
 
 function encodeArguments(args: readonly SeccompArgument[]): Buffer {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Moving bytes inside the kernel (splice(2)). One of the two is a pipe. Where the other is a file,
- * its position moves in the same call as the bytes do, so that whoever shares the open file knows how
+ * its position moves in the same call as the bytes do, so that every process that shares the open file knows how
  * many were moved, also when the process that moved them was killed in the middle.
  */
 import { raw, result } from './libc.js';

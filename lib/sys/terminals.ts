@@ -29,7 +29,7 @@ export interface TerminalSize {
   columns: number;
 }
 
-/** Whoever runs in the terminal is sent SIGWINCH. */
+/** The terminal's foreground processes are sent SIGWINCH. */
 export function setTerminalSize(master: number, { rows, columns }: TerminalSize): number {
   const size = Buffer.alloc(8);
   size.writeUInt16LE(Math.min(rows, 0xffff), 0);

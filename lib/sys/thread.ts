@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Who this thread is to the kernel. Linux keeps these per thread, so that the
+ * This thread's identity. Linux keeps it per thread, so that the
  * serving worker can create files as the requesting user while the rest of the
  * process stays what it is. All answer >= 0 or a negated errno.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Whom we trust, and who we are, in TLS: the authorities of the machine, found as Go's crypto/x509
+ * Trust, and our own identity, in TLS: the authorities of the machine, found as Go's crypto/x509
  * finds them (root_linux.go), and what is kept for one registry in certs.d/HOST[:PORT] (Docker's
  * "Verify repository client with certificates", containers-certs.d(5)).
  */
@@ -100,7 +100,7 @@ interface Identity {
   key: Buffer;
 }
 
-/** What certs.d has for a host: NAME.crt are authorities, NAME.cert and NAME.key who we are. */
+/** What certs.d has for a host: NAME.crt are authorities, NAME.cert and NAME.key our own identity. */
 function certificatesFor(host: string): { authorities: string[]; identity: Identity | undefined } {
   const config = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
   const places = ['tsoverlay', 'containers', 'docker'].flatMap((tool) =>

@@ -56,7 +56,7 @@ function mistake(path: string, reason: string): OverlayError {
   });
 }
 
-/** The header by which a proxy knows who asks. */
+/** The header that logs in to a proxy. */
 export function proxyAuthorization({ url }: ProxyServer): Record<string, string> {
   if (url.username === '' && url.password === '') return {};
   const plain = `${decode(url.username)}:${decode(url.password)}`;

@@ -13,7 +13,7 @@ export function isDigest(value: unknown): value is Digest {
   return typeof value === 'string' && PATTERN.test(value);
 }
 
-/** Throws an OverlayError for what is no digest; `where` says who claims it. */
+/** Throws an OverlayError for an invalid digest; `where` names its source. */
 export function parseDigest(value: unknown, where: string): Digest {
   if (isDigest(value)) return value;
   const isOther = typeof value === 'string' && /^[a-z0-9+._-]+:[0-9a-zA-Z=_-]+$/.test(value);

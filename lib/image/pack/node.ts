@@ -111,7 +111,7 @@ export class NodePacker {
           remedy: 'try again when nothing writes to it',
         });
       }
-      // The buffer is used again; who reads the archive may be slow.
+      // The buffer is used again; the archive's reader may be slow.
       yield Buffer.from(this.#data.subarray(0, count));
       at += count;
     }

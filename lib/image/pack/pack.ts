@@ -167,7 +167,7 @@ function refuseWhiteoutName(name: ByteString, path: ByteString): void {
   });
 }
 
-/** Puts small pieces together: each one is a turn of the event loop and of a thread for who compresses it. */
+/** Puts small pieces together: each one costs a turn of the event loop, and of a thread that compresses. */
 export function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
   let waiting: Buffer[] = [];
   let size = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * A file or a directory as it lies on the system, packed as a tar archive: every step
- * goes by a directory's descriptor and one name, so that whoever changes the tree
+ * goes by a directory's descriptor and one name, so that a process that changes the tree
  * meanwhile leads it nowhere else.
  */
 import { type ByteString, joinPath, toText } from '../../base/bytes.js';
@@ -105,7 +105,7 @@ class TreePacker {
           remedy: 'try again when nothing writes to it',
         });
       }
-      // The buffer is used again; who reads the archive may be slow.
+      // The buffer is used again; the archive's reader may be slow.
       yield Buffer.from(this.#data.subarray(0, count));
       at += count;
     }

@@ -20,7 +20,7 @@ export interface Call {
   path: string;
   /** What the token must allow: `repository:library/nginx:pull`. */
   scope: string;
-  /** It leads to a place that the registry does not answer for: nobody there is told who we are. */
+  /** The target is not the registry's own: no credentials are sent there. */
   anonymous?: boolean | undefined;
   headers?: Record<string, string> | undefined;
   /** How often it is tried where trouble may pass. */

@@ -2,7 +2,7 @@
 /**
  * Which registries may speak plain HTTP or have a certificate that nobody signed:
  * `insecure-registries` of Docker's daemon.json. Unlike Docker no name is looked up to see whether
- * its address lies in a network: who answers for names would decide which registries need no TLS.
+ * its address lies in a network: otherwise a name server would decide which registries need no TLS.
  */
 import { isIPv6 } from 'node:net';
 import { isWithin, LOOPBACK, parseNetwork } from '../connection/networks.js';

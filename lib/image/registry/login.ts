@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * How we tell a registry who we are: without a name where that is enough, by a token of its
+ * How we log in to a registry: without a name where that is enough, by a token of its
  * token server or by name and password, whichever of the ways that it offers can be gone.
- * Passwords are looked for when a registry asks: who asks for none needs no helper that works.
+ * Passwords are looked for when a registry asks: a registry that asks for none needs no working helper.
  */
 import { type ErrorStory, OverlayError } from '../../base/errors.js';
 import { type Challenge, parseChallenges } from '../connection/challenge.js';

@@ -8,7 +8,7 @@ import { isAboutTls } from './failure.js';
 
 export const TRIES = 5;
 const FIRST_WAIT_MS = 250;
-/** Who asks for more is told so to people instead: they decide. */
+/** A longer wait is not kept: the error tells the user, who decides. */
 const LONGEST_WAIT_MS = 60_000;
 const PASSING_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** A number of seconds so large is a moment. */

@@ -72,7 +72,7 @@ export async function changeIndex(
   try {
     write();
   } catch (failure) {
-    // Who adds something finds the disk full; who takes something away must not.
+    // An addition may find the disk full; a removal must not.
     if (manifests.length > index.manifests.length || !isFull(failure) || !spendReserve(store)) throw failure;
     write();
   }

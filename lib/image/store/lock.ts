@@ -4,11 +4,11 @@
  * releases when the owner dies, so none is ever left behind.
  *
  * Order: `collection` before `names` before a layer's own.
- * - collection: shared by who adds content that nothing names yet, and by who mounts
- *   layers until the mount is in the list of mounts; exclusive for who removes what
+ * - collection: shared by commands that add content that nothing names yet, and by mounts until
+ *   they are in the list of mounts; exclusive for commands that remove what
  *   nothing names.
  * - names: exclusive for the moment in which the list of images is changed.
- * - a digest: exclusive for who unpacks that layer; others wait and then find it.
+ * - a digest: exclusive while that layer is unpacked; others wait and then find it.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -28,7 +28,7 @@ import {
 
 const POLL_MS = 20;
 
-/** What somebody may have to take who removes something. */
+/** Locks that a removal may need. */
 export const REMOVAL_LOCKS = ['collection', 'names', 'network', 'btrfs'] as const;
 
 export class StoreLock implements Disposable {

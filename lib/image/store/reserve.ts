@@ -3,7 +3,7 @@
  * Space that a store keeps for removal. On a file system that is full to the last block and the last
  * inode, who takes an image away still has to write the shorter list of those that stay. Files in
  * `reserve/` hold blocks and inodes for that; they go when a removal finds no space, and are made
- * again, by whoever opens the store next, when there is some.
+ * again, by the next command that opens the store, when there is some.
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

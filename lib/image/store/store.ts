@@ -8,7 +8,7 @@
  *   layers/HEX/diff             a layer unpacked, by its diff ID; layer.json says what it is
  *   empty/                      the view of an image without layers
  *   reserve/                    space for removals (reserve.ts)
- *   staging/NAME/               what is being made; each is locked by who makes it
+ *   staging/NAME/               what is being made; each is locked by its maker
  *   locks/                      see lock.ts
  *
  * Everything becomes visible by one rename and only when it is complete and

@@ -64,7 +64,7 @@ function isWebAddress(url: unknown): url is string {
   return typeof url === 'string' && /^https?:/i.test(url) && URL.canParse(url);
 }
 
-/** The bytes from `offset` on, which are new to who reads. */
+/** The bytes from `offset` on, which the reader does not have yet. */
 async function* downloadFrom(
   place: Place,
   blob: Descriptor,

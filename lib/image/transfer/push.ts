@@ -81,7 +81,7 @@ async function pushBlobs(
   }
 }
 
-/** Such a layer is not to be given to registries: whoever wants it gets it where its descriptor says (layer.md, "Non-Distributable Layers"). */
+/** Such a layer must not be pushed: it is fetched from where its descriptor says (layer.md, "Non-Distributable Layers"). */
 function isElsewhere({ mediaType, urls }: Descriptor): boolean {
   return /\.foreign\.|\.nondistributable\./.test(mediaType) && (urls ?? []).length > 0;
 }
