@@ -81,7 +81,7 @@ const folders: Record<string, readonly string[]> = {
     'upkeep',
     'server',
   ],
-  build: ['language', 'source', 'copy', 'run', 'stage'],
+  build: ['language', 'plan', 'source', 'copy', 'run', 'stage'],
 };
 
 t.test('every room imports only the rooms that it may', async (t) => {

@@ -19,6 +19,7 @@ import { cachedImports } from './cache-import.js';
 import { type Dockerfile, parseDockerfile, type Stage } from './language/dockerfile.js';
 import { DockerfileError, type Place } from './language/failure.js';
 import { expandWord } from './language/words.js';
+import { atPlace, GlobalArguments, platformArguments } from './plan/arguments.js';
 import { BaseImages } from './source/base-images.js';
 import { layersOfContext } from './source/context.js';
 import { DigestMemo } from './source/digest-memo.js';
@@ -27,7 +28,6 @@ import type { BuildOptions } from './stage/options.js';
 import type { Step } from './stage/progress.js';
 import { StageBuilder, type StageHost } from './stage/stage-builder.js';
 import { emptyState, type StageState, stateOf, viewOf } from './stage/stage-state.js';
-import { atPlace, GlobalArguments, platformArguments } from './stage/variables.js';
 import { Turns } from './turns.js';
 
 export interface BuildResult {

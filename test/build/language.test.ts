@@ -3,14 +3,14 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { OverlayError } from '../../lib/base/errors.js';
-import { parseModeChange } from '../../lib/build/copy/mode-change.js';
 import { parseDockerfile } from '../../lib/build/language/dockerfile.js';
 import { DockerfileError } from '../../lib/build/language/failure.js';
 import { globToRegExp } from '../../lib/build/language/glob.js';
+import { IgnoreList } from '../../lib/build/language/ignore.js';
 import type { CopyInstruction, Instruction, RunInstruction } from '../../lib/build/language/instructions.js';
+import { parseModeChange } from '../../lib/build/language/mode-change.js';
 import { parseRunMount } from '../../lib/build/language/run-mount.js';
 import { expandWord, expandWords, WordError } from '../../lib/build/language/words.js';
-import { IgnoreList } from '../../lib/build/source/ignore.js';
 
 /** The instructions after a FROM. */
 function parse(text: string, file = 'Dockerfile'): Instruction[] {

@@ -5,11 +5,11 @@
  * Values of ARG are in arguments.test.ts, here-documents in heredoc.test.ts.
  */
 import t from 'tap';
-import { parseModeChange } from '../../lib/build/copy/mode-change.js';
 import { parseDockerfile } from '../../lib/build/language/dockerfile.js';
+import { IgnoreList } from '../../lib/build/language/ignore.js';
 import type { RunInstruction } from '../../lib/build/language/instructions.js';
+import { parseModeChange } from '../../lib/build/language/mode-change.js';
 import { parseRunMount } from '../../lib/build/language/run-mount.js';
-import { IgnoreList } from '../../lib/build/source/ignore.js';
 import { Builder } from '../support/builds.js';
 
 /** What a line is read as: a refusal, or what is in the instruction. */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { OverlayError } from '../../lib/base/errors.js';
 import { parseDockerfile } from '../../lib/build/language/dockerfile.js';
-import { IgnoreList } from '../../lib/build/source/ignore.js';
+import { IgnoreList } from '../../lib/build/language/ignore.js';
 import { parseReference } from '../../lib/image/model/reference.js';
 import { applyOptionString, emptyOptions } from '../../lib/mount/option-string.js';
 import { mutate, runs } from '../support/mutation.js';

@@ -7,8 +7,8 @@ import { sourceDateEpoch } from '../../image/store/create-image.js';
 import type { TarEntry } from '../../image/tar/format.js';
 import { headerOf, plainEntry } from '../../image/tar/writer.js';
 import type { Union } from '../../overlay/nodes/union.js';
+import type { ModeChange } from '../language/mode-change.js';
 import { type CopyTree, type Origin, TreeDirectory } from './copy-tree.js';
-import type { ModeChange } from './mode-change.js';
 
 export interface CopyAttributes {
   /** Whose everything becomes; undefined: as its source says. */

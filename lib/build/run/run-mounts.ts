@@ -22,10 +22,10 @@ import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { Heredoc } from '../language/lines.js';
 import type { BindMount, CacheMount, RunMount, SecretMount } from '../language/run-mount.js';
+import { scriptPath } from '../language/scripts.js';
 import type { Secret } from '../source/secret.js';
 import { removeIfEmpty, secretsDirectory } from './leftovers.js';
 import { takeMountCache } from './mount-cache.js';
-import { scriptPath } from './scripts.js';
 
 export interface MountSetting {
   store: Store;

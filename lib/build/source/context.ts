@@ -15,7 +15,7 @@ import { changeMode, changeTimes, listDirectory, makeDirectory } from '../../sys
 import { AT_FDCWD, Fd, O_DIRECTORY, O_RDONLY, openAt, openPath } from '../../sys/files.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { Stat, statAt, statFd } from '../../sys/stat.js';
-import { IgnoreList } from './ignore.js';
+import { IgnoreList } from '../language/ignore.js';
 
 export interface Context {
   /** Absolute. */

@@ -13,7 +13,7 @@ import type {
   ListInstruction,
   PairsInstruction,
 } from '../language/instructions.js';
-import type { StageVariables } from './variables.js';
+import type { StageVariables } from '../plan/arguments.js';
 
 const DEFAULT_SHELL = ['/bin/sh', '-c'];
 

@@ -8,12 +8,12 @@ import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
 import type { CopyInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';
+import { isRepository, isUrl } from '../language/urls.js';
+import { atPlace } from '../plan/arguments.js';
 import { authorizationFor } from '../source/authorization.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
-import { isRepository, isUrl } from '../source/urls.js';
 import type { StepSetting } from './step.js';
-import { atPlace } from './variables.js';
 
 /** Words of an instruction with their variables replaced. */
 export interface ExpandedCopy {

@@ -11,13 +11,13 @@ import { isFileName, isHeredocAlone } from '../language/heredoc.js';
 import type { RunInstruction } from '../language/instructions.js';
 import type { Heredoc } from '../language/lines.js';
 import { parseRunMount, type RunMount } from '../language/run-mount.js';
-import { scriptPath } from '../run/scripts.js';
+import { scriptPath } from '../language/scripts.js';
+import { environmentOf } from '../plan/arguments.js';
 import { shellOf } from './configure.js';
 import { StepFailure } from './failure.js';
 import { stepKey } from './keys.js';
 import { chainOf, layerSetOf } from './stage-state.js';
 import type { LayerStep, StepSetting } from './step.js';
-import { environmentOf } from './variables.js';
 
 interface Program {
   args: string[];

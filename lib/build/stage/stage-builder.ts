@@ -15,6 +15,7 @@ import type {
   ValueInstruction,
 } from '../language/instructions.js';
 import { parseTriggers } from '../language/parse.js';
+import { type GlobalArguments, StageVariables } from '../plan/arguments.js';
 import { configure, resolvePath } from './configure.js';
 import { makeCopy } from './copy-step.js';
 import { StepError, StepFailure } from './failure.js';
@@ -22,7 +23,6 @@ import type { Step } from './progress.js';
 import { makeRun } from './run-instruction.js';
 import { configured, layered, type StageState } from './stage-state.js';
 import type { LayerStep, StepHost, StepSetting } from './step.js';
-import { type GlobalArguments, StageVariables } from './variables.js';
 import { makeWorkingDirectory } from './working-directory.js';
 
 /** What a stage uses of its build. */

@@ -6,11 +6,11 @@ import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { Stage } from '../language/dockerfile.js';
 import type { Place } from '../language/failure.js';
+import type { StageVariables } from '../plan/arguments.js';
 import type { SourceTree } from '../source/source-tree.js';
 import type { BuildOptions } from './options.js';
 import type { Step } from './progress.js';
 import type { StageState } from './stage-state.js';
-import type { StageVariables } from './variables.js';
 
 /** A step that makes a layer, before it is known whether it has to. */
 export interface LayerStep extends Disposable {

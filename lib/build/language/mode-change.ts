@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `--chmod`: an octal number, or changes as in chmod(1). */
-import { DockerfileError, type Place } from '../language/failure.js';
+import { DockerfileError, type Place } from './failure.js';
 
 /** Permission bits from those there are. */
 export type ModeChange = (mode: number, isDirectory: boolean) => number;

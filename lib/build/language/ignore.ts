@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `.dockerignore`: which files of a context are not there for a build (Dockerfile reference, ".dockerignore file"). */
 import { posix } from 'node:path';
-import { DockerfileError } from '../language/failure.js';
-import { globToRegExp } from '../language/glob.js';
+import { DockerfileError } from './failure.js';
+import { globToRegExp } from './glob.js';
 
 interface Pattern {
   expression: RegExp;
