@@ -5,6 +5,8 @@ import { StoreLock } from '../image/store/lock.js';
 import { sweepStagings } from '../image/store/staging.js';
 import type { Store } from '../image/store/store.js';
 import { Build, type BuildResult } from './build.js';
+import { parseDockerfile } from './language/dockerfile.js';
+import { Planner } from './plan/planner.js';
 import { squashed } from './squash.js';
 import type { BuildOptions } from './stage/options.js';
 import { imageConfigOf, type StageState } from './stage/stage-state.js';
@@ -35,11 +37,14 @@ async function sweepBuilds(store: Store): Promise<void> {
  * steps that were finished stay in the cache, and nothing else is left.
  */
 export async function buildImage(store: Store, options: BuildOptions, wish: ImageWish): Promise<BuiltImage> {
+  const { text, file } = options.dockerfile;
+  const planner = new Planner(parseDockerfile(text, file), options);
+  const plan = planner.plan();
   using _collection = await StoreLock.take(store.root, 'collection', true, options.signal);
   await sweepBuilds(store);
   using _builds = await StoreLock.take(store.root, BUILDS, true, options.signal);
   sweepStagings(store);
-  await using build = new Build(store, options);
+  await using build = new Build(store, options, plan, planner);
   const { state, ...figures } = await build.run();
   return { ...figures, ...(await keep(store, state, options.labels, wish)) };
 }

@@ -15,6 +15,7 @@ export interface Stage {
 
 export interface Dockerfile {
   file: string;
+  text: string;
   escapeCharacter: string;
   /** Whether it has a `check` directive, which is about warnings that are not made here. */
   hasChecks: boolean;
@@ -28,7 +29,7 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
   const { escapeCharacter, directives, lines } = readLines(text, file);
   refuseOtherSyntax(directives);
   const hasChecks = directives.some(({ name }) => name === 'check');
-  const dockerfile: Dockerfile = { file, escapeCharacter, hasChecks, globals: [], stages: [] };
+  const dockerfile: Dockerfile = { file, text, escapeCharacter, hasChecks, globals: [], stages: [] };
   for (const line of lines) {
     if (line.keyword === 'FROM') {
       addStage(dockerfile, parseFromLine(line, escapeCharacter));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What is wrong with a Dockerfile: where, and what was expected. */
-import { OverlayError } from '../../base/errors.js';
+import { type ErrorStory, OverlayError } from '../../base/errors.js';
 
 /** A place in a Dockerfile. */
 export interface Place {
@@ -8,11 +8,24 @@ export interface Place {
   file: string;
   /** From 1. */
   line: number;
+  /** From 1; undefined for the whole instruction. */
+  column?: number;
 }
 
-export class DockerfileError extends OverlayError {
-  constructor({ file, line }: Place, reason: string, remedy?: string) {
-    super({ operation: 'read', path: `${file}:${line}`, reason, remedy });
+/** A failure of which the place in a Dockerfile is known: `Dockerfile:2`, `Dockerfile:2:13`. */
+export class PlacedError extends OverlayError {
+  constructor(
+    readonly place: Place,
+    story: ErrorStory,
+  ) {
+    const { file, line, column } = place;
+    super({ ...story, path: `${file}:${line}${column === undefined ? '' : `:${column}`}` });
+  }
+}
+
+export class DockerfileError extends PlacedError {
+  constructor(place: Place, reason: string, remedy?: string) {
+    super(place, { operation: 'read', reason, remedy });
     this.name = 'DockerfileError';
   }
 }

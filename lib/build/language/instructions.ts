@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What a Dockerfile says, instruction by instruction; words are as they are written, not yet expanded. */
+/**
+ * What a Dockerfile says, instruction by instruction. Words are strings as they are written, with
+ * their variables; a plan (plan/plan.ts) has the same instructions with words of another type.
+ */
 import type { Place } from './failure.js';
 import type { Heredoc } from './lines.js';
 import type { MountFields } from './mount-fields.js';
@@ -7,16 +10,16 @@ import type { MountFields } from './mount-fields.js';
 /** A command as a JSON list, or a line for a shell. */
 export type Command = { form: 'exec'; args: string[] } | { form: 'shell'; line: string };
 
-interface Written {
+export interface Written {
   place: Place;
   /** As it is shown: the keyword and what follows, on one line. */
   text: string;
 }
 
-export interface NamedValue {
-  name: string;
+export interface NamedValue<Word = string> {
+  name: Word;
   /** Undefined for an ARG without a default. */
-  value: string | undefined;
+  value: Word | undefined;
 }
 
 export interface FromInstruction extends Written {
@@ -35,18 +38,18 @@ export interface RunInstruction extends Written {
   network: 'default' | 'none' | 'host';
 }
 
-export interface CopyInstruction extends Written {
+export interface CopyInstruction<Word = string> extends Written {
   kind: 'COPY' | 'ADD';
-  sources: string[];
+  sources: Word[];
   /** Copied after the sources, whatever the order in which they are written. */
   heredocs: Heredoc[];
-  destination: string;
-  from: string | undefined;
-  chown: string | undefined;
-  chmod: string | undefined;
+  destination: Word;
+  from: Word | undefined;
+  chown: Word | undefined;
+  chmod: Word | undefined;
   /** `sha256:…` of what ADD fetches. */
-  checksum: string | undefined;
-  excludes: string[];
+  checksum: Word | undefined;
+  excludes: Word[];
   /** The layer does not depend on those below. */
   link: boolean;
   /** Directories of the sources are kept. */
@@ -55,19 +58,24 @@ export interface CopyInstruction extends Written {
   unpack: boolean | undefined;
 }
 
-export interface ValueInstruction extends Written {
-  kind: 'WORKDIR' | 'USER' | 'STOPSIGNAL' | 'MAINTAINER';
-  value: string;
+export interface WorkdirInstruction<Word = string> extends Written {
+  kind: 'WORKDIR';
+  value: Word;
 }
 
-export interface PairsInstruction extends Written {
+export interface ValueInstruction<Word = string> extends Written {
+  kind: 'USER' | 'STOPSIGNAL' | 'MAINTAINER';
+  value: Word;
+}
+
+export interface PairsInstruction<Word = string> extends Written {
   kind: 'ENV' | 'LABEL' | 'ARG';
-  pairs: NamedValue[];
+  pairs: NamedValue<Word>[];
 }
 
-export interface ListInstruction extends Written {
+export interface ListInstruction<Word = string> extends Written {
   kind: 'EXPOSE' | 'VOLUME';
-  items: string[];
+  items: Word[];
 }
 
 export interface CommandInstruction extends Written {
@@ -98,16 +106,17 @@ export interface OnbuildInstruction extends Written {
   trigger: string;
 }
 
-export type Instruction =
-  | RunInstruction
-  | CopyInstruction
-  | ValueInstruction
-  | PairsInstruction
-  | ListInstruction
+/** Those that change how the image is started and nothing of its files. */
+export type ConfigInstruction<Word = string> =
+  | ValueInstruction<Word>
+  | PairsInstruction<Word>
+  | ListInstruction<Word>
   | CommandInstruction
   | ShellInstruction
   | HealthcheckInstruction
   | OnbuildInstruction;
+
+export type Instruction = RunInstruction | CopyInstruction | WorkdirInstruction | ConfigInstruction;
 
 export const KEYWORDS = [
   'FROM',

@@ -44,9 +44,13 @@ export class MountFields {
     return fields;
   }
 
-  /** The same with what `expand` makes of each value. */
-  expanded(expand: (value: string) => string): MountFields {
-    return new MountFields(this.place, new Map([...this.values].map(([key, value]) => [key, expand(value)])));
+  /** The same fields with other values. */
+  with(values: Iterable<readonly [name: string, value: string]>): MountFields {
+    return new MountFields(this.place, new Map(values));
+  }
+
+  get entries(): [name: string, value: string][] {
+    return [...this.values];
   }
 
   get names(): string[] {

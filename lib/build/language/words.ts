@@ -4,6 +4,7 @@
  * reference, "Environment replacement", which follows the shell (POSIX.1-2017,
  * XCU 2.6.2 "Parameter Expansion") without commands and arithmetic.
  */
+import { DockerfileError, type Place } from './failure.js';
 import { patternExpression, withoutMatch } from './shell-pattern.js';
 
 /** What a variable is set to; undefined where it is not. */
@@ -235,4 +236,15 @@ export function expandWords(text: string, lookup: Lookup, escapeCharacter: strin
   }
   if (word !== undefined) words.push(word);
   return words;
+}
+
+/** Does something with words of an instruction; what they lack is told with its place. */
+export function atPlace<T>(place: Place, work: () => T): T {
+  try {
+    return work();
+  } catch (failure) {
+    if (failure instanceof WordError || failure instanceof SyntaxError)
+      throw new DockerfileError(place, failure.message);
+    throw failure;
+  }
 }

@@ -21,8 +21,9 @@ import { AT_FDCWD, Fd, O_DIRECTORY, O_PATH, openInRoot, openPath } from '../../s
 import { hasTrustedAttributes } from '../../sys/privilege.js';
 import { DockerfileError, type Place } from '../language/failure.js';
 import type { Heredoc } from '../language/lines.js';
-import type { BindMount, CacheMount, RunMount, SecretMount } from '../language/run-mount.js';
+import type { CacheMount, SecretMount } from '../language/run-mount.js';
 import { scriptPath } from '../language/scripts.js';
+import type { Origin, PlannedBind, PlannedCache, PlannedMount } from '../plan/plan.js';
 import type { Secret } from '../source/secret.js';
 import { removeIfEmpty, secretsDirectory } from './leftovers.js';
 import { takeMountCache } from './mount-cache.js';
@@ -33,8 +34,7 @@ export interface MountSetting {
   /** A path relative to it is meant. */
   cwd: string;
   secrets: ReadonlyMap<string, Secret>;
-  /** The layers of a stage, an image or, undefined, the context. */
-  layersFrom(from: string | undefined): Promise<LayerSet>;
+  layersFrom(origin: Origin<string>): Promise<LayerSet>;
   signal: AbortSignal;
   /** Gives everything back when the step is over. */
   undo: AsyncRollback;
@@ -50,7 +50,7 @@ const SECRETS = '/run/secrets';
 
 /** Takes what the mounts need. Throws a DockerfileError for what is not there. */
 export async function prepareMounts(
-  mounts: readonly RunMount[],
+  mounts: readonly PlannedMount<string>[],
   scripts: readonly Heredoc[],
   setting: MountSetting,
 ): Promise<PreparedMounts> {
@@ -91,22 +91,22 @@ function bind(source: string, target: string, readOnly: boolean): MountRequest {
   return { type: 'bind', source, target, readOnly, options: [] };
 }
 
-async function cacheSource(mount: CacheMount, setting: MountSetting): Promise<string> {
-  const { from, source } = mount;
+async function cacheSource(mount: PlannedCache<string>, setting: MountSetting): Promise<string> {
+  const { origin } = mount;
   const fill =
-    from === undefined ? undefined : (directory: string) => fillFrom(setting, from, source, directory);
+    origin === undefined ? undefined : (directory: string) => fillFrom(mount, origin, setting, directory);
   const cache = await takeMountCache(setting.store, mount, fill, setting.signal);
   setting.undo.push(() => cache[Symbol.dispose]());
   return cache.path;
 }
 
 async function fillFrom(
+  { from, source }: CacheMount,
+  origin: Origin<string>,
   setting: MountSetting,
-  from: string,
-  source: string,
   directory: string,
 ): Promise<void> {
-  const layers = await setting.layersFrom(from);
+  const layers = await setting.layersFrom(origin);
   const union = openUnion({ ...layers, readOnly: true });
   try {
     const node = walk(union, fromText(source), true);
@@ -123,9 +123,10 @@ function nothingThere(place: Place, source: string, from: string | undefined): D
 }
 
 /** A directory or file of the context or of other layers, as a path of this machine. */
-async function bindSource({ from, source, writable }: BindMount, setting: MountSetting): Promise<string> {
-  const layers = await setting.layersFrom(from);
-  const plain = !writable && layers.lowers.length === 1 && from === undefined;
+async function bindSource(mount: PlannedBind<string>, setting: MountSetting): Promise<string> {
+  const { from, origin, source, writable } = mount;
+  const layers = await setting.layersFrom(origin);
+  const plain = !writable && layers.lowers.length === 1 && origin.kind === 'context';
   const root = plain ? layers.lowers[0] : await mountLayers(layers, setting);
   using fd = new Fd(check(openPath(fromText(root), O_PATH | O_DIRECTORY), { operation: 'open', path: root }));
   const found = openInRoot(fd.number, source === '/' ? '.' : fromText(source), O_PATH);

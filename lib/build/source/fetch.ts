@@ -8,7 +8,6 @@ import { OverlayError } from '../../base/errors.js';
 import { HttpTransport, type Response } from '../../image/connection/http-transport.js';
 import { wayOf } from '../../image/connection/proxy-failure.js';
 import { type Digest, Hasher } from '../../image/model/digest.js';
-import { HttpTransport, type Response } from '../../image/connection/http-transport.js';
 import { isUrl } from '../language/urls.js';
 
 const MOST_REDIRECTS = 10;

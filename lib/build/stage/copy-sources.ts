@@ -2,27 +2,15 @@
 /** The sources of a COPY or an ADD, found: in the context, a stage, an image, a here-document, on a server. */
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDigest } from '../../image/model/digest.js';
 import { Staging } from '../../image/store/staging.js';
-import { DockerfileError } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
-import type { CopyInstruction } from '../language/instructions.js';
-import type { Heredoc } from '../language/lines.js';
-import { isRepository, isUrl } from '../language/urls.js';
-import { atPlace } from '../plan/arguments.js';
+import { atPlace } from '../language/words.js';
+import type { CopyStep, Source } from '../plan/plan.js';
 import { authorizationFor } from '../source/authorization.js';
 import { archiveKindOf, openArchive } from '../source/local-archive.js';
 import { type Found, SourceTree } from '../source/source-tree.js';
-import type { StepSetting } from './step.js';
-
-/** Words of an instruction with their variables replaced. */
-export interface ExpandedCopy {
-  instruction: CopyInstruction;
-  sources: string[];
-  destination: string;
-  from: string | undefined;
-  checksum: string | undefined;
-}
+import { viewOf } from './stage-state.js';
+import type { BuiltOrigin, StepHost, StepSetting } from './step.js';
 
 /** One source, found. An archive of ADD is taken apart when the layer is made. */
 export interface Piece {
@@ -60,7 +48,7 @@ class Scope implements Disposable {
 /** Found sources, for as long as they are needed. */
 export class CopySources implements Disposable {
   private constructor(
-    private readonly setting: StepSetting,
+    private readonly signal: AbortSignal,
     private readonly scope: Scope,
     readonly pieces: readonly Piece[],
   ) {}
@@ -69,14 +57,12 @@ export class CopySources implements Disposable {
    * A pattern without a match is nothing, and so is a copy of nothing else (BuildKit's AllowEmptyWildcard).
    * Throws an OverlayError for a name that is not there.
    */
-  static async find(setting: StepSetting, copy: ExpandedCopy): Promise<CopySources> {
-    const scope = new Scope(setting.build.store.root);
+  static async find({ build }: StepSetting, planned: CopyStep<string>): Promise<CopySources> {
+    const scope = new Scope(build.store.root);
     try {
       const pieces: Piece[] = [];
-      for (const source of copy.sources) pieces.push(await findPiece(setting, copy, source, scope));
-      for (const document of copy.instruction.heredocs)
-        pieces.push(documentPiece(setting, copy.instruction.place, document, scope));
-      return new CopySources(setting, scope, pieces);
+      for (const source of planned.sources) pieces.push(await findPiece(build, planned, source, scope));
+      return new CopySources(build.signal, scope, pieces);
     } catch (failure) {
       scope[Symbol.dispose]();
       throw failure;
@@ -89,7 +75,7 @@ export class CopySources implements Disposable {
 
   /** The same with archives taken apart, as ADD does it. */
   async unpacked(): Promise<Found[]> {
-    const { signal } = this.setting.build;
+    const { signal } = this;
     const all: Found[] = [];
     for (const { found, unpacks } of this.pieces) {
       for (const one of found) {
@@ -108,48 +94,39 @@ export class CopySources implements Disposable {
 }
 
 async function findPiece(
-  setting: StepSetting,
-  copy: ExpandedCopy,
-  source: string,
+  build: StepHost,
+  planned: CopyStep<string>,
+  source: Source<string>,
   scope: Scope,
 ): Promise<Piece> {
-  const { kind, unpack, parents, place } = copy.instruction;
-  const { build } = setting;
-  if (kind === 'ADD' && isRepository(source)) {
-    throw new DockerfileError(
-      place,
-      `ADD ${source}: repositories of git are not fetched`,
-      'clone it in a RUN, or into the context',
-    );
+  const { kind, unpack, parents, place, from } = planned;
+  switch (source.kind) {
+    case 'url': {
+      const found = await fetched(build, planned, source.url, scope);
+      return { found, text: source.url, unpacks: unpack === true };
+    }
+    case 'document':
+      return documentPiece(source, scope);
+    case 'path': {
+      const { origin, path } = source;
+      const tree = origin.kind === 'context' ? await build.context() : scope.own(await opened(origin));
+      const found = atPlace(place, () => tree.find(path, { parents }));
+      return { found, text: path, unpacks: kind === 'ADD' && unpack !== false };
+    }
   }
-  if (kind === 'ADD' && isUrl(source))
-    return { found: await fetched(setting, copy, source, scope), text: source, unpacks: unpack === true };
-  const tree =
-    copy.from === undefined ? await build.context() : scope.own(await openStage(setting, copy.from, place));
-  const found = atPlace(place, () => tree.find(source, { parents }));
-  return { found, text: source, unpacks: kind === 'ADD' && unpack !== false };
-}
 
-async function openStage(
-  { build, stage }: StepSetting,
-  from: string,
-  place: CopyInstruction['place'],
-): Promise<SourceTree> {
-  const layers = await build.layersOf(stage, place, from);
-  return new SourceTree(layers, from, true);
+  async function opened(origin: BuiltOrigin): Promise<SourceTree> {
+    const layers = viewOf(build.store, await build.stateOf(origin, place));
+    return new SourceTree(layers, from ?? '', true);
+  }
 }
 
 /** A here-document is a file of its name. */
-function documentPiece(
-  { variables, state }: StepSetting,
-  place: CopyInstruction['place'],
-  { name, content, expands }: Heredoc,
-  scope: Scope,
-): Piece {
+function documentPiece({ name, content }: { name: string; content: string }, scope: Scope): Piece {
   const directory = scope.scratch();
   mkdirSync(directory);
   const path = join(directory, name);
-  writeFileSync(path, expands ? variables.expandDocument(place, content, state.config) : content);
+  writeFileSync(path, content);
   chmodSync(path, 0o644);
   const now = new Date();
   utimesSync(path, now, now);
@@ -158,24 +135,15 @@ function documentPiece(
 }
 
 async function fetched(
-  { build }: StepSetting,
-  copy: ExpandedCopy,
+  { options, signal }: StepHost,
+  { checksum }: CopyStep<string>,
   url: string,
   scope: Scope,
 ): Promise<Found[]> {
-  const { checksum } = copy;
-  const { place } = copy.instruction;
-  if (checksum !== undefined && !isDigest(checksum))
-    throw new DockerfileError(
-      place,
-      `--checksum=${checksum} is no digest`,
-      'write sha256: and 64 hexadecimal digits',
-    );
   const directory = scope.scratch();
   // Loaded only here: what speaks HTTP takes its time.
   const { fetchFile } = await import('../source/fetch.js');
-  const { secrets } = build.options;
-  const authorization = authorizationFor(new URL(url), secrets);
-  const { name } = await fetchFile(url, directory, { checksum, authorization, signal: build.signal });
+  const authorization = authorizationFor(new URL(url), options.secrets);
+  const { name } = await fetchFile(url, directory, { checksum, authorization, signal });
   return scope.own(new SourceTree({ lowers: [directory] }, url, false)).find(escapeGlob(name));
 }

@@ -1,71 +1,37 @@
 // SPDX-License-Identifier: MIT
 /** RUN: what is run, with what, and what that depends on. */
-import { fromText } from '../../base/bytes.js';
 import { AsyncRollback } from '../../base/rollback.js';
 import type { Digest } from '../../image/model/digest.js';
 import { platformName } from '../../image/model/platform.js';
+import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { digestOfSources } from '../copy/copy-digest.js';
-import { DockerfileError } from '../language/failure.js';
+import type { Place } from '../language/failure.js';
 import { escapeGlob } from '../language/glob.js';
-import { isFileName, isHeredocAlone } from '../language/heredoc.js';
-import type { RunInstruction } from '../language/instructions.js';
-import type { Heredoc } from '../language/lines.js';
-import { parseRunMount, type RunMount } from '../language/run-mount.js';
-import { scriptPath } from '../language/scripts.js';
-import { environmentOf } from '../plan/arguments.js';
-import { shellOf } from './configure.js';
+import { proxiesOf } from '../plan/arguments.js';
+import type { Origin, PlannedMount, RunStep } from '../plan/plan.js';
+import { contentOfMount } from '../plan/steps.js';
+import { commandArgs } from './configure.js';
 import { StepFailure } from './failure.js';
 import { stepKey } from './keys.js';
-import { chainOf, layerSetOf } from './stage-state.js';
-import type { LayerStep, StepSetting } from './step.js';
+import { chainOf, layerSetOf, viewOf } from './stage-state.js';
+import type { LayerStep, StepHost, StepSetting } from './step.js';
 
-interface Program {
-  args: string[];
-  /** Here-documents that are programs themselves. */
-  scripts: Heredoc[];
-}
-
-/** With `<<EOF` alone the document is the script; otherwise the shell is given it with the line (as BuildKit does it). */
-function programOf({ command, heredocs, place }: RunInstruction, shell: readonly string[]): Program {
-  if (command.form === 'exec') return { args: command.args, scripts: [] };
-  if (heredocs.length === 0) return { args: [...shell, command.line], scripts: [] };
-  const [first] = heredocs;
-  const isAlone = heredocs.length === 1 && isHeredocAlone(command.line);
-  if (isAlone && first.content.startsWith('#!')) {
-    if (isFileName(first.name)) return { args: [scriptPath(first.name)], scripts: [first] };
-    throw new DockerfileError(
-      place,
-      `no script can be called ${first.name}`,
-      'name the here-document otherwise',
-    );
-  }
-  if (isAlone) return { args: [...shell, first.content], scripts: [] };
-  const documents = heredocs.map(({ content, name }) => `${content}${name}\n`).join('');
-  return { args: [...shell, `${command.line}\n${documents}`], scripts: [] };
-}
-
-export async function makeRun(setting: StepSetting, instruction: RunInstruction): Promise<LayerStep> {
-  const { build, state, variables } = setting;
-  const { place } = instruction;
-  const mounts = instruction.mounts.map((fields) =>
-    parseRunMount(fields.expanded((text) => variables.expand(place, text, state.config))),
-  );
-  const environment = environmentOf(state.config);
-  const args = variables.argumentsBeside(environment);
-  const program = programOf(instruction, shellOf(state.config));
-  const network = instruction.network === 'default' ? build.options.network : instruction.network;
-  const env = args.map(([name, value]) => `${name}=${value}`);
-  const seen = [...env, ...variables.proxies.map(([name, value]) => `${name}=${value}`)];
-  const shown = [...(args.length === 0 ? [] : [`|${args.length}`, ...env]), ...program.args].join(' ');
+export async function makeRun(setting: StepSetting, planned: RunStep<string>): Promise<LayerStep> {
+  const { build, state } = setting;
+  const { place, network, scripts, mounts } = planned;
+  const { User: user = '', WorkingDir: directory = '' } = state.config;
+  const args = commandArgs(state.config, planned.command);
+  const env = planned.arguments.map(([name, value]) => `${name}=${value}`);
+  const seen = [...env, ...proxiesOf(build.options.args)];
+  const shown = [...(env.length === 0 ? [] : [`|${env.length}`, ...env]), ...args].join(' ');
+  const values = {
+    layers: chainOf(state),
+    settings: [user, directory, platformName(state.platform)],
+    program: args,
+    ...(await contentsOf(build, place, mounts)),
+  };
   return {
-    key: stepKey('RUN', [
-      chainOf(state),
-      [...environment].sort(([a], [b]) => (a < b ? -1 : 1)),
-      args,
-      [state.config.User ?? '', state.config.WorkingDir ?? '', platformName(state.platform)],
-      [program.args, program.scripts.map(({ content }) => content), network, build.options.extraHosts],
-      await Promise.all(mounts.map((mount) => mountKey(setting, place, mount))),
-    ]),
+    key: stepKey('RUN', planned.key, values),
     createdBy: `RUN ${shown}`,
     async make(step, started) {
       // Loaded only here: a build may find everything in the cache.
@@ -74,27 +40,25 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
         import('../run/run-step.js'),
       ]);
       await using undo = new AsyncRollback();
-      const base = layerSetOf(build.store, state);
-      const prepared = await prepareMounts(mounts, program.scripts, {
+      const prepared = await prepareMounts(mounts, scripts, {
         store: build.store,
         place,
-        cwd: state.config.WorkingDir || '/',
+        cwd: directory || '/',
         secrets: build.options.secrets,
-        layersFrom: async (from) =>
-          from === undefined ? build.contextLayers() : build.layersOf(setting.stage, place, from),
+        layersFrom: (origin) => layersFrom(build, place, origin),
         signal: build.signal,
         undo,
       });
       const request = {
         layers: state.layers,
-        base,
+        base: layerSetOf(build.store, state),
         config: state.config,
-        args: program.args,
+        args,
         env: [...seen, ...prepared.env],
         network,
         extraHosts: build.options.extraHosts,
         mounts: prepared.requests,
-        what: instruction.text,
+        what: planned.text,
       };
       await using _turn = await build.turn();
       const { exitCode, layer } = await runStep(
@@ -103,25 +67,33 @@ export async function makeRun(setting: StepSetting, instruction: RunInstruction)
         { take: (bytes) => build.options.progress.output(step, bytes), started },
         build.signal,
       );
-      if (exitCode !== 0) throw new StepFailure(place, instruction.text, exitCode, { state, env: seen });
+      if (exitCode !== 0) throw new StepFailure(place, planned.text, exitCode, { state, env: seen });
       return layer;
     },
     [Symbol.dispose]: () => undefined,
   };
 }
 
-/** What is kept from build to build is no input; what is bound is, by its content or its layers. */
-async function mountKey(
-  setting: StepSetting,
-  place: RunInstruction['place'],
-  mount: RunMount,
-): Promise<unknown> {
-  if (mount.type !== 'bind') return mount;
-  const { build, stage } = setting;
-  const { from, source } = mount;
-  const content: Digest =
-    from === undefined
-      ? digestOfSources((await build.context()).find(escapeGlob(source)), () => false)
-      : chainOf(await build.stateOf(stage, place, from));
-  return [mount, content, fromText(source)];
+async function layersFrom(build: StepHost, place: Place, origin: Origin<string>): Promise<LayerSet> {
+  return origin.kind === 'context'
+    ? build.contextLayers()
+    : viewOf(build.store, await build.stateOf(origin, place));
+}
+
+/** What is bound, by its content or its layers, under the names that the key has for it. */
+async function contentsOf(
+  build: StepHost,
+  place: Place,
+  mounts: readonly PlannedMount<string>[],
+): Promise<Record<string, Digest>> {
+  const contents: Record<string, Digest> = {};
+  for (const [index, mount] of mounts.entries()) {
+    if (mount.type !== 'bind') continue;
+    const { origin, source } = mount;
+    contents[contentOfMount(index)] =
+      origin.kind === 'context'
+        ? digestOfSources((await build.context()).find(escapeGlob(source)), () => false)
+        : chainOf(await build.stateOf(origin, place));
+  }
+  return contents;
 }

@@ -4,9 +4,8 @@ import type { Digest } from '../../image/model/digest.js';
 import type { StepLayer } from '../../image/store/step-cache.js';
 import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
-import type { Stage } from '../language/dockerfile.js';
 import type { Place } from '../language/failure.js';
-import type { StageVariables } from '../plan/arguments.js';
+import type { Origin } from '../plan/plan.js';
 import type { SourceTree } from '../source/source-tree.js';
 import type { BuildOptions } from './options.js';
 import type { Step } from './progress.js';
@@ -21,6 +20,9 @@ export interface LayerStep extends Disposable {
   make(step: Step, started: () => void): Promise<StepLayer | undefined>;
 }
 
+/** A stage or an image. */
+export type BuiltOrigin = Exclude<Origin<string>, { kind: 'context' }>;
+
 /** What a step uses of the build that it belongs to. */
 export interface StepHost {
   readonly store: Store;
@@ -29,9 +31,8 @@ export interface StepHost {
   readonly signal: AbortSignal;
   context(): Promise<SourceTree>;
   contextLayers(): LayerSet;
-  /** What `--from` names: an earlier stage, by name or number, or an image. Throws a DockerfileError. */
-  stateOf(stage: Stage, place: Place, from: string): Promise<StageState>;
-  layersOf(stage: Stage, place: Place, from: string): Promise<LayerSet>;
+  /** Waits for a stage, or gets an image. Throws a DockerfileError. */
+  stateOf(origin: BuiltOrigin, place: Place): Promise<StageState>;
   /** Waits until one more program may run. */
   turn(): Promise<AsyncDisposable>;
 }
@@ -39,7 +40,5 @@ export interface StepHost {
 /** What a step's maker needs of its stage. */
 export interface StepSetting {
   build: StepHost;
-  stage: Stage;
   state: StageState;
-  variables: StageVariables;
 }

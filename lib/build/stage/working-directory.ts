@@ -6,15 +6,18 @@ import { openUnion } from '../../overlay/open/open.js';
 import { packCopy } from '../copy/copy-archive.js';
 import { CopyTree } from '../copy/copy-tree.js';
 import { storeStepLayer } from '../copy/store-layer.js';
+import type { WorkdirStep } from '../plan/plan.js';
 import { stepKey } from './keys.js';
 import { chainOf, layerSetOf } from './stage-state.js';
 import type { LayerStep, StepSetting } from './step.js';
 
-export function makeWorkingDirectory({ build, state }: StepSetting, path: string): LayerStep {
+/** The state has the directory in its configuration already. */
+export function makeWorkingDirectory({ build, state }: StepSetting, { key }: WorkdirStep<string>): LayerStep {
   const { store } = build;
+  const path = state.config.WorkingDir ?? '/';
   const user = state.config.User ?? '';
   return {
-    key: stepKey('WORKDIR', [chainOf(state), path, user]),
+    key: stepKey('WORKDIR', key, { layers: chainOf(state), path, user }),
     createdBy: `WORKDIR ${path}`,
     async make() {
       const layers = layerSetOf(store, state);

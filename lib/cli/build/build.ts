@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { type BuiltImage, buildImage } from '../../build/build-image.js';
+import { PlacedError } from '../../build/language/failure.js';
 import { openContext } from '../../build/source/context.js';
 import { StepFailure } from '../../build/stage/failure.js';
 import type { BuildOptions } from '../../build/stage/options.js';
@@ -136,10 +137,9 @@ async function explain(
   if (!(failure instanceof OverlayError)) return;
   if (failure instanceof StepFailure && failed !== undefined && args.progress !== 'json')
     process.stderr.write(`------\n${failed.join('\n')}\n------\n`);
-  const line = failure.path?.startsWith(`${file}:`)
-    ? Number(failure.path.slice(file.length + 1))
-    : Number.NaN;
-  if (line > 0 && args.progress !== 'json') process.stderr.write(excerpt(text, file, line));
+  // A trigger of ONBUILD is of another file.
+  const isShown = failure instanceof PlacedError && failure.place.file === file && args.progress !== 'json';
+  if (isShown) process.stderr.write(excerpt(text, file, failure.place.line));
   if (!(failure instanceof StepFailure) || !args['debug-shell']) return;
   const { openDebugShell } = await import('./debug-shell.js');
   await openDebugShell(store, failure);

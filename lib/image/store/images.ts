@@ -223,7 +223,7 @@ function findByName(images: readonly Image[], text: string): FoundImage | undefi
 }
 
 /** What is an id, or the beginning of one that says so, and no name. */
-function isIdentifier(text: string): boolean {
+export function isIdentifier(text: string): boolean {
   return /^(?:sha256:[0-9a-f]*|[0-9a-f]{64})$/.test(text);
 }
 
