@@ -94,7 +94,7 @@ const CASES: Case[] = [
     title: 'stages that wait for each other',
     dockerfile: 'FROM box AS a\nCOPY --from=b /x /x\nFROM box AS b\nCOPY --from=a /x /x\n',
     stderr:
-      /Dockerfile:2:13: stages wait for each other in a circle: a -> b -> a; name another stage, or an image$/m,
+      /Dockerfile:2:13: stages wait for each other in a circle: b -> a -> b; name another stage, or an image$/m,
   },
   {
     title: 'a stage on itself',
