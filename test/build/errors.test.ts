@@ -241,6 +241,16 @@ t.test('what is wrong is said in one line', { timeout: 300_000 }, async (t) => {
   );
 });
 
+t.test('what is wrong with the text is told before an image is pulled or a program runs', async (t) => {
+  const builder = await Builder.make(t);
+  for (const text of ['FROM 127.0.0.1:1/none\nEXPOSE 99999\n', 'FROM box\nRUN echo ran\nEXPOSE 99999\n']) {
+    const { status, stderr } = await builder.run(text);
+    t.equal(status, 1);
+    t.match(stderr, /99999 is no port/);
+    t.notMatch(stderr, /^#1 /m, 'no step began');
+  }
+});
+
 t.test('a Dockerfile or a context that is not there is named, with the remedy', async (t) => {
   const { cli, base } = await Builder.make(t);
   const empty = makeContext(base, {});

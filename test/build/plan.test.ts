@@ -171,6 +171,12 @@ t.test('an ARG is what was given, its default, or what stands before FROM, and E
   t.equal((run as { arguments: unknown[] }).arguments.length, 4);
 });
 
+t.test('the key of a COPY has its variables replaced', async (t) => {
+  const text = 'FROM scratch\nARG M\nCOPY --chmod=$M --chown=$M --exclude=$M a /b\n';
+  const [, copy] = stepsOf(planOf(text, { args: new Map([['M', '7']]) }));
+  t.match((keyOf(copy) as unknown[])[2], ['7', '7', null, ['7'], false]);
+});
+
 t.test('here-documents are files of COPY, and the script of RUN', async (t) => {
   const [copy, script, program, line] = stepsOf(
     planOf(

@@ -79,3 +79,30 @@ t.test('ADD takes a zstd archive apart, also where a skippable frame comes first
   await builder.cli.ok('build', '-q', '-t', 'built', context);
   t.equal(await builder.say('cat', '/plain/a', '/skipped/a'), 'a\na\n');
 });
+
+t.test('ADD copies a file that begins like an archive and is none', async (t) => {
+  const builder = await Builder.make(t);
+  const context = makeContext(builder.base, { Dockerfile: 'FROM box\nADD odd.gz odd.xz /odd/\n' });
+  shell(
+    String.raw`printf '\037\213\010garbage' > odd.gz; printf '\375\067\172\130\132\000garbage' > odd.xz`,
+    context,
+  );
+  await builder.cli.ok('build', '-q', '-t', 'built', context);
+  t.equal(await builder.say('sh', '-c', 'tail -c 7 /odd/odd.gz; tail -c 7 /odd/odd.xz'), 'garbagegarbage');
+});
+
+t.test('a stage may copy from one that begins later, by name and by number', async (t) => {
+  const builder = await Builder.make(t);
+  await builder.ok(
+    `FROM box AS first
+COPY --from=later /x /1
+COPY --from=1 /x /2
+FROM box AS later
+RUN echo later > /x
+`,
+    {},
+    '--target',
+    'first',
+  );
+  t.equal(await builder.say('cat', '/1', '/2'), 'later\nlater\n');
+});

@@ -29,13 +29,19 @@ export function archiveOf(source: Readable, kind: ArchiveKind, what: string): Pr
   return decompressed(source, kind === 'tar' ? 'none' : kind, what, archiveLimit(DEFAULT_LIMITS));
 }
 
+export interface Unpacking {
+  kind: ArchiveKind;
+  /** Does not exist yet. */
+  directory: string;
+  /** For messages. */
+  name: string;
+  signal: AbortSignal;
+}
+
 /** Unpacks into a new directory. Throws an OverlayError for what is no archive after all. */
 export async function unpackArchive(
   source: Readable,
-  kind: ArchiveKind,
-  directory: string,
-  what: string,
-  signal: AbortSignal,
+  { kind, directory, name, signal }: Unpacking,
 ): Promise<void> {
   mkdirSync(directory, { mode: 0o755 });
   using root = new Fd(
@@ -43,14 +49,14 @@ export async function unpackArchive(
   );
   const unpacker = new LayerUnpacker(
     root.number,
-    what,
+    name,
     new Marks(!hasTrustedAttributes()),
     DEFAULT_LIMITS,
     'archive',
   );
-  const reader = new TarReader(unpacker, what);
+  const reader = new TarReader(unpacker, name);
   try {
-    for await (const chunk of await archiveOf(source, kind, what)) {
+    for await (const chunk of await archiveOf(source, kind, name)) {
       signal.throwIfAborted();
       reader.write(chunk as Buffer);
     }
@@ -58,7 +64,7 @@ export async function unpackArchive(
     unpacker.finish();
   } catch (cause) {
     if (cause instanceof OverlayError || signal.aborted) throw cause;
-    throw new OverlayError({ operation: 'unpack', path: what, reason: (cause as Error).message, cause });
+    throw new OverlayError({ operation: 'unpack', path: name, reason: (cause as Error).message, cause });
   } finally {
     unpacker.close();
   }

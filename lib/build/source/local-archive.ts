@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { toText } from '../../base/bytes.js';
 import { check } from '../../base/errors.js';
 import { decodeHeader } from '../../image/tar/format.js';
+import { MissingTool } from '../../image/tar/tool-decompressor.js';
 import { readData } from '../../overlay/data/data.js';
 import { S_IFREG } from '../../sys/stat.js';
 import { ARCHIVE_START, type ArchiveKind, archiveKind, archiveOf, unpackArchive } from './archive.js';
@@ -49,8 +50,8 @@ async function firstBytes(
     }
   } catch (failure) {
     signal.throwIfAborted();
-    // What begins like an archive and is none is a file. A tool that is missing is said.
-    if ((failure as { remedy?: string }).remedy !== undefined) throw failure;
+    // What begins like an archive and is damaged is a file, as with Docker.
+    if (failure instanceof MissingTool) throw failure;
   }
   return start;
 }
@@ -63,6 +64,6 @@ export async function openArchive(
   signal: AbortSignal,
 ): Promise<SourceTree> {
   const name = toText(found.path);
-  await unpackArchive(Readable.from(contentOf(found)), kind, directory, name, signal);
+  await unpackArchive(Readable.from(contentOf(found)), { kind, directory, name, signal });
   return new SourceTree({ lowers: [directory] }, name, true);
 }

@@ -49,7 +49,7 @@ export class SourceTree implements Disposable {
     readonly name: string,
     /** Owners stay; those of a context mean nothing in an image. */
     readonly keepsOwners: boolean,
-    /** Where its files are those of a directory that is built from again and again. */
+    /** Of a context: a directory that is built from again and again. */
     readonly memo?: DigestMemo,
   ) {
     this.union = openUnion({ ...layers, readOnly: true });
@@ -82,7 +82,7 @@ export class SourceTree implements Disposable {
 
   #missing(asked: string, reason: string): OverlayError {
     const remedy =
-      this.name === 'the context' ? 'see the name, and what .dockerignore leaves out' : 'see the name';
+      this.memo === undefined ? 'see the name' : 'see the name, and what .dockerignore leaves out';
     return new OverlayError({ operation: 'copy', path: asked, reason, remedy });
   }
 

@@ -172,14 +172,8 @@ export function findImage(store: Store, text: string): FoundImage {
     );
     const ids = new Set(matches.map(({ id }) => id));
     if (ids.size === 1) return { image: matches[0], name: undefined };
-    if (ids.size > 1) {
-      throw new OverlayError({
-        operation: 'find image',
-        path: text,
-        reason: `${ids.size} images have an id that begins so`,
-        remedy: 'give more of it',
-      });
-    }
+    if (ids.size > 1)
+      throw new ImageNotFound(text, `${ids.size} images have an id that begins so`, 'give more of it');
   }
   throw unknownImage(images, text);
 }
@@ -227,20 +221,23 @@ export function isIdentifier(text: string): boolean {
   return /^(?:sha256:[0-9a-f]*|[0-9a-f]{64})$/.test(text);
 }
 
-function unknownImage(images: readonly Image[], text: string): OverlayError {
+/** No image, or not exactly one, is what was asked for. */
+class ImageNotFound extends OverlayError {
+  constructor(path: string, reason: string, remedy: string) {
+    super({ operation: 'find image', path, reason, remedy });
+  }
+}
+
+function unknownImage(images: readonly Image[], text: string): ImageNotFound {
   const near = nearNames(
     images.flatMap(({ names }) => names),
     text,
   );
-  return new OverlayError({
-    operation: 'find image',
-    path: text,
-    reason: 'there is no such image in the store',
-    remedy:
-      near.length > 0
-        ? `did you mean ${near.join(' or ')}?`
-        : `see \`tsoverlay images\`, or get it with \`tsoverlay pull ${text}\``,
-  });
+  const remedy =
+    near.length > 0
+      ? `did you mean ${near.join(' or ')}?`
+      : `see \`tsoverlay images\`, or get it with \`tsoverlay pull ${text}\``;
+  return new ImageNotFound(text, 'there is no such image in the store', remedy);
 }
 
 /** Names that hold what was typed, or differ from it by a slip. */
@@ -262,7 +259,7 @@ export function hasImage(store: Store, text: string): boolean {
     findImage(store, text);
     return true;
   } catch (failure) {
-    if (failure instanceof OverlayError && failure.operation === 'find image') return false;
+    if (failure instanceof ImageNotFound) return false;
     throw failure;
   }
 }

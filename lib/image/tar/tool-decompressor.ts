@@ -11,6 +11,20 @@ import { OverlayError } from '../../base/errors.js';
 /** Of what a program says, as much as a message can show. */
 const MOST_SAID = 500;
 
+/** The program of a format is not installed. */
+export class MissingTool extends OverlayError {
+  constructor(program: string, path: string, cause: Error) {
+    const reason = `there is no ${program} on this machine`;
+    super({
+      operation: 'decompress',
+      path,
+      reason,
+      remedy: `install ${program}, or compress the archive by gzip`,
+      cause,
+    });
+  }
+}
+
 /** It ends well only when the program did: what it gave before it found the damage is no content. */
 export class ToolDecompressor extends Transform {
   readonly #child: ChildProcessWithoutNullStreams;
@@ -34,18 +48,8 @@ export class ToolDecompressor extends Transform {
       if (!this.destroyed && !this.push(chunk)) stdout.pause();
     });
     this.#ended = new Promise((resolve) => {
-      this.#child.on('error', (cause) => resolve(this.#missing(cause)));
+      this.#child.on('error', (cause) => resolve(new MissingTool(this.program, this.what, cause)));
       this.#child.on('close', (code) => resolve(code === 0 ? null : this.#damaged(said)));
-    });
-  }
-
-  #missing(cause: Error): OverlayError {
-    return new OverlayError({
-      operation: 'decompress',
-      path: this.what,
-      reason: `there is no ${this.program} on this machine`,
-      remedy: `install ${this.program}, or compress the archive by gzip`,
-      cause,
     });
   }
 
