@@ -2,9 +2,9 @@
 /**
  * The part of `make bench` about images: pull and load beside Podman, from the same
  * registry and archive on loopback and tmpfs, taking turns within each round; what
- * a pull costs when everything is there; and a store of a thousand images.
+ * a pull costs when everything is there, and beside what it must do (pull-parts.ts); and a store of a thousand images.
  *
- *   node dist/bench/images.js [--quick]
+ *   node dist/bench/images.js [--quick] [--rounds N]
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,14 +15,16 @@ import { parseArgs } from 'node:util';
 import { digestOf } from '../lib/image/model/digest.js';
 import { storeLayer } from '../lib/image/store/layers.js';
 import { Store } from '../lib/image/store/store.js';
+import { measureParts, type Parts } from './pull-parts.js';
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
     output: { type: 'string', default: 'bench/results' },
   },
 });
-const rounds = values.quick ? 1 : 5;
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
 /** One layer each; together some hundred MB of many small and a few large files. */
 const trees = values.quick ? ['/usr/include'] : ['/usr/include', '/usr/share', '/usr/bin'];
 
@@ -175,11 +177,37 @@ function unpackedMegabytes(): number {
   return Math.round(Number.parseInt(size, 10) / 1e6);
 }
 
+/** What each part of a pull takes alone, and all of them in one pull. */
+async function measurePull(): Promise<Parts> {
+  const registry = `http://127.0.0.1:${PORT}/v2/bench/image`;
+  const accept = 'application/vnd.oci.image.manifest.v1+json';
+  const answer = await fetch(`${registry}/manifests/1`, { headers: { accept } });
+  const manifest = (await answer.json()) as { layers: { digest: string }[] };
+  return measureParts(registry, manifest, base, rounds, () => {
+    forget();
+    return milliseconds(program, WORKLOADS[0][1]);
+  });
+}
+
+function partsTable(parts: Parts): string[] {
+  const { pull = 0, ...alone } = Object.fromEntries([...parts].map(([name, times]) => [name, median(times)]));
+  const sum = Object.values(alone).reduce((total, time) => total + time, 0);
+  const rows = { ...alone, 'all of them, one after the other': sum, 'the whole pull': pull };
+  return [
+    '',
+    'What a pull must do, each part alone in one process, and the pull as a command; ms.',
+    '',
+    '| | ms |',
+    '| --- | --- |',
+    ...Object.entries(rows).map(([name, time]) => `| ${name} | ${Math.round(time)} |`),
+  ];
+}
+
 function median(times: readonly number[]): number {
   return [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
 }
 
-function report(rows: readonly Row[], listing: readonly number[], megabytes: number): string {
+function report(rows: readonly Row[], parts: Parts, listing: readonly number[], megabytes: number): string {
   const lines = rows.map(({ name, tsoverlay, podman: theirs }) => {
     const [ours, other] = [median(tsoverlay), median(theirs)];
     return `| ${name} | ${Math.round(other)} | ${Math.round(ours)} | ${(other / ours).toFixed(2)} |`;
@@ -192,6 +220,7 @@ function report(rows: readonly Row[], listing: readonly number[], megabytes: num
     '| --- | --- | --- | --- |',
     ...lines,
     `| images, 1,000 of them | - | ${Math.round(median(listing))} | - |`,
+    ...partsTable(parts),
     '',
   ].join('\n');
 }
@@ -204,7 +233,7 @@ try {
   makeImage();
   const rows = new Map<string, Row>();
   measure(rows);
-  const text = report([...rows.values()], await measureListing(), unpackedMegabytes());
+  const text = report([...rows.values()], await measurePull(), await measureListing(), unpackedMegabytes());
   process.stdout.write(text);
   if (!values.quick) {
     mkdirSync(values.output, { recursive: true });
