@@ -124,7 +124,7 @@ export interface PackOptions {
   follow: boolean;
   owner: NewOwner | undefined;
   /** Where it is unpacked, if that is a directory here. */
-  into?: Fd;
+  into?: Fd | undefined;
 }
 
 /**
@@ -147,15 +147,14 @@ export function openSource(
   const { isDirectory } = stat;
   if (asDirectory && !isDirectory) throw refusal(root, path, 'it is not a directory');
   const source = { isDirectory, contents: written.contents, name: written.name };
-  return { ...source, archive: packFrom(root, place, as(source), owner, into) };
+  return { ...source, archive: packFrom(root, place, as(source), { owner, into }) };
 }
 
 function* packFrom(
   root: Root,
   { parent, name }: Place,
   as: ByteString,
-  owner: NewOwner | undefined,
-  into: Fd | undefined,
+  { owner, into }: Pick<PackOptions, 'owner' | 'into'>,
 ): Generator<Buffer> {
   const stat = new Stat();
   if (into !== undefined) check(statFd(into.number, stat), { operation: 'stat' });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { LAST_WORDS_MS } from '../../lib/container/server/server.js';
+import { LAST_WORDS_MS } from '../../lib/container/server/own-program.js';
 import { boxCli, containerOf, ONE_CGROUP_VERSION, PROGRAM } from '../support/containers.js';
 import { ended, scratch, shell, until } from '../support/ground.js';
 import type { Cli } from '../support/images.js';

@@ -267,9 +267,11 @@ t.test('a shim that is killed is replaced, by the first server and by later ones
 t.test('one that ends with its client still does, and one to be removed is', async (t) => {
   const cli = await boxCli(t);
   const before = census(cli);
-  await cli.ok('run', '-d', '--rm', '--name', 'gone', 'box', 'sh', '-c', 'sleep 0.7');
+  const script = 'until [ -e /end ]; do sleep 0.1; done';
+  await cli.ok('run', '-d', '--rm', '--name', 'gone', 'box', 'sh', '-c', script);
   const gone = await containerOf(cli, 'gone');
   await killServerOf(gone);
+  writeFileSync(`/proc/${gone.readWrittenState().pid}/root/end`, '');
   await until(() => !gone.exists, 'it to be removed');
   t.strictSame(await leftSince(before, cli), []);
 });

@@ -38,7 +38,7 @@ export async function exec(args: ExecArguments): Promise<void> {
   await readState(container);
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
-    writeOutput(stream, bytes, () => client?.goOn());
+    writeOutput(stream, bytes, () => client?.readOn());
   await inOrder(async (failed) => {
     client = await ContainerClient.connect(container, name, take);
     try {
@@ -66,7 +66,7 @@ export async function attach(args: AttachArguments): Promise<void> {
   }
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
-    writeOutput(stream, bytes, () => client?.goOn());
+    writeOutput(stream, bytes, () => client?.readOn());
   const joining = {
     terminal: options.terminal,
     input: options.interactive && !args['no-stdin'],

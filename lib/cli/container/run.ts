@@ -125,7 +125,7 @@ export async function create(args: CreateArguments): Promise<void> {
 export async function startJoined(container: Container, name: string, joining: Joining): Promise<void> {
   let client: ContainerClient | undefined;
   const take = (stream: StreamName, bytes: Buffer): boolean =>
-    writeOutput(stream, bytes, () => client?.goOn());
+    writeOutput(stream, bytes, () => client?.readOn());
   const { autoRemove, stopTimeout } = container.readConfig().options;
   const end = await inOrder(async (failed) => {
     client = await ContainerClient.start(container, name, take, {

@@ -14,7 +14,7 @@ import type { SpecResources } from '../spec/runtime-spec.js';
 
 const ROOT = '/sys/fs/cgroup';
 /** Beneath the root of each hierarchy. */
-export const CGROUP_PARENT = 'tsoverlay';
+const CGROUP_PARENT = 'tsoverlay';
 const CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'pids', 'freezer'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
@@ -31,7 +31,7 @@ export interface CgroupFigures {
   processes: number;
 }
 
-export function isVersion2(): boolean {
+function isVersion2(): boolean {
   return existsSync(join(ROOT, 'cgroup.controllers'));
 }
 

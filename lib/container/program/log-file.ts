@@ -37,6 +37,13 @@ export interface LogMarks {
   settleLogging(size: number): number;
 }
 
+/** Who a log is written for. */
+export interface LogOwner {
+  marks?: LogMarks;
+  /** There is no space for more, with the reason, and without one there is again. */
+  lacking?(reason: string | undefined): void;
+}
+
 /** Takes pieces as they come and writes whole lines. */
 export class LogWriter {
   #fd: number;
@@ -45,19 +52,17 @@ export class LogWriter {
   /** Bytes that may be written before it is asked again how much is free. */
   #unasked = 0;
   #lack: string | undefined;
-  /** Called when there is no space for more, with the reason, and without one when there is again. */
-  lacking: (reason: string | undefined) => void = () => undefined;
   /** What went wrong first: the container goes on when its log cannot. */
   failure: string | undefined;
 
   constructor(
     private readonly path: string,
     private readonly limits: LogLimits = USUAL_LIMITS,
-    private readonly marks?: LogMarks,
+    private readonly owner: LogOwner = {},
   ) {
     this.#fd = openSync(path, 'a', 0o600);
     this.#size = fstatSync(this.#fd).size;
-    const settled = marks?.settleLogging(this.#size) ?? this.#size;
+    const settled = owner.marks?.settleLogging(this.#size) ?? this.#size;
     if (settled < this.#size) this.#cutTo(settled);
   }
 
@@ -82,7 +87,7 @@ export class LogWriter {
   #setLack(reason: string | undefined): void {
     const isNew = (reason === undefined) === this.isFull;
     this.#lack = reason;
-    if (isNew) this.lacking(reason);
+    if (isNew) this.owner.lacking?.(reason);
   }
 
   /** Writes the whole lines that there are; `atEnd` also one that has no end, and into what is to be left free. */
@@ -128,7 +133,7 @@ export class LogWriter {
 
   /** Answers why there is no space for it, where that is so; what fails otherwise is lost. */
   #append(bytes: Buffer, stream: LogStream, taken: number): string | undefined {
-    const { marks } = this;
+    const { marks } = this.owner;
     let before = this.#size;
     try {
       before = this.#makeRoom(bytes.length);
@@ -182,7 +187,7 @@ export class LogWriter {
   }
 
   #forget(stream: LogStream): void {
-    const { marks } = this;
+    const { marks } = this.owner;
     const { length } = this.#rest[stream];
     marks?.beginLogging(stream, marks.logged(stream) + length, this.#size, this.#size);
     marks?.endLogging();

@@ -2,16 +2,19 @@
 /** Where what a program writes goes beside its log: to every client that is attached. */
 import type { FrameChannel, StreamName } from '../wire/frames.js';
 import type { ServerMessage } from '../wire/protocol.js';
+import { Gathering } from './gathering.js';
+import type { ProgramMemory } from './program-memory.js';
 
 export class Outlet {
-  readonly #clients = new Set<FrameChannel>();
+  readonly #clients = new Gathering<FrameChannel>();
   #notice: string | undefined;
-  /** Called with the number of clients when it changes. */
-  changed: (count: number) => void = () => undefined;
+
+  /** How many clients there are is noted in `memory`, for the next server. */
+  constructor(private readonly memory: Pick<ProgramMemory, 'clients'>) {}
 
   add(client: FrameChannel): void {
     this.#clients.add(client);
-    this.changed(this.size);
+    this.memory.clients = this.#clients.size;
     this.#tell(client);
   }
 
@@ -27,11 +30,12 @@ export class Outlet {
   }
 
   remove(client: FrameChannel): void {
-    if (this.#clients.delete(client)) this.changed(this.size);
+    if (this.#clients.delete(client)) this.memory.clients = this.#clients.size;
   }
 
-  get size(): number {
-    return this.#clients.size;
+  /** Settles when there are so many clients, or after so many milliseconds. */
+  reached(count: number, longest: number): Promise<void> {
+    return this.#clients.reached(count, longest);
   }
 
   /** Answers false where a client is slow. */

@@ -23,6 +23,14 @@ interface Source {
   fd: number;
 }
 
+/** Who hears of the streams. */
+export interface StreamHandlers {
+  /** The program has written so much. */
+  take(stream: LogStream, bytes: Buffer): void;
+  /** The program finds the end of its input, and nobody is to hold it open any more. */
+  inputEnded(): void;
+}
+
 export class ProgramStreams {
   readonly #sources: Source[];
   /** Where what it reads goes; undefined when it has ended. */
@@ -40,14 +48,11 @@ export class ProgramStreams {
   readonly ended = new Promise<void>((resolve) => {
     this.#end = resolve;
   });
-  /** Called when the program finds the end of its input, and nobody is to hold it open any more. */
-  inputEnded: () => void = () => undefined;
-
   /** `descriptors` become this object's. */
   constructor(
     private readonly descriptors: StreamDescriptors,
     private readonly memory: ProgramMemory,
-    private readonly take: (stream: LogStream, bytes: Buffer) => void,
+    private readonly handlers: StreamHandlers,
   ) {
     if ('terminal' in descriptors) {
       this.#sources = [{ stream: 'stdout', fd: descriptors.terminal }];
@@ -113,7 +118,7 @@ export class ProgramStreams {
     const before = journal.end;
     const count = journal.take(source.fd);
     if (count > 0) {
-      this.take(source.stream, journal.read(before, journal.end));
+      this.handlers.take(source.stream, journal.read(before, journal.end));
       return count;
     }
     if (count === -EAGAIN) return 0;
@@ -172,7 +177,7 @@ export class ProgramStreams {
     if (target === undefined || this.isTerminal) return;
     this.#unwatchInput();
     close(target);
-    this.inputEnded();
+    this.handlers.inputEnded();
   }
 
   resize(size: TerminalSize): void {

@@ -15,11 +15,10 @@ import { ProgramStreams } from './program-streams.js';
 /** How often a program is looked at that another server has started. */
 const LOOK_MS = 50;
 /** How long clients of another server may take to come back. */
-const RETURN_MS = 2000;
-const RETURN_LOOK_MS = 5;
+export const CLIENTS_RETURN_MS = 2000;
 /** How often it is tried whether there is space for its log again. */
 const SPACE_LOOK_MS = 500;
-/** One that nobody knows anything of any more. */
+/** Of one whose own is not known any more. */
 const CODE_UNKNOWN = 255;
 
 /** What the next server needs of it; descriptors are places among what is held. */
@@ -30,6 +29,14 @@ export interface KeptProgram {
   memory: KeptMemory;
   /** Where it was waiting to be let go on (RunningProgram.channel). */
   channel?: number | undefined;
+}
+
+/** What a program's bytes pass through, and who is told of it. */
+export interface ProgramContext {
+  memory: ProgramMemory;
+  outlet: Outlet;
+  log?: LogWriter | undefined;
+  inputEnded(): void;
 }
 
 /** A program as a client joins it. */
@@ -43,23 +50,27 @@ export class Program implements Joinable {
   readonly pid: number;
   readonly exited: Promise<ExitCode>;
   readonly streams: ProgramStreams;
+  readonly memory: ProgramMemory;
+  readonly outlet: Outlet;
+  readonly #log: LogWriter | undefined;
   /** Settles when the clients are back that another server had. */
-  #returned: Promise<void> = Promise.resolve();
+  readonly #returned: Promise<void>;
   /** Why nothing is taken from it now. */
   readonly #holds = new Set<'clients' | 'log'>();
 
   private constructor(
     private readonly running: RunningProgram,
-    readonly memory: ProgramMemory,
-    readonly outlet: Outlet,
-    private readonly log?: LogWriter,
+    { memory, outlet, log, inputEnded }: ProgramContext,
+    expectedClients: number,
   ) {
-    outlet.changed = (count) => {
-      memory.clients = count;
-    };
     this.pid = running.pid;
-    this.streams = new ProgramStreams(running.streams, memory, (stream, bytes) => this.#take(stream, bytes));
     this.exited = running.exited;
+    this.memory = memory;
+    this.outlet = outlet;
+    this.#log = log;
+    const take = (stream: LogStream, bytes: Buffer): void => this.#take(stream, bytes);
+    this.streams = new ProgramStreams(running.streams, memory, { take, inputEnded });
+    this.#returned = this.#awaitClients(expectedClients);
     if (log?.isFull) void this.#awaitSpace(log);
   }
 
@@ -83,23 +94,15 @@ export class Program implements Joinable {
   }
 
   /** One that has just been started; the descriptors of `running` become this object's. */
-  static begin(running: RunningProgram, memory: ProgramMemory, outlet: Outlet, log?: LogWriter): Program {
-    // Who has it started is there before it.
-    memory.clients = outlet.size;
-    return new Program(running, memory, outlet, log);
+  static begin(running: RunningProgram, context: ProgramContext): Program {
+    return new Program(running, context, 0);
   }
 
   /** One that an earlier server has started. */
-  static resume(
-    { pid, process, streams, channel }: KeptProgram,
-    memory: ProgramMemory,
-    outlet: Outlet,
-    log?: LogWriter,
-  ): Program {
+  static takeOver({ pid, process, streams, channel }: KeptProgram, context: ProgramContext): Program {
     const running = { pid, process, streams, exited: endOf(process, pid) };
-    const program = new Program(running, memory, outlet, log);
+    const program = new Program(running, context, context.memory.clients);
     if (channel !== undefined) letGoOn(channel);
-    program.#returned = program.#awaitClients(memory.clients);
     return program;
   }
 
@@ -107,8 +110,7 @@ export class Program implements Joinable {
   async #awaitClients(count: number): Promise<void> {
     if (count === 0) return;
     this.#hold('clients');
-    const deadline = Date.now() + RETURN_MS;
-    while (this.outlet.size < count && Date.now() < deadline) await delay(RETURN_LOOK_MS);
+    await this.outlet.reached(count, CLIENTS_RETURN_MS);
     this.#letGo('clients');
   }
 
@@ -122,12 +124,13 @@ export class Program implements Joinable {
     this.streams.finish();
     // What it left running may hold its streams; what it wrote itself is here by then.
     await Promise.race([this.streams.ended, delay(lastWords, undefined, { ref: false })]);
-    this.log?.finish();
+    this.#log?.finish();
     return code;
   }
 
   #take(stream: LogStream, bytes: Buffer): void {
-    const { log, outlet, memory } = this;
+    const { outlet, memory } = this;
+    const log = this.#log;
     log?.write(stream, bytes);
     const isRoom = outlet.send(stream, bytes);
     const journal = memory.output[stream];
@@ -186,6 +189,7 @@ function letGoOn(channel: number): void {
   }
 }
 
+/** Its parent is another process and Node has no way to wait for a pidfd, but for a thread of some megabytes. */
 async function endOf(process: number, pid: number): Promise<ExitCode> {
   while (!hasEnded(process)) await delay(LOOK_MS);
   // Who waits for it may take a moment.

@@ -18,11 +18,11 @@ export interface RunningProgram {
    * Where a line lets it go on, as long as it waits for that (stage.ts). It is kept with the rest, so that the
    * next server can write it where this one does not come to it.
    */
-  channel?: number | undefined;
+  readonly channel?: number | undefined;
 }
 
-/** What is to be done when all of a program is there and before it runs; it does not run where this throws. */
-export type Prepare = (program: RunningProgram) => void;
+/** What is made of a program when all of it is there and before it runs; it does not run where this throws. */
+export type Prepare<T> = (program: RunningProgram) => T;
 
 export interface Launch {
   spec: RuntimeSpec;
@@ -48,9 +48,9 @@ export interface Entry {
 
 /** One container's. */
 export interface Runtime {
-  /** Settles when the program runs. Throws a ContainerFailure; nothing of it runs then. */
-  start(launch: Launch, prepare: Prepare): Promise<void>;
-  enter(entry: Entry, prepare: Prepare): Promise<void>;
+  /** Settles with what was prepared when the program runs. Throws a ContainerFailure; nothing of it runs then. */
+  start<T>(launch: Launch, prepare: Prepare<T>): Promise<T>;
+  enter<T>(entry: Entry, prepare: Prepare<T>): Promise<T>;
   /**
    * For a server that finds a program prepared and does not know whether it was let go on; safe to repeat.
    * Where there is none, `RunningProgram.channel` is used.

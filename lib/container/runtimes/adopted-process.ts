@@ -5,7 +5,7 @@ import { reapChild } from '../../sys/children.js';
 import type { ExitCode } from '../runtime/runtime.js';
 
 /** Precondition: the process is this one's child, or becomes it when its parent ends. */
-export function exitOf(pid: number): Promise<ExitCode> {
+export function exitOfAdopted(pid: number): Promise<ExitCode> {
   return new Promise((resolve, reject) => {
     const look = (): void => {
       const code = reapChild(pid);

@@ -7,13 +7,13 @@ import { Stage } from '../stage/stage-process.js';
 export class BuiltinRuntime implements Runtime {
   constructor(private prepared?: Stage) {}
 
-  start({ connect, ...plan }: Launch, prepare: Prepare): Promise<void> {
+  start<T>({ connect, ...plan }: Launch, prepare: Prepare<T>): Promise<T> {
     const stage = this.prepared ?? new Stage();
     this.prepared = undefined;
     return stage.run({ kind: 'start', ...plan }, prepare, connect);
   }
 
-  enter(entry: Entry, prepare: Prepare): Promise<void> {
+  enter<T>(entry: Entry, prepare: Prepare<T>): Promise<T> {
     return new Stage(entry.member).run({ kind: 'enter', ...entry }, prepare);
   }
 

@@ -24,7 +24,7 @@ import type { Entry, Launch, Prepare, RunningProgram, Runtime } from '../runtime
 import type { Container } from '../state/containers.js';
 import { CODE_FAILED, CODE_NOT_EXECUTABLE, CODE_NOT_FOUND, ContainerFailure } from '../state/failure.js';
 import type { RuntimeName } from '../state/names.js';
-import { exitOf } from './adopted-process.js';
+import { exitOfAdopted } from './adopted-process.js';
 
 /** What the runtimes say of a program that cannot be run; neither has codes of its own for it. */
 function codeFor(message: string): number {
@@ -78,7 +78,7 @@ export class OciRuntime implements Runtime {
     private readonly container: Container,
   ) {}
 
-  async start({ spec, hasInput, connect }: Launch, prepare: Prepare): Promise<void> {
+  async start<T>({ spec, hasInput, connect }: Launch, prepare: Prepare<T>): Promise<T> {
     // What a killed server left would be in the way.
     await this.forget();
     const { directory, id } = this.container;
@@ -97,8 +97,9 @@ export class OciRuntime implements Runtime {
       // When it has been prepared, another server may let it go on in our place: nothing else may be missing then.
       await connect?.(program.pid);
       isHandedOver = true;
-      prepare(program);
+      const prepared = prepare(program);
       await this.#begin();
+      return prepared;
     } catch (failure) {
       await this.forget();
       if (!isHandedOver) closeDescriptors(program);
@@ -127,7 +128,7 @@ export class OciRuntime implements Runtime {
     return (JSON.parse(said) as { status: string }).status;
   }
 
-  async enter({ process: program, hasInput }: Entry, prepare: Prepare): Promise<void> {
+  async enter<T>({ process: program, hasInput }: Entry, prepare: Prepare<T>): Promise<T> {
     const running = await this.#run(program.terminal, hasInput, (files) => {
       writeFileSync(files.process, JSON.stringify(program), { mode: 0o600 });
       return [
@@ -142,7 +143,7 @@ export class OciRuntime implements Runtime {
       ];
     });
     // It runs already; a server that ends before this line leaves it without anybody to hear it.
-    prepare(running);
+    return prepare(running);
   }
 
   async forget(): Promise<void> {
@@ -185,7 +186,7 @@ export class OciRuntime implements Runtime {
   #adopt({ pidFile }: CallFiles, streams: RunningProgram['streams']): RunningProgram {
     const pid = Number(readFileSync(pidFile, 'latin1'));
     const process = check(openProcess(pid), { operation: 'watch the program' });
-    return { pid, process, streams, exited: exitOf(pid) };
+    return { pid, process, streams, exited: exitOfAdopted(pid) };
   }
 
   async #call(

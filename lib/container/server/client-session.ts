@@ -6,7 +6,13 @@ import { STREAMS } from '../program/log-file.js';
 import type { Joinable } from '../program/program.js';
 import { ContainerFailure } from '../state/failure.js';
 import type { FrameChannel } from '../wire/frames.js';
-import { type ClientMessage, OWN_PROGRAM, type Received, type ServerMessage } from '../wire/protocol.js';
+import {
+  type ClientMessage,
+  type ExecMessage,
+  OWN_PROGRAM,
+  type Received,
+  type ServerMessage,
+} from '../wire/protocol.js';
 import type { Execution } from './execution.js';
 import type { ContainerServer } from './server.js';
 
@@ -75,8 +81,13 @@ export class ClientSession {
 
   /** The container ends when this client goes. */
   bind(): void {
-    this.server.hasOwner = true;
-    this.#closeOnLeave = () => this.server.abandon();
+    const { binding } = this.server;
+    if (this.channel.closed) {
+      binding.abandon();
+      return;
+    }
+    binding.bind(this);
+    this.#closeOnLeave = () => binding.abandon();
   }
 
   #send(message: ServerMessage): void {
@@ -117,16 +128,16 @@ export class ClientSession {
         this.#joined?.streams?.resize(message.size);
         return;
       case 'signal':
-        this.server.signal(message.signal);
+        this.server.controls.signal(message.signal);
         break;
       case 'stop':
-        await this.server.stop(message.seconds);
+        await this.server.controls.stop(message.seconds);
         return;
       case 'pause':
-        await this.server.pause();
+        await this.server.controls.pause();
         break;
       case 'unpause':
-        await this.server.resume();
+        await this.server.controls.unpause();
         break;
       default:
         throw new OverlayError({
@@ -137,14 +148,14 @@ export class ClientSession {
     this.#done();
   }
 
-  async #execute({ key, request, detach, typist }: ClientMessage & { op: 'exec' }): Promise<void> {
-    this.#typist = typist;
-    const execution = await this.server.execute(key, request, detach, (begun) => {
-      if (!detach) this.#joinExecution(begun);
+  async #execute(wanted: ExecMessage): Promise<void> {
+    this.#typist = wanted.typist;
+    const execution = await this.server.executions.begin(wanted, (begun) => {
+      if (!wanted.detach) this.#joinExecution(begun);
     });
     this.#done();
     const code = await execution.ended;
-    if (!detach) await this.exited(code);
+    if (!wanted.detach) await this.exited(code);
   }
 
   #joinExecution({ program, isTerminal }: Execution): void {

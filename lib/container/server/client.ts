@@ -16,7 +16,7 @@ import { openServer, ServerLost, startAnew } from './starting.js';
 
 type Take = (stream: StreamName, bytes: Buffer) => boolean;
 
-/** Who asks again changes nothing. */
+/** Idempotent: safe to ask the next server again. */
 const REPEATED: readonly ClientMessage['op'][] = ['attach', 'stop', 'pause', 'unpause'];
 
 /** A conversation with a server. */
@@ -61,7 +61,7 @@ export class ContainerClient {
         if (this.take?.(stream, bytes) === false) channel.setPaused(true);
       },
       closed: () => {
-        if (!this.#isClosed && this.#code === undefined && this.#failure === undefined) void this.#goOn();
+        if (!this.#isClosed && this.#code === undefined && this.#failure === undefined) void this.#rejoin();
       },
     });
   }
@@ -156,7 +156,7 @@ export class ContainerClient {
   }
 
   /** The server is gone; where another one takes its place, it is talked to. */
-  async #goOn(): Promise<void> {
+  async #rejoin(): Promise<void> {
     this.#isRejoining = true;
     try {
       this.#channel = await connectServer(this.container, this.name);
@@ -263,7 +263,7 @@ export class ContainerClient {
   }
 
   /** The command can take more again. */
-  goOn(): void {
+  readOn(): void {
     this.#channel.setPaused(false);
   }
 

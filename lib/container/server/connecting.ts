@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OverlayError } from '../../base/errors.js';
 import type { Container } from '../state/containers.js';
 import { ContainerFailure } from '../state/failure.js';
-import { LOST, readState } from '../upkeep/recovery.js';
+import { readState } from '../upkeep/recovery.js';
 import { FrameChannel } from '../wire/frames.js';
 import { socketPath } from '../wire/protocol.js';
 
@@ -51,6 +51,6 @@ function notRunning(name: string, cause: unknown): OverlayError {
 export async function exitCodeOf(container: Container, startedBefore?: string): Promise<number | undefined> {
   if (container.tryReadState() === undefined) return undefined;
   // Its server may have been killed on its last steps: then they are ours.
-  const { status, error, exitCode, startedAt } = await readState(container);
-  return status === 'exited' && error !== LOST && startedAt !== startedBefore ? exitCode : undefined;
+  const { status, lost, exitCode, startedAt } = await readState(container);
+  return status === 'exited' && !lost && startedAt !== startedBefore ? exitCode : undefined;
 }

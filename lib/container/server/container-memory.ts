@@ -10,10 +10,11 @@
  * What a shim holds is written down before it counts, so the one that does always fits what it holds.
  */
 import { check } from '../../base/errors.js';
+import type { HeldMount } from '../../mount/config.js';
 import { OWN_WORDS, type Room, StateFile, type StateKind } from '../../supervise/state-file.js';
 import { createSharedMemory } from '../../sys/shared-memory.js';
+import type { KeptNetwork } from '../network/container-network.js';
 import type { KeptProgram } from '../program/program.js';
-import type { KeptResources } from './resources.js';
 
 const MANIFEST_ROOM = 1 << 20;
 const SIZE = 3 * MANIFEST_ROOM;
@@ -30,11 +31,20 @@ const Word = {
   CLIENTS: OWN_WORDS + 4,
 } as const;
 
-export interface KeptExecution {
+/** Descriptors are places among what is held. */
+export interface KeptResources {
+  hasCgroup: boolean;
+  network: KeptNetwork;
+  mount: HeldMount | undefined;
+}
+
+export interface ExecutionTerms {
   /** By which its client finds it again. */
   key: string;
-  isDetached: boolean;
   isTerminal: boolean;
+}
+
+export interface KeptExecution extends ExecutionTerms {
   program: KeptProgram;
 }
 

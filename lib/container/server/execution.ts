@@ -1,52 +1,68 @@
 // SPDX-License-Identifier: MIT
 /** A program that is run beside a container's own, in its namespaces (`tsoverlay exec`). */
+import type { HeldList } from '../../supervise/held.js';
 import { Outlet } from '../program/outlet.js';
-import { type KeptProgram, Program } from '../program/program.js';
+import { Program } from '../program/program.js';
 import { ProgramMemory } from '../program/program-memory.js';
-import type { ExitCode } from '../runtime/runtime.js';
+import type { ExitCode, RunningProgram } from '../runtime/runtime.js';
 import { runtimeSpec, type SpecProcess } from '../spec/runtime-spec.js';
 import { type ContainerConfig, hostnameOf } from '../state/config.js';
 import type { ExecRequest } from '../wire/protocol.js';
-import type { KeptExecution } from './container-memory.js';
+import type { ExecutionTerms, KeptExecution } from './container-memory.js';
 import { accountIn, capabilitiesFor } from './container-spec.js';
-import type { ContainerResources } from './resources.js';
+import type { LiveState } from './live-state.js';
+import type { OwnProgram } from './own-program.js';
+import type { Resources } from './resources.js';
 
 /** A program that it left in the background may hold its streams; nobody waits for that. */
-const LAST_WORDS_MS = 200;
+const EXEC_LAST_WORDS_MS = 200;
 
 /** The container that a program is run in. */
 export interface ExecutionHost {
   readonly config: ContainerConfig;
-  readonly resources: ContainerResources;
-  /** Its program, as the server sees its number. */
-  readonly pid: number;
+  readonly state: LiveState;
+  readonly own: OwnProgram;
+  readonly resources: Resources;
 }
 
 export class Execution {
   /** Settles with the exit code when nothing of it is left. */
   readonly ended: Promise<ExitCode>;
 
-  constructor(
-    /** By which its client finds it again. */
-    readonly key: string,
-    readonly isDetached: boolean,
-    readonly isTerminal: boolean,
+  private constructor(
+    private readonly terms: ExecutionTerms,
     readonly program: Program,
   ) {
-    this.ended = program.ended(LAST_WORDS_MS).then((code) => {
+    this.ended = program.ended(EXEC_LAST_WORDS_MS).then((code) => {
       program.close();
       return code;
     });
   }
 
-  static resume({ key, isDetached, isTerminal, program }: KeptExecution): Execution {
-    const memory = new ProgramMemory(program.memory);
-    return new Execution(key, isDetached, isTerminal, Program.resume(program, memory, new Outlet()));
+  /** One that is just being started. */
+  static begin(terms: ExecutionTerms, running: RunningProgram, inputEnded: () => void): Execution {
+    const memory = ProgramMemory.make(terms.isTerminal);
+    const outlet = new Outlet(memory);
+    return new Execution(terms, Program.begin(running, { memory, outlet, inputEnded }));
   }
 
-  keptWith(program: KeptProgram): KeptExecution {
-    const { key, isDetached, isTerminal } = this;
-    return { key, isDetached, isTerminal, program };
+  /** One that an earlier server has started. */
+  static takeOver({ program: kept, ...terms }: KeptExecution, inputEnded: () => void): Execution {
+    const memory = new ProgramMemory(kept.memory);
+    const outlet = new Outlet(memory);
+    return new Execution(terms, Program.takeOver(kept, { memory, outlet, inputEnded }));
+  }
+
+  get key(): string {
+    return this.terms.key;
+  }
+
+  get isTerminal(): boolean {
+    return this.terms.isTerminal;
+  }
+
+  keepIn(list: HeldList): KeptExecution {
+    return { ...this.terms, program: this.program.keepIn(list) };
   }
 }
 
@@ -81,32 +97,24 @@ function processFor(
 }
 
 /**
- * Settles when the program runs; `begun` is called a little before, when it is to be kept.
+ * Settles when the program runs; `begin` makes an execution of it a little before, when all of it is there.
  * Throws a ContainerFailure when it cannot be run.
  */
 export async function execute(
   host: ExecutionHost,
-  key: string,
   request: ExecRequest,
-  isDetached: boolean,
-  begun: (execution: Execution) => void,
+  begin: (running: RunningProgram) => Execution,
 ): Promise<Execution> {
-  const { terminal, interactive, size } = request;
-  let execution: Execution | undefined;
+  const { interactive, size } = request;
+  const { own, resources } = host;
   const entry = {
     ...processFor(host, request),
-    member: host.pid,
-    cgroupFiles: host.resources.cgroup?.processFiles ?? [],
+    member: own.requireRunning().pid,
+    cgroupFiles: resources.cgroup?.processFiles ?? [],
     hasInput: interactive,
   };
   // Where it cannot be run its end is seen as any other's, and what it has is given back then.
-  await host.resources.runtime.enter(entry, (running) => {
-    const memory = ProgramMemory.make(terminal);
-    const program = Program.begin(running, memory, new Outlet());
-    if (!interactive) program.streams.endInput();
-    execution = new Execution(key, isDetached, terminal, program);
-    begun(execution);
-  });
-  if (size !== undefined) execution!.program.streams.resize(size);
-  return execution!;
+  const execution = await resources.runtime.enter(entry, begin);
+  if (size !== undefined) execution.program.streams.resize(size);
+  return execution;
 }

@@ -2,12 +2,11 @@
 /**
  * What a container has while it runs, beside its programs: log, cgroup, runtime, root
  * file system, network, files in /etc. Taken in order and given back in the opposite
- * one (AsyncRollback), however far the taking came.
+ * one (`taken`), however far the taking came.
  */
 import { watch } from 'node:fs';
 import { OverlayError } from '../../base/errors.js';
-import { AsyncRollback } from '../../base/rollback.js';
-import type { HeldMount } from '../../mount/config.js';
+import type { AsyncRollback } from '../../base/rollback.js';
 import type { Mount } from '../../mount/mount.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import type { HeldList } from '../../supervise/held.js';
@@ -16,113 +15,152 @@ import type { Shim } from '../../supervise/shim.js';
 import { MS_NODEV } from '../../sys/mounts.js';
 import { namespacePath } from '../../sys/namespaces.js';
 import { Cgroup } from '../cgroup/cgroup.js';
-import type { ContainerNetwork, KeptNetwork } from '../network/container-network.js';
+import type { ContainerNetwork } from '../network/container-network.js';
 import { joinNetwork, resumeNetwork } from '../network/network.js';
-import { type LogMarks, LogWriter } from '../program/log-file.js';
+import { LogWriter } from '../program/log-file.js';
 import type { Launch, Runtime } from '../runtime/runtime.js';
 import { runtimeFor } from '../runtimes/choose.js';
 import type { Stage } from '../stage/stage-process.js';
-import type { ContainerConfig, ContainerState } from '../state/config.js';
-import { type Container, findContainer } from '../state/containers.js';
+import { findContainer } from '../state/containers.js';
 import { storageDriver } from '../storage/choose.js';
 import type { ContainerPlace, ShownRoot, StorageDriver } from '../storage/storage-driver.js';
 import { readState } from '../upkeep/recovery.js';
 import { composeHosts, fileMounts, writeFiles, writeInPlace } from './container-files.js';
+import type { KeptResources } from './container-memory.js';
 import { resourcesFor, specForContainer } from './container-spec.js';
+import type { Life } from './life.js';
 
-/** For the next server; descriptors are places among what is held. */
-export interface KeptResources {
-  hasCgroup: boolean;
-  network: KeptNetwork;
-  mount: HeldMount | undefined;
+/** Takes all of it; `prepared` is a stage that waits already. Throws an OverlayError. */
+export async function takeResources(life: Life, prepared: Stage | undefined): Promise<Resources> {
+  const { container, config, taken } = life;
+  const { runtime: runtimeName, storage: storageName, privileged } = config.options;
+  const log = openLog(life);
+  const groups = new Cgroup(container.id);
+  taken.push(() => groups.remove());
+  const hasGroups = groups.create(resourcesFor(config), runtimeName !== 'builtin');
+  const runtime = await runtimeFor(runtimeName, container, prepared);
+  taken.push(() => runtime.forget());
+  // The mount takes as long as the network: side by side.
+  const storage = storageDriver(storageName);
+  const flags = privileged ? 0 : MS_NODEV;
+  const mounting = storage.then((driver) => driver.mount(placeOf(life), { flags, onFault: logFault }));
+  const root = releasing(taken, mounting);
+  const network = releasing(taken, joinNetwork(container, config));
+  // What one has taken is to be given back when the other fails.
+  await Promise.allSettled([root, network]);
+  const all = { log, cgroup: hasGroups ? groups : undefined, runtime, storage: await storage };
+  const resources = new Resources(life, { ...all, root: await root, network: await network });
+  writeFiles(container, config, resources.network.attachment);
+  followNetwork(life, resources.network);
+  return resources;
 }
 
-export class ContainerResources {
-  readonly #taken = new AsyncRollback();
-  readonly #cgroup: Cgroup;
-  #hasCgroup = false;
-  #network: ContainerNetwork | undefined;
-  #storage: StorageDriver | undefined;
-  #root: ShownRoot | undefined;
-  #runtime: Runtime | undefined;
-  #log: LogWriter | undefined;
-  /** Called when there is no space for the log, with the reason, and without one when there is again. */
-  logLacks: (reason: string | undefined) => void = () => undefined;
+/** Takes over what an earlier server has left; `mounted` is its mount where we serve it. */
+export async function takeOverResources(
+  life: Life,
+  kept: KeptResources,
+  mounted: Mount | undefined,
+): Promise<Resources> {
+  const { container, config, taken } = life;
+  const log = openLog(life);
+  const groups = new Cgroup(container.id);
+  taken.push(() => groups.remove());
+  const runtime = await runtimeFor(config.options.runtime, container);
+  taken.push(() => runtime.forget());
+  const storage = await storageDriver(config.options.storage);
+  const root = await releasing(taken, storage.resume(placeOf(life), mounted));
+  const network = await releasing(taken, resumeNetwork(container, config, kept.network, logFault));
+  followNetwork(life, network);
+  const cgroup = kept.hasCgroup ? groups : undefined;
+  return new Resources(life, { log, cgroup, runtime, storage, root, network });
+}
 
-  constructor(
-    private readonly container: Container,
-    private readonly config: ContainerConfig,
-  ) {
-    this.#cgroup = new Cgroup(container.id);
-  }
+function openLog(life: Life): LogWriter | undefined {
+  const { container, config, own, taken } = life;
+  const { log } = config.options;
+  if (log === 'none') return undefined;
+  const lacking = (reason: string | undefined): void => life.logLacks(reason);
+  const writer = new LogWriter(container.path('log'), log, { marks: own.memory, lacking });
+  taken.push(() => writer.close());
+  return writer;
+}
 
-  get #place(): ContainerPlace {
-    const { store, directory } = this.container;
-    return { store, directory, image: this.config.image };
-  }
+function placeOf({ container, config }: Life): ContainerPlace {
+  return { store: container.store, directory: container.directory, image: config.image };
+}
 
+/** What is had is released when everything is given back. */
+async function releasing<T extends { release(): Promise<void> }>(
+  taken: AsyncRollback,
+  having: Promise<T>,
+): Promise<T> {
+  const one = await having;
+  taken.push(() => one.release());
+  return one;
+}
+
+/** Whoever comes to the bridge or leaves it is found in the container's /etc/hosts, or no more. */
+function followNetwork({ container, config, taken }: Life, { attachment }: ContainerNetwork): void {
+  if (attachment === undefined) return;
+  const update = (): void => {
+    try {
+      writeInPlace(container.path('hosts'), composeHosts(container, config, attachment.address));
+    } catch (failure) {
+      logFault(`/etc/hosts: ${(failure as Error).message}`);
+    }
+  };
+  const watcher = watch(container.store.root, (_, name) => {
+    if (name === 'network.json') update();
+  });
+  taken.push(() => watcher.close());
+}
+
+/** What was taken. */
+interface Taken {
   /** Undefined where there is none. */
+  log: LogWriter | undefined;
+  /** Undefined where the user may have none. */
+  cgroup: Cgroup | undefined;
+  runtime: Runtime;
+  storage: StorageDriver;
+  root: ShownRoot;
+  network: ContainerNetwork;
+}
+
+export class Resources {
+  constructor(
+    private readonly life: Life,
+    private readonly all: Taken,
+  ) {}
+
   get log(): LogWriter | undefined {
-    return this.#log;
+    return this.all.log;
+  }
+
+  get cgroup(): Cgroup | undefined {
+    return this.all.cgroup;
   }
 
   get runtime(): Runtime {
-    return this.#runtime!;
+    return this.all.runtime;
   }
 
-  /** Undefined where the user may have none. */
-  get cgroup(): Cgroup | undefined {
-    return this.#hasCgroup ? this.#cgroup : undefined;
+  get network(): ContainerNetwork {
+    return this.all.network;
   }
 
   /** What the container has now. */
   get view(): LayerSet {
-    return this.#storage!.view(this.#place);
-  }
-
-  /**
-   * Takes all of it; answers what of it is for everybody to know. `marks` say how far the log is, `prepared` is
-   * a stage that waits already.
-   */
-  async take(
-    marks: LogMarks,
-    prepared: Stage | undefined,
-  ): Promise<Pick<ContainerState, 'address' | 'gateway' | 'ports'>> {
-    this.#openLog(marks);
-    this.#taken.push(() => this.#cgroup.remove());
-    const { runtime } = this.config.options;
-    this.#hasCgroup = this.#cgroup.create(resourcesFor(this.config), runtime !== 'builtin');
-    await this.#takeRuntime(prepared);
-    // The mount takes as long as the network: side by side.
-    const results = await Promise.allSettled([this.#mount(), this.#joinNetwork()]);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
-    const { attachment, ports } = this.#network!;
-    writeFiles(this.container, this.config, attachment);
-    if (attachment !== undefined) this.#followNetwork(attachment.address);
-    const { address = '', gateway = '' } = attachment ?? {};
-    return { address, gateway, ports };
-  }
-
-  /** Takes over what an earlier server has left; `mounted` is its mount where we serve it. */
-  async resume(kept: KeptResources, marks: LogMarks, mounted: Mount | undefined): Promise<void> {
-    this.#openLog(marks);
-    this.#taken.push(() => this.#cgroup.remove());
-    this.#hasCgroup = kept.hasCgroup;
-    await this.#takeRuntime(undefined);
-    this.#storage = await storageDriver(this.config.options.storage);
-    this.#hold(await this.#storage.resume(this.#place, mounted));
-    this.#network = await resumeNetwork(this.container, this.config, kept.network, logFault);
-    this.#taken.push(() => this.#network!.release());
-    const { attachment } = this.#network;
-    if (attachment !== undefined) this.#followNetwork(attachment.address);
+    return this.all.storage.view(placeOf(this.life));
   }
 
   /** What the next server needs to go on with it. */
   keepIn(list: HeldList): KeptResources {
-    const held = this.#root!.held;
+    const { cgroup, network, root } = this.all;
+    const { held } = root;
     return {
-      hasCgroup: this.#hasCgroup,
-      network: this.#network!.keepIn(list),
+      hasCgroup: cgroup !== undefined,
+      network: network.keepIn(list),
       mount: held && {
         state: list.add(held.state),
         device: list.add(held.device),
@@ -132,75 +170,32 @@ export class ContainerResources {
   }
 
   keptBy(shim: Shim): void {
-    this.#root!.keptBy?.(shim);
-  }
-
-  #openLog(marks: LogMarks): void {
-    const { log } = this.config.options;
-    if (log === 'none') return;
-    const writer = new LogWriter(this.container.path('log'), log, marks);
-    writer.lacking = (reason) => this.logLacks(reason);
-    this.#log = writer;
-    this.#taken.push(() => writer.close());
-  }
-
-  async #takeRuntime(prepared: Stage | undefined): Promise<void> {
-    this.#runtime = await runtimeFor(this.config.options.runtime, this.container, prepared);
-    this.#taken.push(() => this.#runtime!.forget());
-  }
-
-  async #mount(): Promise<void> {
-    const flags = this.config.options.privileged ? 0 : MS_NODEV;
-    this.#storage = await storageDriver(this.config.options.storage);
-    this.#hold(await this.#storage.mount(this.#place, { flags, onFault: logFault }));
-  }
-
-  #hold(root: ShownRoot): void {
-    this.#root = root;
-    this.#taken.push(() => root.release());
-  }
-
-  async #joinNetwork(): Promise<void> {
-    this.#network = await joinNetwork(this.container, this.config);
-    this.#taken.push(() => this.#network!.release());
-  }
-
-  /** Whoever comes to the bridge or leaves it is found in the container's /etc/hosts, or no more. */
-  #followNetwork(address: string): void {
-    const update = (): void => {
-      try {
-        writeInPlace(this.container.path('hosts'), composeHosts(this.container, this.config, address));
-      } catch (failure) {
-        logFault(`/etc/hosts: ${(failure as Error).message}`);
-      }
-    };
-    const watcher = watch(this.container.store.root, (_, name) => {
-      if (name === 'network.json') update();
-    });
-    this.#taken.push(() => watcher.close());
+    this.all.root.keptBy?.(shim);
   }
 
   /** What a start of the program needs of it, as the container is now. */
   async launch(): Promise<Launch> {
-    const spec = specForContainer(this.container, this.config, {
+    const { container, config } = this.life;
+    const spec = specForContainer(container, config, {
       view: this.view,
-      files: fileMounts(this.container, this.config),
+      files: fileMounts(container, config),
       cgroupsPath: this.cgroup?.specPath,
       networkPath: await this.#networkPath(),
     });
     return {
       spec,
-      rootfs: this.container.path('rootfs'),
+      rootfs: container.path('rootfs'),
       cgroupFiles: this.cgroup?.processFiles ?? [],
-      hasInput: this.config.options.interactive,
-      connect: this.#network!.connect,
+      hasInput: config.options.interactive,
+      connect: this.network.connect,
     };
   }
 
   async #networkPath(): Promise<string | undefined> {
-    const [kind, other] = this.config.options.network.split(':');
+    const { container, config } = this.life;
+    const [kind, other] = config.options.network.split(':');
     if (kind !== 'container') return undefined;
-    const joined = findContainer(this.container.store, other);
+    const joined = findContainer(container.store, other);
     const { status, pid } = await readState(joined);
     if (status === 'running' || status === 'paused') return namespacePath(pid, 'network');
     throw new OverlayError({
@@ -209,14 +204,5 @@ export class ContainerResources {
       reason: `it is ${status}`,
       remedy: 'start it first',
     });
-  }
-
-  /** Gives back what was taken. What cannot be is in the server's log: there is nobody else to be told. */
-  async giveBack(): Promise<void> {
-    try {
-      await this.#taken[Symbol.asyncDispose]();
-    } catch (failure) {
-      for (const one of (failure as AggregateError).errors ?? [failure]) logFault((one as Error).message);
-    }
   }
 }

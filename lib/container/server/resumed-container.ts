@@ -9,14 +9,12 @@ import { handedOver, STATE_FD } from '../../supervise/held.js';
 import { logFault } from '../../supervise/log.js';
 import { inheritServerFiles } from '../../supervise/server-files.js';
 import { Shim } from '../../supervise/shim.js';
-import { Fd } from '../../sys/files.js';
 import { closeOthersOnExec } from '../../sys/programs.js';
-import type { ExitCode } from '../runtime/runtime.js';
 import { Container } from '../state/containers.js';
 import { type ContainerManifest, ContainerMemory } from './container-memory.js';
 import { Keeping } from './keeping.js';
-import { ContainerServer } from './server.js';
-import { leave, Sessions, serveUntilEnd } from './sessions.js';
+import { leave } from './leave.js';
+import { liveOn } from './lifecycle.js';
 
 async function resume(shimPid: number, number: number): Promise<void> {
   check(closeOthersOnExec(), { operation: 'close descriptors' });
@@ -30,30 +28,23 @@ async function resume(shimPid: number, number: number): Promise<void> {
   inheritServerFiles(memory.takeOver());
   const store = Store.open(manifest.root);
   const container = new Container(store, manifest.id);
-  const sessions = new Sessions();
   // It may have been removed, as its last server's last step.
-  if (container.exists) await sessions.tell(await goOn(container, manifest, memory, shimPid, sessions));
+  if (container.exists) await goOn(container, manifest, memory, shimPid);
   else Shim.refuseParent();
   await leave(store);
 }
 
-/** Settles with the exit code when the container's lock is free. */
 async function goOn(
   container: Container,
   manifest: ContainerManifest,
   memory: ContainerMemory,
   shimPid: number,
-  sessions: Sessions,
-): Promise<ExitCode> {
-  using lock = new Fd(manifest.lock);
-  const { id, root } = manifest;
+): Promise<void> {
+  const { id, root, lock, held } = manifest;
   const { name } = container.readConfig();
-  const descriptors = handedOver(manifest.held);
-  const fixed = { root, id, name, lock: lock.number };
-  const keeping = Keeping.resume(fixed, memory, shimPid, descriptors, logFault);
-  const mounted = await resumeServing(manifest, keeping.shim!);
-  const server = await ContainerServer.resume(container, manifest, keeping, mounted);
-  return await serveUntilEnd(server, sessions, async () => () => keeping.ready());
+  const { keeping, shim } = Keeping.takeOver({ root, id, name, lock }, memory, shimPid, handedOver(held));
+  const mounted = await resumeServing(manifest, shim);
+  await liveOn({ container, manifest, memory, keeping, mounted });
 }
 
 /** The mount, where it is ours; before anything else, as the container's programs wait for it. */

@@ -14,7 +14,8 @@ import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { check, OverlayError } from '../../base/errors.js';
-import { decodeError } from '../../supervise/error-wire.js';
+import { Rollback } from '../../base/rollback.js';
+import { decodeError, type WireError } from '../../supervise/error-wire.js';
 import { readValues, writeValue } from '../../supervise/json-lines.js';
 import { receiveDescriptor, socketPair } from '../../sys/channels.js';
 import { close } from '../../sys/files.js';
@@ -54,41 +55,32 @@ function spawnByTool(member: number | undefined, stdio: StdioOptions): ChildProc
 
 /** A stage that waits for its plan. */
 export class Stage {
-  private readonly child: ChildProcess;
-  private readonly ends = new ProgramEnds();
-  private readonly handover: number;
-  private readonly hello: Promise<StageHello | undefined>;
-  private channel: Duplex | undefined;
-  /** Its descriptor. */
-  private speaking: number | undefined;
-  private terminal: number | undefined;
-  private running: RunningProgram | undefined;
-  private connecting: Promise<void> = Promise.resolve();
-  private failure: unknown;
-  /** It has become the program, or was ended: its descriptors are others' by now. */
-  private isOver = false;
-  /** The ends of its streams are who prepares it's. */
-  private isHandedOver = false;
-  readonly exited: Promise<ExitCode>;
+  readonly #child: ChildProcess;
+  readonly #ends = new ProgramEnds();
+  readonly #handover: number;
+  readonly #hello: Promise<StageHello | undefined>;
+  readonly #exited: Promise<ExitCode>;
+  /** It has been given its plan, or was ended. */
+  #isUsed = false;
 
   /** In a new pid namespace, or in that of a process. */
   constructor(member?: number) {
     const [ours, theirs] = check(socketPair(), { operation: 'start a stage' });
-    this.handover = ours;
+    this.#handover = ours;
     const start = hasTrustedAttributes() ? spawnBetweenNamespaces : spawnByTool;
     try {
-      this.child = start(member, [...this.ends.theirs, 'pipe', theirs]);
+      this.#child = start(member, [...this.#ends.theirs, 'pipe', theirs]);
     } finally {
-      this.ends.closeTheirs();
+      this.#ends.closeTheirs();
       close(theirs);
     }
-    this.exited = new Promise((resolve) => {
-      this.child.on('error', () => resolve(SIGNAL_BASE));
-      this.child.on('exit', (code, signal) =>
+    this.#exited = new Promise((resolve) => {
+      this.#child.on('error', () => resolve(SIGNAL_BASE));
+      this.#child.on('exit', (code, signal) =>
         resolve(signal === null ? (code ?? 0) : SIGNAL_BASE + constants.signals[signal]),
       );
     });
-    this.hello = this.#hear(this.child.stdio[3] as Duplex);
+    this.#hello = this.#hear(this.#child.stdio[3] as Duplex);
   }
 
   async #hear(stream: Duplex): Promise<StageHello | undefined> {
@@ -98,92 +90,92 @@ export class Stage {
   }
 
   /**
-   * Gives the stage its plan; settles when it has become the program. `isolated` is called when its network
-   * namespace is there, `prepare` when everything else is; both are waited for. Throws a ContainerFailure.
+   * Gives the stage its plan; settles when it has become the program, with what `prepare` made of it when
+   * everything else was there. `connect` is called when its network namespace is. Throws a ContainerFailure.
    */
-  async run(plan: StagePlan, prepare: Prepare, isolated?: (pid: number) => Promise<void>): Promise<void> {
+  async run<T>(plan: StagePlan, prepare: Prepare<T>, connect?: (pid: number) => Promise<void>): Promise<T> {
+    this.#isUsed = true;
+    using over = new Rollback();
+    over.push(() => close(this.#handover));
+    // What is ours until it is handed over.
+    using undo = new Rollback();
+    undo.push(() => this.#ends.closeOurs());
+    let connected: Promise<void> = Promise.resolve();
+    let prepared: Promise<T> | undefined;
     try {
-      const hello = await this.hello;
-      if (hello === undefined)
-        throw new OverlayError({ operation: 'start a stage', reason: 'it has failed' });
-      const { pid } = hello;
+      const { pid } = (await this.#hello) ?? this.#fail();
       // It was sent before the hello, so this does not wait.
-      const fd = check(receiveDescriptor(this.handover), { operation: 'speak to a stage' });
-      this.speaking = fd;
-      this.channel = new Socket({ fd });
-      writeValue(this.channel, plan);
-      for await (const word of readValues<StageWord>(this.channel, { longest: LONGEST_WORD }))
-        this.#answer(word, pid, prepare, isolated);
-      await this.connecting;
-      if (this.failure !== undefined) throw this.failure;
-      this.isOver = true;
-      this.#hangUp();
-      close(this.handover);
+      const speaking = check(receiveDescriptor(this.#handover), { operation: 'speak to a stage' });
+      const channel = new Socket({ fd: speaking });
+      over.push(() => channel.destroy());
+      writeValue(channel, plan);
+      let terminal: number | undefined;
+      for await (const word of readValues<StageWord>(channel, { longest: LONGEST_WORD })) {
+        if (word.kind === 'failed') throw toFailure(word.failure);
+        if (word.kind === 'terminal') terminal = this.#receiveTerminal(undo);
+        else if (word.kind === 'isolated') connected = this.#beside(async () => connect?.(pid));
+        else {
+          prepared = this.#beside(async () => {
+            // Another server may let it go on in our place from `prepare` on: nothing else may be missing then.
+            await connected;
+            const process = check(openProcess(pid), { operation: 'watch the program' });
+            undo.commit();
+            const running = { pid, process, exited: this.#exited, streams: this.#streams(terminal) };
+            const made = prepare({
+              ...running,
+              get channel() {
+                return channel.destroyed ? undefined : speaking;
+              },
+            });
+            channel.write(GO_ON);
+            return made;
+          });
+        }
+      }
+      await connected;
+      return await (prepared ?? this.#fail());
     } catch (failure) {
-      await this.connecting;
-      this.discard();
+      await Promise.allSettled([connected, prepared]);
+      this.#child.kill('SIGKILL');
       throw failure;
     }
   }
 
-  #answer(word: StageWord, pid: number, prepare: Prepare, isolated?: (pid: number) => Promise<void>): void {
-    switch (word.kind) {
-      case 'failed':
-        throw decodeError(word.failure, (story, code) => new ContainerFailure(story, code));
-      case 'terminal':
-        // It was sent before the word, so this does not wait.
-        this.terminal = check(receiveDescriptor(this.handover), { operation: 'receive the terminal' });
-        break;
-      case 'isolated':
-        this.connecting = this.#attempt(async () => isolated?.(pid));
-        break;
-      case 'prepared':
-        this.connecting = this.#letGoOn(() => prepare(this.#handOver(pid)));
-        break;
-    }
+  /** The program's, with a terminal or without. */
+  #streams(terminal: number | undefined): RunningProgram['streams'] {
+    if (terminal === undefined) return this.#ends.ours;
+    this.#ends.closeOurs();
+    return { terminal };
   }
 
-  /** When it has been prepared, another server may let it go on in our place: nothing else may be missing then. */
-  async #letGoOn(prepare: () => void): Promise<void> {
-    await this.connecting;
-    if (this.failure === undefined) await this.#attempt(async () => prepare());
-    if (this.failure === undefined) this.channel!.write(GO_ON);
+  #receiveTerminal(undo: Rollback): number {
+    // It was sent before the word, so this does not wait.
+    const terminal = check(receiveDescriptor(this.#handover), { operation: 'receive the terminal' });
+    undo.push(() => close(terminal));
+    return terminal;
   }
 
-  #hangUp(): void {
-    if (this.running !== undefined) this.running.channel = undefined;
-    this.channel?.destroy();
+  #fail(): never {
+    throw new OverlayError({ operation: 'start a stage', reason: 'it has failed' });
   }
 
-  #handOver(pid: number): RunningProgram {
-    const { terminal, exited } = this;
-    const process = check(openProcess(pid), { operation: 'watch the program' });
-    this.isHandedOver = true;
-    if (terminal !== undefined) this.ends.closeOurs();
-    const streams = terminal === undefined ? this.ends.ours : { terminal };
-    this.running = { pid, process, exited, streams, channel: this.speaking };
-    return this.running;
+  /** Beside what the stage does meanwhile, whose own failure is heard first; where this fails the stage ends. */
+  #beside<R>(work: () => Promise<R>): Promise<R> {
+    const done = work();
+    done.catch(() => this.#child.kill('SIGKILL'));
+    return done;
   }
 
-  /** Beside what the stage does meanwhile: its own failure is heard first. */
-  async #attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (failure) {
-      this.failure ??= failure;
-      this.child.kill('SIGKILL');
-    }
-  }
-
-  /** Ends a stage that has become nothing yet. */
+  /** Ends a stage that was given no plan. */
   discard(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.child.kill('SIGKILL');
-    this.#hangUp();
-    close(this.handover);
-    if (this.isHandedOver) return;
-    this.ends.closeOurs();
-    if (this.terminal !== undefined) close(this.terminal);
+    if (this.#isUsed) return;
+    this.#isUsed = true;
+    this.#child.kill('SIGKILL');
+    close(this.#handover);
+    this.#ends.closeOurs();
   }
+}
+
+function toFailure(failure: WireError): OverlayError {
+  return decodeError(failure, (story, code) => new ContainerFailure(story, code));
 }

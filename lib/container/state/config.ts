@@ -134,6 +134,8 @@ export interface ContainerState {
   ports: PortMapping[];
   /** A person stopped it: no restart policy starts it again. */
   stopped: boolean;
+  /** How its last run has ended is not known, as its server and its shim have ended before it. */
+  lost: boolean;
 }
 
 export const NEW_STATE: ContainerState = {
@@ -151,6 +153,7 @@ export const NEW_STATE: ContainerState = {
   gateway: '',
   ports: [],
   stopped: false,
+  lost: false,
 };
 
 /** As the container sees its own. */

@@ -18,6 +18,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fromText } from '../../base/bytes.js';
 import { EAGAIN } from '../../base/errno.js';
 import { check, nearestName, OverlayError, UsageError } from '../../base/errors.js';
@@ -30,6 +31,7 @@ import { NAME_RULE, RESTRICTED_NAME } from './names.js';
 import { replaceBlock } from './small-file.js';
 
 const LONGEST_NAME = 128;
+const LOCK_LOOK_MS = 10;
 
 /** One container, by its directory. */
 export class Container {
@@ -107,6 +109,14 @@ export class Container {
     if (status >= 0) throw unknownContainer(this.store, this.id);
     if (status === -EAGAIN) return undefined;
     throw new OverlayError({ operation: 'lock container', path, errno: status });
+  }
+
+  /** The same, but waits for a while: the kernel tells nobody that a lock is free. */
+  async lockWithin(milliseconds: number): Promise<Fd | undefined> {
+    for (const deadline = Date.now() + milliseconds; ; await delay(LOCK_LOOK_MS)) {
+      const taken = this.tryLock();
+      if (taken !== undefined || Date.now() > deadline) return taken;
+    }
   }
 }
 

@@ -23,7 +23,7 @@ import { socketPath } from '../wire/protocol.js';
 /** What a program that the kernel killed ends with. */
 const CODE_KILLED = 137;
 /** What a container says of its end that was lost. */
-export const LOST = 'its server was killed, or the machine went down';
+const LOST = 'its server was killed, or the machine went down';
 
 /** Takes away what a container has outside its directory. The caller has its lock, and its server is gone. */
 export async function cleanUp(container: Container): Promise<void> {
@@ -83,6 +83,7 @@ export async function settleState(container: Container): Promise<ContainerState>
     pid: 0,
     exitCode: hadEnded ? state.exitCode : CODE_KILLED,
     error: hadEnded ? state.error : LOST,
+    lost: !hadEnded,
     finishedAt: new Date().toISOString(),
     address: '',
     ports: [],

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** Taking a container away. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { OverlayError } from '../../base/errors.js';
 import { listImages } from '../../image/store/images.js';
 import { Staging } from '../../image/store/staging.js';
@@ -10,8 +9,8 @@ import { removeNamelessVolumes } from '../storage/volumes.js';
 import { collectUnused } from './layers-in-use.js';
 import { cleanUp } from './recovery.js';
 
-const LOCK_TRIES = 500;
-const LOCK_WAIT_MS = 10;
+/** How long a server may take that is about to end. */
+const ENDING_MS = 5000;
 
 /**
  * Takes a container away with all its changes; with the last container of an image
@@ -36,21 +35,15 @@ export async function removeContainer(container: Container): Promise<void> {
 
 /** Removes one that is not running; waits for a server that is about to end. */
 export async function discardContainer(container: Container): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    using lock = container.tryLock();
-    if (lock !== undefined) {
-      await cleanUp(container);
-      await removeContainer(container);
-      return;
-    }
-    if (tries >= LOCK_TRIES) {
-      throw new OverlayError({
-        operation: 'remove container',
-        path: container.id.slice(0, 12),
-        reason: 'somebody is using it',
-        remedy: 'try again',
-      });
-    }
-    await delay(LOCK_WAIT_MS);
+  using lock = await container.lockWithin(ENDING_MS);
+  if (lock === undefined) {
+    throw new OverlayError({
+      operation: 'remove container',
+      path: container.id.slice(0, 12),
+      reason: 'somebody is using it',
+      remedy: 'try again',
+    });
   }
+  await cleanUp(container);
+  await removeContainer(container);
 }

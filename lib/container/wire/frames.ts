@@ -33,10 +33,11 @@ export class FrameChannel {
     return this.#closed;
   }
 
-  /** Begins to hand over what comes, or hands it to others from now on. */
+  /** Begins to hand over what comes, or hands it to others from now on; also an end that has come is told them. */
   listen(handlers: FrameHandlers): void {
     const isNew = this.#handlers === undefined;
     this.#handlers = handlers;
+    if (this.#closed) setImmediate(() => handlers.closed());
     if (!isNew) return;
     const close = (): void => {
       if (this.#closed) return;

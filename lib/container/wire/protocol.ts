@@ -50,6 +50,9 @@ export type ClientMessage =
   | { op: 'unpause' }
   | { op: 'resize'; size: TerminalSize };
 
+export type StartMessage = ClientMessage & { op: 'start' };
+export type ExecMessage = ClientMessage & { op: 'exec' };
+
 export type ServerMessage =
   /** It runs, or what was asked is done. Who attaches is told how much of each stream has gone before. */
   | { kind: 'done'; before?: Received }
