@@ -9,6 +9,12 @@ import { constants } from 'node:os';
 /** A negated errno (-2 is ENOENT); 0 where a call only says that it worked. */
 export type Errno = number;
 
+/** An open descriptor, or a negated errno. */
+export type FdOrErrno = number;
+
+/** A count or a position, of bytes or blocks, or a negated errno. */
+export type SizeOrErrno = number;
+
 const linux = constants.errno as Record<string, number>;
 
 export const {

@@ -7,7 +7,7 @@
  * (`out`), which is used again.
  */
 import type { ByteString } from '../base/bytes.js';
-import type { Errno } from '../base/errno.js';
+import type { Errno, SizeOrErrno } from '../base/errno.js';
 import type { FileSystemSize } from '../sys/mounts.js';
 import type { Stat } from '../sys/stat.js';
 import type { DirectoryEntryOut, EntryOut } from './reply.js';
@@ -88,12 +88,12 @@ export interface FileSystem {
   unlink(parent: number, name: ByteString): Errno;
   removeDirectory(parent: number, name: ByteString): Errno;
   rename(request: RenameRequest): Errno;
-  read(node: number, into: Buffer, offset: number): number;
+  read(node: number, into: Buffer, offset: number): SizeOrErrno;
   /** `unprivileged`: the writer, if its write clears setuid and setgid. */
-  write(node: number, data: Buffer, offset: number, unprivileged: Requester | null): number;
+  write(node: number, data: Buffer, offset: number, unprivileged: Requester | null): SizeOrErrno;
   allocate(node: number, mode: number, offset: number, size: number, by: Requester): Errno;
-  seek(node: number, offset: number, whence: number): number;
-  copy(request: CopyRequest): number;
+  seek(node: number, offset: number, whence: number): SizeOrErrno;
+  copy(request: CopyRequest): SizeOrErrno;
   sync(node: number, dataOnly: boolean): Errno;
   syncAll(): Errno;
   list(node: number, after: number, sink: ListingSink): Errno;

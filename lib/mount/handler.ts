@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The overlay as the file system that lib/fuse serves: node ids in, engine calls, attributes out. */
 import type { ByteString } from '../base/bytes.js';
-import { ENODATA, ENOTDIR, EOPNOTSUPP, type Errno } from '../base/errno.js';
+import { ENODATA, ENOTDIR, EOPNOTSUPP, type Errno, type SizeOrErrno } from '../base/errno.js';
 import type {
   AttributeRequest,
   CopyRequest,
@@ -215,12 +215,12 @@ export class OverlayFileSystem implements FileSystem {
     return renameName(this.union, from, request.fromName, to, request.toName, request.flags);
   }
 
-  read(id: number, into: Buffer, offset: number): number {
+  read(id: number, into: Buffer, offset: number): SizeOrErrno {
     const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.readData(this.union, node, into, into.length, offset);
   }
 
-  write(id: number, bytes: Buffer, offset: number, unprivileged: Requester | null): number {
+  write(id: number, bytes: Buffer, offset: number, unprivileged: Requester | null): SizeOrErrno {
     const node = nodeOf(this.union, id);
     if (typeof node === 'number') return node;
     return data.writeData(this.union, node, bytes, bytes.length, offset, unprivileged);
@@ -231,12 +231,12 @@ export class OverlayFileSystem implements FileSystem {
     return typeof node === 'number' ? node : data.allocateData(this.union, node, mode, offset, size, by);
   }
 
-  seek(id: number, offset: number, whence: number): number {
+  seek(id: number, offset: number, whence: number): SizeOrErrno {
     const node = nodeOf(this.union, id);
     return typeof node === 'number' ? node : data.seekData(this.union, node, offset, whence);
   }
 
-  copy({ from, fromOffset, to, toOffset, size, by }: CopyRequest): number {
+  copy({ from, fromOffset, to, toOffset, size, by }: CopyRequest): SizeOrErrno {
     const source = nodeOf(this.union, from);
     if (typeof source === 'number') return source;
     const target = nodeOf(this.union, to);

@@ -125,7 +125,7 @@ class Packer {
     const top = this.#top(parent.directory);
     const dir = directories.of(top);
     const isMoved = typeof getXattr(dir, name, marks.redirect) !== 'number';
-    const hidesBelow = isMoved || isOpaque(this.union, top, dir, name) > 0;
+    const hidesBelow = isMoved || isOpaque(this.union, top, dir, name) === true;
     if (hidesBelow) yield fileEntry(joinPath(path, OPAQUE_FILE), Buffer.alloc(0));
     return this.#level(node, path, !isMoved);
   }

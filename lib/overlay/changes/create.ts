@@ -9,7 +9,16 @@
  * it hides can never come through (ovl_create_over_whiteout in fs/overlayfs/dir.c).
  */
 import type { ByteString } from '../../base/bytes.js';
-import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, EPERM, EROFS, type Errno } from '../../base/errno.js';
+import {
+  EEXIST,
+  EINVAL,
+  ENAMETOOLONG,
+  ENOENT,
+  EPERM,
+  EROFS,
+  type Errno,
+  type FdOrErrno,
+} from '../../base/errno.js';
 import { Rollback } from '../../base/rollback.js';
 import {
   makeDirectory,
@@ -111,7 +120,12 @@ function closeNewDirectory(union: Union, parent: DirectoryNode, dir: number, nam
  * Checks that the name is free and the parent writable; answers a descriptor of its upper
  * directory. `again`: it was found to be free before, and what is there now may be ours.
  */
-export function prepareParent(union: Union, parent: DirectoryNode, name: ByteString, again = false): number {
+export function prepareParent(
+  union: Union,
+  parent: DirectoryNode,
+  name: ByteString,
+  again = false,
+): FdOrErrno {
   if (!union.writable) return -EROFS;
   if (parent.dead) return -ENOENT;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;

@@ -91,7 +91,7 @@ function coverName(
   name: ByteString,
 ): 'nothing' | 'whiteout' | 'file' | Errno {
   const below = lowerHas(union, parent, name);
-  if (below <= 0) return below < 0 ? below : 'nothing';
+  if (below !== true) return below === false ? 'nothing' : below;
   if (union.work!.ways.form !== 'file') return 'whiteout';
   const hidden = hideByFile(union, parent, name);
   return hidden < 0 ? hidden : 'file';

@@ -135,18 +135,18 @@ function chooseFlavour(
   { from, fromName, to, toName, source, target }: Renaming,
 ): Flavour | Errno {
   const below = lowerHas(union, from, fromName);
-  if (below < 0) return below;
-  const over = target === null ? whiteoutAt(union, to, toName) : 0;
-  if (over < 0) return over;
+  if (typeof below === 'number') return below;
+  const over = target === null ? whiteoutAt(union, to, toName) : false;
+  if (typeof over === 'number') return over;
   const { form, can } = union.work!.ways;
-  if (below === 0 || form === 'file') {
-    const exchanges = over === 1 && source.isDirectory();
+  if (!below || form === 'file') {
+    const exchanges = over && source.isDirectory();
     const flags = exchanges ? RENAME_EXCHANGE : 0;
-    const hidesByFile = below === 0 ? 'no' : hidingTime(source);
+    const hidesByFile = below ? hidingTime(source) : 'no';
     return { flags, leavesWhiteout: false, coversOldName: false, removeWhiteout: exchanges, hidesByFile };
   }
   const leaves = { leavesWhiteout: true, removeWhiteout: false, hidesByFile: 'no' } as const;
-  if (over === 1) {
+  if (over) {
     // What comes to the old name may be a marked file.
     const status = to.upper!.xattrWhiteouts ? announceWhiteouts(union, from.upper!) : 0;
     return status < 0 ? status : { flags: RENAME_EXCHANGE, coversOldName: false, ...leaves };
@@ -163,14 +163,13 @@ function hidingTime(source: OverlayNode): 'before' | 'after' {
 
 const present = new Stat();
 
-/** Whether the upper has a whiteout of that name. Answers 1, 0 or a negated errno. */
-function whiteoutAt(union: Union, directory: DirectoryNode, name: ByteString): number {
-  if (directory.complete) return directory.whiteouts.has(name) ? 1 : 0;
+/** Whether the upper has a whiteout of that name; or a negated errno. */
+function whiteoutAt(union: Union, directory: DirectoryNode, name: ByteString): boolean | Errno {
+  if (directory.complete) return directory.whiteouts.has(name);
   const fd = union.directories.of(directory.upper!);
   const status = fd < 0 ? fd : statAt(fd, name, present);
-  if (status === -ENOENT) return 0;
-  if (status < 0) return status;
-  return hides(union, directory.upper!, fd, name, present) ? 1 : 0;
+  if (status === -ENOENT) return false;
+  return status < 0 ? status : hides(union, directory.upper!, fd, name, present);
 }
 
 /**

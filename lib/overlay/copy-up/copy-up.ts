@@ -164,6 +164,8 @@ function dataAfter({ data, where }: FileNode, content: Staged): FileData {
   return data.kind === 'own' && where.kind === 'lower' ? { kind: 'below', source: where } : data;
 }
 
+const times = new Stat();
+
 function renameKeepingTimes(
   union: Union,
   parent: DirectoryNode,
@@ -172,7 +174,6 @@ function renameKeepingTimes(
 ): Errno {
   const dir = union.directories.of(parent.upper!);
   if (dir < 0) return gone(dir);
-  const times = new Stat();
   const before = statAt(dir, '.', times);
   if (before < 0) return gone(before);
   union.journal?.times(parent.upper!.path(), times);

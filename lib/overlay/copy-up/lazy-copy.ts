@@ -16,7 +16,7 @@
  */
 import type { ByteString } from '../../base/bytes.js';
 import { overlayDebug } from '../../base/debug.js';
-import { EIO, ENOENT, type Errno, errnoName } from '../../base/errno.js';
+import { EIO, ENOENT, type Errno, errnoName, type FdOrErrno, type SizeOrErrno } from '../../base/errno.js';
 import {
   close,
   O_NOATIME,
@@ -83,7 +83,7 @@ export function beginLazily(
   return 0;
 }
 
-export function openSource(union: Union, node: FileNode): number {
+export function openSource(union: Union, node: FileNode): FdOrErrno {
   const located = union.locateData(node, union.place);
   if (located < 0) return located;
   const { fd, name } = union.place;
@@ -92,7 +92,7 @@ export function openSource(union: Union, node: FileNode): number {
 }
 
 /** Reads a file whose copy is in flight; as readData. */
-export function readLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): number {
+export function readLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): SizeOrErrno {
   const { from, to, size, filled } = lazy;
   let done = 0;
   while (done < wanted) {
@@ -113,7 +113,7 @@ export function readLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, o
 }
 
 /** Writes to a file whose copy is in flight; as writeData. */
-export function writeLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): number {
+export function writeLazily(lazy: LazyCopy, buffer: Uint8Array, wanted: number, offset: number): SizeOrErrno {
   const first = Math.floor(offset / CHUNK);
   const last = Math.floor((offset + wanted - 1) / CHUNK);
   for (const chunk of [first, last]) {

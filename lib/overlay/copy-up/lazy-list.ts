@@ -5,7 +5,7 @@
  * The inode tells it from another file that came to its path, and leads to it when it has no name any more.
  */
 import type { ByteString } from '../../base/bytes.js';
-import { EEXIST, ENOENT, type Errno } from '../../base/errno.js';
+import { EEXIST, ENOENT, type Errno, type FdOrErrno } from '../../base/errno.js';
 import { listDirectory, makeDirectory, makeSymlink, readLink, unlink } from '../../sys/entries.js';
 import { close, O_DIRECTORY, O_PATH, openAt } from '../../sys/files.js';
 import { openReadable } from '../../sys/handles.js';
@@ -23,7 +23,7 @@ export interface LazyRecord {
 }
 
 /** Descriptor of the list, made when it is first needed; or a negated errno. */
-function openList(union: Union, create: boolean): number {
+function openList(union: Union, create: boolean): FdOrErrno {
   const work = union.work!.fd;
   if (create) {
     const made = makeDirectory(work, 'lazy', 0o700);

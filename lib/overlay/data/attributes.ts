@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Attributes of nodes: what stat shows, and chmod, chown, utimens, truncate. */
-import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE } from '../../base/errno.js';
+import { EINVAL, EISDIR, EOPNOTSUPP, type Errno, ESTALE, type SizeOrErrno } from '../../base/errno.js';
 import type { Caller } from '../../sys/callers.js';
 import { changeTimes, type Times, UTIME_OMIT } from '../../sys/entries.js';
 import { truncate } from '../../sys/files.js';
@@ -118,7 +118,7 @@ function measureFile(union: Union, node: FileNode, out: Stat): Errno {
 }
 
 /** A metacopy takes as much room as its data does, in units of 512 bytes (ovl_getattr); or a negated errno. */
-function dataBlocks(union: Union, node: FileNode, own: number): number {
+function dataBlocks(union: Union, node: FileNode, own: number): SizeOrErrno {
   const resolved = resolveData(union, node);
   if (resolved < 0) return resolved;
   if (node.data.kind === 'own') return own;
@@ -165,7 +165,7 @@ function isBareChown({ uid, gid, mode, size, killPrivileges: kills }: AttributeC
   return kills && uid === NO_ID && gid === NO_ID && mode < 0 && size < 0;
 }
 
-/** The new mode, also where a change of owner brings it about; -1 for none. Finds `union.place` anew. */
+/** The new mode, also where a change of owner brings it about; -1 for none. */
 function modeOf(union: Union, node: OverlayNode, { mode, uid, gid, by }: AttributeChange): number {
   return mode < 0 && (uid !== NO_ID || gid !== NO_ID) ? modeAfterChown(union, node, by) : mode;
 }

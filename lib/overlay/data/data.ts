@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** File data: read, write, allocate, seek, copy, sync; and how full the file system is. */
-import { EINVAL, EIO, EISDIR, EPERM, EROFS, type Errno } from '../../base/errno.js';
+import {
+  EINVAL,
+  EIO,
+  EISDIR,
+  EPERM,
+  EROFS,
+  type Errno,
+  type FdOrErrno,
+  type SizeOrErrno,
+} from '../../base/errno.js';
 import type { Caller } from '../../sys/callers.js';
 import {
   allocate,
@@ -32,7 +41,7 @@ import { killPrivileges, killPrivilegesUnlessCapable } from './privileges.js';
  * A descriptor for the file's data, from the cache or newly opened. It stays the
  * cache's: the caller uses it at once and does not close it. Or a negated errno.
  */
-export function openData(union: Union, node: OverlayNode, forWriting: boolean): number {
+export function openData(union: Union, node: OverlayNode, forWriting: boolean): FdOrErrno {
   if (node.isDirectory()) return -EISDIR;
   if (node.type !== S_IFREG) return -EINVAL;
   if (node.data.kind === 'lazy') {
@@ -40,7 +49,7 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
     if (status < 0) return status;
   }
   const known = union.files.find(node, forWriting);
-  if (known >= 0) return known;
+  if (known !== undefined) return known;
   if (forWriting) {
     const status = copyUp(union, node);
     if (status < 0) return status;
@@ -53,26 +62,27 @@ export function openData(union: Union, node: OverlayNode, forWriting: boolean): 
   const { place } = union;
   const located = union.locateData(node, place);
   if (located < 0) return located;
-  return writable ? openToWrite(union, node, forWriting) : keepOpen(union, node, openToRead(place), false);
+  return writable
+    ? openToWrite(union, node, place, forWriting)
+    : keepOpen(union, node, openToRead(place), false);
 }
 
-function keepOpen(union: Union, node: FileNode, fd: number, writable: boolean): number {
+function keepOpen(union: Union, node: FileNode, fd: number, writable: boolean): FdOrErrno {
   if (fd < 0) return gone(fd);
   union.files.keep(node, fd, writable, false);
   return fd;
 }
 
 /** Opens a file of the upper so that it can be written, or to be read alone where that is all that can be done. */
-function openToWrite(union: Union, node: FileNode, forWriting: boolean): number {
-  const { place } = union;
+function openToWrite(union: Union, node: FileNode, place: Place, forWriting: boolean): FdOrErrno {
   const fd = openAt(place.fd, place.name, O_RDWR);
-  if (fd === -EPERM) return openFlagged(union, node, forWriting);
+  if (fd === -EPERM) return openFlagged(union, node, place, forWriting);
   // The file system is read-only, perhaps since an error on its disk.
   if (fd === -EROFS && !forWriting) return keepOpen(union, node, openToRead(place), false);
   return keepOpen(union, node, fd, true);
 }
 
-function openToRead({ fd: directory, name }: Place): number {
+function openToRead({ fd: directory, name }: Place): FdOrErrno {
   const fd = openAt(directory, name, O_RDONLY | O_NOATIME);
   // O_NOATIME is for the owner and for CAP_FOWNER only.
   return fd === -EPERM ? openAt(directory, name, O_RDONLY) : fd;
@@ -81,10 +91,9 @@ function openToRead({ fd: directory, name }: Place): number {
 /**
  * A file that refuses to be opened for writing is append-only or immutable
  * (chattr(1)): the first still opens with O_APPEND, the second to be read (may_open
- * in fs/namei.c). Precondition: `union.place` is where its data is.
+ * in fs/namei.c).
  */
-function openFlagged(union: Union, node: FileNode, forWriting: boolean): number {
-  const { place } = union;
+function openFlagged(union: Union, node: FileNode, place: Place, forWriting: boolean): FdOrErrno {
   let fd = openAt(place.fd, place.name, O_RDWR | O_APPEND);
   const appendOnly = fd >= 0;
   if (fd === -EPERM && !forWriting) fd = openToRead(place);
@@ -100,7 +109,7 @@ export function readData(
   buffer: Uint8Array,
   size: number,
   offset: number,
-): number {
+): SizeOrErrno {
   if (!node.isDirectory() && node.data.kind === 'lazy') return readLazily(node.data, buffer, size, offset);
   const fd = openData(union, node, false);
   return fd < 0 ? fd : readFully(fd, buffer, size, offset);
@@ -114,14 +123,20 @@ export function writeData(
   size: number,
   offset: number,
   unprivileged: Caller | null = null,
-): number {
+): SizeOrErrno {
   const count = putData(union, node, buffer, size, offset);
   if (count < 0 || unprivileged === null) return count;
   const status = killPrivileges(union, node as FileNode, unprivileged);
   return status < 0 ? status : count;
 }
 
-function putData(union: Union, node: OverlayNode, buffer: Uint8Array, size: number, offset: number): number {
+function putData(
+  union: Union,
+  node: OverlayNode,
+  buffer: Uint8Array,
+  size: number,
+  offset: number,
+): SizeOrErrno {
   if (union.features.lazyCopyUp && node.type === S_IFREG && size > 0) {
     const file = node as FileNode;
     const status = copyUpLazily(union, file);
@@ -135,7 +150,7 @@ function putData(union: Union, node: OverlayNode, buffer: Uint8Array, size: numb
 }
 
 /** The kernel does not know that the file is append-only here, so a write that would change what is there is refused here. */
-function append(fd: number, buffer: Uint8Array, size: number, offset: number): number {
+function append(fd: number, buffer: Uint8Array, size: number, offset: number): SizeOrErrno {
   const stat = new Stat();
   const status = statFd(fd, stat);
   if (status < 0) return status;
@@ -158,7 +173,7 @@ export function allocateData(
 }
 
 /** lseek(2) with SEEK_DATA or SEEK_HOLE; answers the offset. */
-export function seekData(union: Union, node: OverlayNode, offset: number, whence: number): number {
+export function seekData(union: Union, node: OverlayNode, offset: number, whence: number): SizeOrErrno {
   const fd = openData(union, node, false);
   return fd < 0 ? fd : seek(fd, offset, whence);
 }
@@ -172,7 +187,7 @@ export function copyBetween(
   toAt: number,
   size: number,
   by: Caller | null = null,
-): number {
+): SizeOrErrno {
   const target = openData(union, to, true);
   if (target < 0) return target;
   const source = openData(union, from, false);

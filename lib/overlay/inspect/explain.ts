@@ -171,7 +171,7 @@ function examineCopy(
     role: 'supplies',
     copiedUp: true,
     opaque: false,
-    metadataOnly: isMetacopy(union, union.index!.fd, copy) === 1,
+    metadataOnly: isMetacopy(union, union.index!.fd, copy) === true,
   };
 }
 
@@ -181,7 +181,7 @@ function examine(union: Union, real: RealDirectory, name: ByteString): LayerFind
   const dir = union.directories.of(real);
   if (dir < 0) return undefined;
   if (statAt(dir, name, stat) === -ENOENT) {
-    if (hasFileWhiteout(union, real, name) !== 1) return undefined;
+    if (hasFileWhiteout(union, real, name) !== true) return undefined;
     return {
       layer: real.layer.path,
       type: 'whiteout',
@@ -197,8 +197,8 @@ function examine(union: Union, real: RealDirectory, name: ByteString): LayerFind
     type: hides(union, real, dir, name, stat) ? 'whiteout' : (typeNames.get(stat.type) ?? 'unknown'),
     role: 'hidden',
     copiedUp: typeof getXattr(dir, name, marks.origin) !== 'number',
-    opaque: stat.isDirectory && isOpaque(union, real, dir, name) === 1,
-    metadataOnly: stat.isRegular && isMetacopy(union, dir, name) === 1,
+    opaque: stat.isDirectory && isOpaque(union, real, dir, name) === true,
+    metadataOnly: stat.isRegular && isMetacopy(union, dir, name) === true,
     ...(typeof redirect === 'number' ? {} : { redirect: redirect.toString('utf8') }),
   };
 }

@@ -2,7 +2,7 @@
 /** Open descriptors of real directories: a bounded number, so that trees of any size can be served. */
 import { LRUCache } from 'lru-cache';
 import type { ByteString } from '../../base/bytes.js';
-import { EIO } from '../../base/errno.js';
+import { EIO, type FdOrErrno } from '../../base/errno.js';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openBeneath } from '../../sys/files.js';
 import { PATH_MAX } from '../../sys/names.js';
 import type { RealDirectory } from './layer.js';
@@ -26,7 +26,7 @@ export class DirectoryDescriptors {
   }
 
   /** A descriptor to name entries by, valid until the next call but a few; or a negated errno. */
-  of(directory: RealDirectory): number {
+  of(directory: RealDirectory): FdOrErrno {
     const { layer } = directory;
     if (this.watch.current.ask(layer.index) < 0) return -EIO;
     if (directory.parent === null) return layer.fd;
@@ -48,7 +48,7 @@ export class DirectoryDescriptors {
   }
 
   /** Keeps the directory reachable although its last name is about to go. */
-  pin(directory: RealDirectory): number {
+  pin(directory: RealDirectory): FdOrErrno {
     const fd = this.of(directory);
     if (fd < 0 || directory.parent === null) return fd;
     directory.pinned = openAt(fd, '.', DIRECTORY_FLAGS);
@@ -64,7 +64,7 @@ export class DirectoryDescriptors {
    * lies between is not kept, so that a tree of any depth cannot push the other
    * descriptors of the same request out of the cache.
    */
-  #reopen(directory: RealDirectory): number {
+  #reopen(directory: RealDirectory): FdOrErrno {
     const missing: ByteString[] = [];
     let base = directory;
     while (base.parent !== null && base.pinned < 0 && !this.#open.has(base)) {

@@ -33,32 +33,32 @@ export function askDirectory(
   if (status !== -ENOENT) return status;
   if (!mayHide) return 'absent';
   const hidden = hasFileWhiteout(union, real, name);
-  return hidden < 0 ? hidden : hidden === 1 ? 'hidden' : 'absent';
+  return typeof hidden === 'number' ? hidden : hidden ? 'hidden' : 'absent';
 }
 
 /**
  * Whether a lower layer shows `name` in this directory, so that removing it from
- * the upper needs a whiteout (ovl_lower_positive). Answers 1, 0 or a negated errno.
+ * the upper needs a whiteout (ovl_lower_positive); or a negated errno.
  */
-export function lowerHas(union: Union, directory: DirectoryNode, name: ByteString): number {
-  if (!directory.merges) return 0;
+export function lowerHas(union: Union, directory: DirectoryNode, name: ByteString): boolean | Errno {
+  if (!directory.merges) return false;
   const entry = directory.entries.get(name);
-  if (entry?.below !== undefined) return entry.below ? 1 : 0;
-  if (entry === undefined && directory.complete && !directory.whiteouts.has(name)) return 0;
+  if (entry?.below !== undefined) return entry.below;
+  if (entry === undefined && directory.complete && !directory.whiteouts.has(name)) return false;
   const visible = askLowers(union, directory, name);
-  if (visible >= 0 && entry !== undefined) entry.below = visible === 1;
+  if (typeof visible === 'boolean' && entry !== undefined) entry.below = visible;
   return visible;
 }
 
 /** For the attributes of what a lower layer has, of which nobody asks but whether it is there. */
 const unread = new Stat();
 
-function askLowers(union: Union, directory: DirectoryNode, name: ByteString): number {
+function askLowers(union: Union, directory: DirectoryNode, name: ByteString): boolean | Errno {
   for (const [index, lower] of directory.lowers.entries()) {
     const answer = askDirectory(union, lower, name, index + 1 < directory.lowers.length, unread);
     if (answer === 'absent') continue;
-    if (answer === 'there') return 1;
-    return answer === 'hidden' ? 0 : answer;
+    if (answer === 'there') return true;
+    return answer === 'hidden' ? false : answer;
   }
-  return 0;
+  return false;
 }

@@ -72,7 +72,7 @@ function findIndexedData(
   { name: copy }: Indexed,
 ): LowerPlace | null | Errno {
   const marked = isMetacopy(union, union.index!.fd, copy);
-  if (marked <= 0) return marked < 0 ? marked : null;
+  if (marked !== true) return marked === false ? null : marked;
   const stat = new Stat();
   if (directory.upper !== null) {
     const answer = askDirectory(union, directory.upper, name, false, stat);

@@ -37,12 +37,11 @@ export function isReservedIn(union: Union, { layer }: RealDirectory, entry: Byte
   return isFileOfFormat(entry) && (layer.readsFiles || union.upper?.readsFiles === true);
 }
 
-/** Whether `.wh.NAME` lies in the directory. Answers 1, 0 or a negated errno. */
-export function hasFileWhiteout(union: Union, real: RealDirectory, name: ByteString): number {
-  if (!real.layer.readsFiles) return 0;
+/** Whether `.wh.NAME` lies in the directory; or a negated errno. */
+export function hasFileWhiteout(union: Union, real: RealDirectory, name: ByteString): boolean | Errno {
+  if (!real.layer.readsFiles) return false;
   const hidden = real.hiddenNames ?? readHiddenNames(union, real);
-  if (typeof hidden === 'number') return hidden;
-  return hidden.has(name) ? 1 : 0;
+  return typeof hidden === 'number' ? hidden : hidden.has(name);
 }
 
 /** Reads the directory once: asking for `.wh.NAME` at every miss would double the cost of misses. */
@@ -82,7 +81,7 @@ export function hideByFile(union: Union, parent: DirectoryNode, name: ByteString
 /** Takes the whiteout away after an object has come to the name. Answers 0 or a negated errno. */
 export function removeFileWhiteout(union: Union, parent: DirectoryNode, name: ByteString): Errno {
   const present = hasFileWhiteout(union, parent.upper!, name);
-  if (present <= 0) return present;
+  if (present !== true) return present === false ? 0 : present;
   const dir = union.directories.of(parent.upper!);
   const status = dir < 0 ? gone(dir) : unlink(dir, FILE_WHITEOUT_PREFIX + name);
   if (status < 0 && status !== -ENOENT) return status;

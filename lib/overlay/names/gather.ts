@@ -73,14 +73,14 @@ function gatherBelow(union: Union, parent: DirectoryNode, search: Search): Errno
     if (route.kind === 'ends') return 0;
     if (route.kind === 'path') return gatherByPath(union, route, search);
     const step = nextBeside(union, parent, route.name, place, places, search);
+    if (step === 'ends') return 0;
     if (step < 0) return step;
-    if (step > last) return 0;
     place = step;
   }
   return 0;
 }
 
-/** The next lower of the same parent that has a directory of that name; past the last when the search ends. */
+/** The place of the next lower of the same parent that has a directory of that name; or a negated errno. */
 function nextBeside(
   union: Union,
   parent: DirectoryNode,
@@ -88,7 +88,7 @@ function nextBeside(
   place: number,
   places: readonly number[] | null,
   search: Search,
-): number {
+): number | 'ends' | Errno {
   const past = parent.lowers.length + 1;
   for (let next = place + 1; next < past; next++) {
     if (places !== null && !places.includes(next)) continue;
@@ -96,11 +96,11 @@ function nextBeside(
     const answer = askDirectory(union, beside, name, places === null && next + 1 < past, search.stat);
     if (answer === 'absent') continue;
     if (typeof answer === 'number') return answer;
-    if (answer === 'hidden' || !search.stat.isDirectory) return past;
+    if (answer === 'hidden' || !search.stat.isDirectory) return 'ends';
     search.take(new RealDirectory(beside.layer, beside, name));
     return next;
   }
-  return past;
+  return 'ends';
 }
 
 /** Goes on in the layers below the last found one, from their roots. */

@@ -82,7 +82,7 @@ class Merge {
       }
       if (place > 0 && !this.#positions.has(name)) this.#positions.set(name, this.#position++);
       const type = this.#typeOf(real, readable, name, kind);
-      if (type < 0) this.#hide(place, name);
+      if (type === 'hidden') this.#hide(place, name);
       else if (this.#add(place, name, type)) {
         const entry = this.#found.get(name)!;
         numbers.number(entry, real.layer.fileSystem, low, high);
@@ -98,12 +98,12 @@ class Merge {
   }
 
   /** File type as S_IF*, or -1 for a whiteout. */
-  #typeOf(real: RealDirectory, fd: number, name: ByteString, kind: number): number {
+  #typeOf(real: RealDirectory, fd: number, name: ByteString, kind: number): number | 'hidden' {
     const isKnown = !real.xattrWhiteouts && real.layer.override === null;
     if (kind !== DT_CHR && kind !== DT_UNKNOWN && isKnown) return kind << 12;
     if (statAt(fd, name, this.#stat) < 0) return kind << 12;
     if (real.layer.override !== null) applyOverride(real.layer.override, fd, name, this.#stat);
-    return hides(this.union, real, fd, name, this.#stat) ? -1 : this.#stat.type;
+    return hides(this.union, real, fd, name, this.#stat) ? 'hidden' : this.#stat.type;
   }
 
   #hide(place: number, name: ByteString): void {

@@ -21,14 +21,14 @@ import { followRedirect, lookUpPath, type Route, routeAfter } from './resolve.js
 
 const SHORTEST_MARK = 4;
 
-/** Whether a file is a metacopy. Answers 1, 0, -EIO for a mark that is none, or another negated errno. */
-export function isMetacopy(union: Union, dir: number, name: ByteString): number {
+/** Whether a file is a metacopy. Or -EIO for a mark that is none, or another negated errno. */
+export function isMetacopy(union: Union, dir: number, name: ByteString): boolean | Errno {
   if (dir < 0) return gone(dir);
   const mark = getXattr(dir, name, union.marks.metacopy);
-  if (mark === -ENODATA || mark === -EOPNOTSUPP) return 0;
+  if (mark === -ENODATA || mark === -EOPNOTSUPP) return false;
   if (typeof mark === 'number') return gone(mark);
-  if (mark.length === 0) return 1;
-  return mark.length >= SHORTEST_MARK && mark[0] === 0 && mark[1] === mark.length ? 1 : -EIO;
+  if (mark.length === 0) return true;
+  return mark.length >= SHORTEST_MARK && mark[0] === 0 && mark[1] === mark.length ? true : -EIO;
 }
 
 /**
@@ -44,7 +44,7 @@ export function findData(
   const top = place === 0 ? parent.upper! : parent.lowers[place - 1];
   if (union.dataLayers.length === 0 && top.layer === union.lowers.at(-1)) return null;
   const marked = isMetacopy(union, union.directories.of(top), name);
-  if (marked <= 0) return marked < 0 ? marked : null;
+  if (marked !== true) return marked === false ? null : marked;
   const route = followRedirect(union, top, name, { kind: 'name', name });
   if (typeof route === 'number') return route;
   if (route.kind === 'path') return findByPath(union, route, top.layer.index);
@@ -66,7 +66,7 @@ function findBeside(
     if (typeof answer === 'number') return answer;
     if (answer === 'hidden' || !stat.isRegular) return -EIO;
     const marked = isMetacopy(union, union.directories.of(real), wanted);
-    if (marked <= 0) return marked < 0 ? marked : { directory: real, name: wanted };
+    if (marked !== true) return marked === false ? { directory: real, name: wanted } : marked;
     const route = followRedirect(union, real, wanted, { kind: 'name', name: wanted });
     if (typeof route === 'number') return route;
     if (route.kind === 'path') return findByPath(union, route, real.layer.index);
@@ -90,7 +90,7 @@ function findByPath(union: Union, start: Route & { kind: 'path' }, from: number)
     if (typeof found.answer === 'number') return found.answer;
     if (found.answer === 'hidden' || !stat.isRegular) return -EIO;
     const marked = isMetacopy(union, union.directories.of(found.parent), found.name);
-    if (marked <= 0) return marked < 0 ? marked : { directory: found.parent, name: found.name };
+    if (marked !== true) return marked === false ? { directory: found.parent, name: found.name } : marked;
     const next = routeAfter(found, (way) => followRedirect(union, found.parent, found.name, way));
     if (typeof next === 'number') return next;
     route = next;

@@ -34,7 +34,7 @@ export type Route =
 
 /**
  * Whether a directory hides what lies below it, in any of the spellings known;
- * `real` learns of its other mark. Answers 1, 0 or a negated errno.
+ * `real` learns of its other mark. Or a negated errno.
  */
 export function isOpaque(
   union: Union,
@@ -42,18 +42,18 @@ export function isOpaque(
   dir: number,
   name: ByteString,
   real?: RealDirectory,
-): number {
+): boolean | Errno {
   const present = listXattrs(dir, name);
   const names = typeof present === 'number' ? [] : present;
   if (names.includes(union.marks.opaque)) {
-    if (xattrIs(dir, name, union.marks.opaque, 'y')) return 1;
+    if (xattrIs(dir, name, union.marks.opaque, 'y')) return true;
     if (real !== undefined) real.xattrWhiteouts = holdsMarkedWhiteouts(union.marks, dir, name);
   }
-  if (union.features.whiteouts === 'overlay') return 0;
+  if (union.features.whiteouts === 'overlay') return false;
   const replaced = hasFileWhiteout(union, parent, name);
-  if (replaced !== 0) return replaced;
+  if (replaced !== false) return replaced;
   const isMarked = names.some((other) => OTHER_OPAQUE.has(other) && xattrIs(dir, name, other, 'y'));
-  return isMarked || hasOpaqueFile(parent.layer, dir, name) ? 1 : 0;
+  return isMarked || hasOpaqueFile(parent.layer, dir, name);
 }
 
 /** Reads the marks of a directory that decide how the search goes on below it. */
@@ -61,7 +61,7 @@ export function routeBelow(union: Union, real: RealDirectory, route: Route): Rou
   const fd = union.directories.of(real.parent!);
   if (fd < 0) return gone(fd);
   const opaque = isOpaque(union, real.parent!, fd, real.name, real);
-  if (opaque !== 0) return opaque < 0 ? opaque : { kind: 'ends' };
+  if (opaque !== false) return opaque === true ? { kind: 'ends' } : opaque;
   return followRedirect(union, real.parent!, real.name, route);
 }
 

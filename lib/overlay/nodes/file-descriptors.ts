@@ -33,12 +33,12 @@ export class FileDescriptors {
     return this.#open.size;
   }
 
-  /** The open descriptor, or -1 where there is none that serves. */
-  find(file: FileNode, forWriting: boolean): number {
+  /** The open descriptor; undefined where there is none that serves. */
+  find(file: FileNode, forWriting: boolean): number | undefined {
     const known = this.#open.get(file);
-    if (known === undefined || (forWriting && !known.writable)) return -1;
+    if (known === undefined || (forWriting && !known.writable)) return undefined;
     // Suspended: who opens it anew hears why it cannot be.
-    return this.watch.current.ask(known.layer) < 0 ? -1 : known.fd;
+    return this.watch.current.ask(known.layer) < 0 ? undefined : known.fd;
   }
 
   keep(file: FileNode, fd: number, writable: boolean, appendOnly: boolean): void {
