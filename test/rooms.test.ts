@@ -82,6 +82,7 @@ const folders: Record<string, readonly string[]> = {
     'server',
   ],
   build: ['language', 'plan', 'source', 'copy', 'run', 'stage'],
+  cli: ['commands', 'words', 'mount', 'image', 'container', 'build'],
 };
 
 t.test('every room imports only the rooms that it may', async (t) => {

@@ -6,32 +6,13 @@
  * Loading yargs takes as long as starting Node, so a mount's server is started
  * before it, and the two load side by side.
  */
+import type { Command } from './commands/command.js';
+import { type Call, findCall, ownWords, serverOf } from './commands/command-line.js';
+import { readPlainWords } from './commands/plain-words.js';
+import { commands } from './commands/table.js';
 import { reportFailure } from './failure.js';
+import { carryOut } from './implementations.js';
 import { concludeOutputs, outputFailure, watchOutputs } from './words/outputs.js';
-
-/** Every command: their options may look like those of the forms without one. */
-const COMMANDS = new Set(
-  `mount unmount umount upgrade mounts list explain diff fsck completion
-  pull push search images inspect history tag rmi save load import export commit layers bundle image system
-  run create start stop kill restart pause unpause wait rename rm exec attach logs ps port top stats cp container build`.split(
-    /\s+/,
-  ),
-);
-
-/** Their own failures are told from the program's by Docker's exit codes: 125, 126, 127. */
-const CONTAINER_RUNNERS = new Set(['run', 'create', 'exec']);
-
-/** Whether the command will want a server; a wrong guess costs a process that is ended at once. */
-function wantsServer(words: readonly string[]): boolean {
-  const stays = ['-f', '--foreground', '-h', '--help', '--version'];
-  return words[0] === 'mount' && !words.some((word) => stays.includes(word));
-}
-
-/** The same of `run` and `start`. */
-function startsContainer(words: readonly string[]): boolean {
-  const [command] = words[0] === 'container' ? words.slice(1) : words;
-  return (command === 'run' || command === 'start') && !words.includes('--help');
-}
 
 /** Loaded for commands that mount. */
 let background: typeof import('../mount/background.js') | undefined;
@@ -45,45 +26,55 @@ async function discardStarted(): Promise<void> {
   await ServerProcess.started()?.discard();
 }
 
-async function main(argv: readonly string[]): Promise<void> {
-  const forms = COMMANDS.has(argv[0]) ? undefined : await import('./drop-in.js');
-  const dropIn = forms?.parseDropIn(argv);
-  if (forms !== undefined && dropIn !== undefined) {
-    background = await import('../mount/background.js');
-    if (!dropIn.foreground) background.prepareServer(dropIn.device);
-    await discardStarted();
-    await forms.runDropIn(dropIn);
-    return;
-  }
-  // Options before the command's name, or without one, are a mount's.
-  const words =
-    argv.some((word) => word.startsWith('-o')) && !COMMANDS.has(argv[0]) ? ['mount', ...argv] : argv;
-  if (process.getuid!() !== 0) {
-    const { needsUserNamespace, enterUserNamespace } = await import('./user-namespace.js');
-    if (needsUserNamespace(words)) enterUserNamespace(argv);
-  }
-  if (wantsServer(words)) {
+/** The forms in which other programs call this one; answers false for any other line. */
+async function runDropIn(argv: readonly string[]): Promise<boolean> {
+  const forms = await import('./drop-in.js');
+  const dropIn = forms.parseDropIn(argv);
+  if (dropIn === undefined) return false;
+  background = await import('../mount/background.js');
+  if (!dropIn.foreground) background.prepareServer(dropIn.device);
+  await discardStarted();
+  await forms.runDropIn(dropIn);
+  return true;
+}
+
+/** What a command needs before it is carried out. */
+async function prepare(argv: readonly string[], call: Call, command: Command): Promise<void> {
+  if (command.inUserNamespace === true && process.getuid!() !== 0 && !ownWords(call).includes('--help'))
+    (await import('./user-namespace.js')).enterUserNamespace(argv, call);
+  const server = serverOf(call);
+  if (server === 'mount') {
     background = await import('../mount/background.js');
     background.prepareServer();
   }
-  if (startsContainer(words)) {
+  if (server === 'container') {
     client = await import('../container/server/starting.js');
     client.prepareContainerServer();
   }
+}
+
+async function main(argv: readonly string[], found: Call | undefined): Promise<void> {
+  if (found === undefined && (await runDropIn(argv))) return;
+  // Options before a command's name, or without one, are a mount's.
+  const isMount = found === undefined && argv.some((word) => word.startsWith('-o'));
+  const call = isMount ? findCall(['mount', ...argv]) : found;
+  const name = call?.name;
+  if (name !== undefined) await prepare(argv, call!, commands[name]);
   await discardStarted();
-  const { runPlainCommand } = await import('./plain-commands.js');
-  if (await runPlainCommand(words)) return;
+  const args = name === undefined ? undefined : readPlainWords(commands[name], call!.words);
+  if (args !== undefined) return carryOut(name!, args);
   const { runProgram } = await import('./program.js');
-  await runProgram(words);
+  await runProgram(argv, call);
 }
 
 async function run(argv: readonly string[]): Promise<void> {
+  const call = findCall(argv);
   try {
-    await watchOutputs(() => main(argv));
+    await watchOutputs(() => main(argv, call));
   } catch (failure) {
-    const words = argv[0] === 'container' ? argv.slice(1) : argv;
+    const command: Command | undefined = call?.name === undefined ? undefined : commands[call.name];
     if (outputFailure() === undefined)
-      process.exitCode = reportFailure(failure, argv.includes('--debug'), CONTAINER_RUNNERS.has(words[0]));
+      process.exitCode = reportFailure(failure, argv.includes('--debug'), command?.runsCommand);
   } finally {
     await background?.discardPreparedServer();
     await client?.discardPreparedContainerServer();
@@ -91,10 +82,4 @@ async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `--debug` may come before the command, as global options of other programs do. */
-function commandFirst(argv: readonly string[]): readonly string[] {
-  const [first, command, ...rest] = argv;
-  return first === '--debug' && COMMANDS.has(command) ? [command, first, ...rest] : argv;
-}
-
-void run(commandFirst(process.argv.slice(2)));
+void run(process.argv.slice(2));

@@ -1,24 +1,91 @@
 // SPDX-License-Identifier: MIT
-/** The commands, put together with yargs. */
-import yargs, { type CommandModule } from 'yargs';
+/** Command lines that are not plain, read by yargs: those that are wrong, ask for help, or are written in another way. */
+import yargs, { type Argv, type CommandModule, type Options } from 'yargs';
 import { UsageError } from '../base/errors.js';
 import { programVersion } from '../base/version.js';
-import { buildCommand, buildFlags } from './build/commands.js';
-import { containerCommands, containerFlags, containerGroup, separateWords } from './container/commands.js';
-import { group, PARSING, refuseUnknownCommand } from './define.js';
-import { refuseUnknownFlags } from './flags.js';
-import { imageCommands, imageFlags } from './image/commands.js';
-import { diffCommand, explainCommand, fsckCommand } from './inspecting.js';
-import { mountCommand } from './mount/mount.js';
-import { mountsCommand } from './mount/mounts.js';
-import { unmountCommand } from './mount/unmount.js';
-import { upgradeCommand } from './mount/upgrade.js';
+import { argumentsOf, type Command, type Option } from './commands/command.js';
+import {
+  type Call,
+  COMMON_OPTIONS,
+  refuseUnknownCommand,
+  refuseUnknownFlags,
+  seeHelp,
+} from './commands/command-line.js';
+import { commands, type Group, groupNames, groups, type Member, topLevel } from './commands/table.js';
+import { composeHelp, EPILOGUE } from './help.js';
+import { carryOut } from './implementations.js';
 
-/** Commands that take containers as they take images and mounts. */
-const aboutBoth = [
-  ...imageCommands.filter(({ command }) => /^(commit|export|inspect) /.test(String(command))),
-  diffCommand as CommandModule,
-];
+/** How yargs takes words: as they are written. */
+const PARSING = {
+  'duplicate-arguments-array': true,
+  'camel-case-expansion': false,
+  'boolean-negation': false,
+  'populate--': true,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+} as const;
+
+function yargsOption(option: Option): Options {
+  const { type, ...rest } = option;
+  return {
+    ...rest,
+    ...(option.choices === undefined ? { type } : {}),
+    ...(type === 'boolean' ? {} : { nargs: 1 }),
+  } as Options;
+}
+
+/** A command as yargs is given it, by the words that it has here. */
+export function commandModule(
+  { names, command: name }: Member,
+  run = (args: object) => carryOut(name, args),
+): CommandModule {
+  const command: Command = commands[name];
+  const { args, describe, options, positionals = {}, examples = [] } = command;
+  const [line, ...aliases] = names.map((one) => (args === undefined ? one : `${one} ${args}`));
+  return {
+    command: line,
+    aliases,
+    describe,
+    builder(built: Argv) {
+      for (const [long, option] of Object.entries(options)) built.option(long, yargsOption(option));
+      // A name may look like a number, and `-` like an option.
+      for (const { name: word, isList } of argumentsOf(command))
+        built.positional(word, { type: 'string', array: isList, describe: positionals[word] ?? '' });
+      for (const [example, what] of examples) built.example(`$0 ${example}`, what);
+      return built;
+    },
+    handler: run,
+  };
+}
+
+function groupModule(name: string, { describe, members }: Group): CommandModule {
+  return {
+    command: name,
+    describe,
+    builder: (built: Argv) =>
+      built
+        .command(members.map((member) => commandModule(member)))
+        .demandCommand(1, `no command is given; ${seeHelp([name])}`),
+    handler: () => undefined,
+  };
+}
+
+/** yargs as it reads every command line. */
+export function reader(words: readonly string[], modules: readonly CommandModule[]): Argv {
+  return yargs(hideDashes(words))
+    .scriptName('tsoverlay')
+    .command([...modules])
+    .option('debug', { ...COMMON_OPTIONS.debug, global: true })
+    .demandCommand(1)
+    .strict()
+    .version(programVersion())
+    .alias('help', 'h')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .epilogue(EPILOGUE)
+    .parserConfiguration(PARSING)
+    .middleware(showDashes)
+    .exitProcess(false);
+}
 
 /** What yargs is given for a `-`, which it would hand over as an empty text; no word can hold its NUL. */
 const DASH = '\0-';
@@ -36,46 +103,37 @@ function showDashes(args: Record<string, unknown>): void {
   }
 }
 
+/** The shell's completion asks with a line in which any command may stand. */
+async function complete(argv: readonly string[]): Promise<void> {
+  const modules = [
+    ...topLevel.map((member) => commandModule(member)),
+    ...groupNames.map((name) => groupModule(name, groups[name])),
+  ];
+  await reader(argv, modules).parseAsync();
+}
+
+/** A line without a command. */
+function runNone(argv: readonly string[]): void {
+  if (argv.includes('--help') || argv.includes('-h')) process.stdout.write(composeHelp());
+  else if (argv.includes('--version')) process.stdout.write(`${programVersion()}\n`);
+  else throw new UsageError('no command is given', seeHelp([]));
+}
+
 /** Runs one command line. Throws UsageError, OverlayError, or what should not happen. */
-export async function runProgram(words: readonly string[]): Promise<void> {
-  const argv = separateWords(words);
-  const commands = [
-    mountCommand,
-    unmountCommand,
-    upgradeCommand,
-    mountsCommand,
-    explainCommand,
-    diffCommand,
-    fsckCommand,
-    ...containerCommands,
-    buildCommand(argv),
-    group('container', 'Commands about containers', [...containerGroup, ...aboutBoth]),
-    ...imageCommands,
-  ] as CommandModule[];
-  refuseUnknownCommand(argv, commands);
-  refuseUnknownFlags(argv, { ...imageFlags, ...containerFlags, ...buildFlags(argv) });
-  await yargs(hideDashes(argv))
-    .scriptName('tsoverlay')
-    .usage(
-      '$0 COMMAND [OPTIONS]\n\nA union filesystem: read-only layers under one writable layer, the images that they come in, and containers.',
-    )
-    .command(commands)
-    .completion('completion', 'Print a script that completes commands and options in your shell')
-    .option('debug', { type: 'boolean', global: true, describe: 'Show where an error comes from' })
-    .demandCommand(1, 'no command is given; see `tsoverlay --help`')
-    .strict()
-    .version(programVersion())
-    .alias('help', 'h')
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
-    .epilogue('Exit codes: 0 it worked, 1 it did not, 2 the command was called wrongly.')
-    .parserConfiguration(PARSING)
-    .middleware(showDashes)
-    .exitProcess(false)
+export async function runProgram(argv: readonly string[], call: Call | undefined): Promise<void> {
+  if (argv[0] === '--get-yargs-completions') return complete(argv);
+  refuseUnknownCommand(argv, call);
+  refuseUnknownFlags(argv, call);
+  if (call === undefined) return runNone(argv);
+  const { path, name, words } = call;
+  const member = path.length === 1 ? topLevel.find(({ command }) => command === name) : undefined;
+  const module = member === undefined ? groupModule(path[0], groups[path[0]]) : commandModule(member);
+  await reader([...path, ...words], [module])
     .fail((message, failure) => {
       if (failure !== undefined && failure !== null) throw failure;
       const isIncomplete = /^Not enough non-option arguments/.test(message);
       throw isIncomplete
-        ? new UsageError('an argument is missing', `see \`tsoverlay ${argv[0]} --help\``)
+        ? new UsageError('an argument is missing', seeHelp(path))
         : new UsageError(message.replaceAll(DASH, '-'));
     })
     .parseAsync();

@@ -9,24 +9,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { OverlayError } from '../base/errors.js';
 import type { ContainerState } from '../container/state/config.js';
 import { defaultRoot } from '../image/store/store.js';
 import { prepareRuntimeDirectory } from '../supervise/runtime-directory.js';
 import { isAlive } from '../sys/proc.js';
 import { becomeProgram, closeOthersOnExec, resetSignals } from '../sys/programs.js';
-
-/** Commands that read or write files of images. */
-const COMMANDS = new Set(
-  `pull load save import export commit rmi layers diff image system run create start restart rm cp container build`.split(
-    ' ',
-  ),
-);
-
-/** Whether the command must be run in a user namespace, and is not yet. */
-export function needsUserNamespace(words: readonly string[]): boolean {
-  return process.getuid!() !== 0 && COMMANDS.has(words[0]) && !words.includes('--help');
-}
+import { type Call, ownWords } from './commands/command-line.js';
 
 function hasRanges(file: string): boolean {
   const { username, uid } = userInfo();
@@ -63,17 +53,18 @@ function runningServer(root: string): number | undefined {
 }
 
 /** The store that a command line names. */
-function rootOf(words: readonly string[]): string {
-  const at = words.findIndex((word) => word === '--root' || word.startsWith('--root='));
-  if (at < 0) return defaultRoot();
-  return words[at].startsWith('--root=')
-    ? words[at].slice('--root='.length)
-    : (words[at + 1] ?? defaultRoot());
+function rootOf(call: Call): string {
+  const { root } = parseArgs({
+    args: [...ownWords(call)],
+    options: { root: { type: 'string' } },
+    strict: false,
+  }).values;
+  return typeof root === 'string' ? root : defaultRoot();
 }
 
 /** Runs the same command line again in the user's namespace; comes back only by throwing an OverlayError. */
-export function enterUserNamespace(words: readonly string[]): never {
-  const server = runningServer(rootOf(words));
+export function enterUserNamespace(argv: readonly string[], call: Call): never {
+  const server = runningServer(rootOf(call));
   const ranges = hasRanges('/etc/subuid') && hasRanges('/etc/subgid') ? ['--map-auto'] : [];
   const own = ['unshare', '--mount', '--propagation', 'slave'];
   const args =
@@ -86,7 +77,7 @@ export function enterUserNamespace(words: readonly string[]): never {
     TSOVERLAY_ROOT: defaultRoot(),
     TSOVERLAY_RUNTIME_DIR: prepareRuntimeDirectory(),
   };
-  const command = [...args, '--', process.execPath, ...process.execArgv, process.argv[1], ...words];
+  const command = [...args, '--', process.execPath, ...process.execArgv, process.argv[1], ...argv];
   closeOthersOnExec();
   resetSignals();
   const status = becomeProgram('/usr/bin/env', ['env', ...command], toStrings(env));

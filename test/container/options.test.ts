@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import t from 'tap';
-import { separateWords } from '../../lib/cli/container/commands.js';
+import { findCall } from '../../lib/cli/commands/command-line.js';
 import { environmentFrom } from '../../lib/cli/container/key-values.js';
 import { parseMount, parseTmpfs, parseVolume } from '../../lib/cli/container/mount-requests.js';
 import { parsePorts } from '../../lib/cli/container/ports.js';
@@ -77,12 +77,15 @@ t.test('options end at the first word that is none, whatever follows it', async 
     ['container run -itv /a:/b box --rm', 4],
     ['exec -u ann web sh -c id', 3],
   ];
+  const called = (line: string): readonly string[] => {
+    const { path, words } = findCall(line.split(' '))!;
+    return [...path, ...words];
+  };
   for (const [line, at] of cases) {
     const words = line.split(' ');
-    t.strictSame(separateWords(words), [...words.slice(0, at), '--', ...words.slice(at)], line);
+    t.strictSame(called(line), [...words.slice(0, at), '--', ...words.slice(at)], line);
   }
-  t.strictSame(separateWords(['run', '--', 'box']), ['run', '--', 'box']);
-  t.strictSame(separateWords(['ps', 'box']), ['ps', 'box']);
+  for (const line of ['run -- box', 'ps box']) t.strictSame(called(line), line.split(' '));
 });
 
 t.test('sizes, keys, signals and environments are read, or refused by name', async (t) => {

@@ -13,11 +13,11 @@ import { platformOption } from '../../image/model/platform.js';
 import { familiarName, parseName } from '../../image/model/reference.js';
 import { Staging } from '../../image/store/staging.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { parseExtraHost } from '../container/hosts.js';
 import { labelsFrom } from '../container/key-values.js';
 import { isSpecial, isStandard } from '../image/write-out.js';
 import { interruptible } from '../words/interruption.js';
-import type { BuildArguments } from './arguments.js';
 import { excerpt, RememberingProgress } from './failure-report.js';
 import { JsonProgress, PlainProgress } from './progress-plain.js';
 import { TerminalProgress } from './progress-terminal.js';
@@ -59,7 +59,10 @@ function contextOf(store: Store, args: BuildArguments, { path }: DockerfileText)
   return { context: openContext(directory, undefined), [Symbol.dispose]: () => staging[Symbol.dispose]() };
 }
 
-export async function build(args: BuildArguments): Promise<void> {
+type BuildArguments = Arguments<'build'> & { context: string };
+
+export async function build(given: Arguments<'build'>): Promise<void> {
+  const args = { ...given, context: given.context ?? '.' };
   const shown = progressFor(args);
   const names = parseNames(args.tag);
   const output = parseOutput(args.output);

@@ -9,13 +9,13 @@ import { blobSize, layerSize, reachableFrom } from '../../image/store/collect.js
 import { listImages } from '../../image/store/images.js';
 import { forgetStep, type KnownStep, listSteps } from '../../image/store/step-cache.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { treeSize } from '../container/tree-size.js';
 import { confirm } from '../words/confirm.js';
 import { parseFilters, parseMoment } from '../words/filters.js';
 import { age, decimalSize } from '../words/format.js';
 import { printListing } from '../words/listing.js';
 import { parseSize } from '../words/sizes.js';
-import type { BuildListArguments, BuildPruneArguments } from './arguments.js';
 
 interface Kept {
   id: string;
@@ -77,7 +77,7 @@ const COLUMNS = [
 ];
 const LONGEST_TEXT = 60;
 
-export async function list(args: BuildListArguments): Promise<void> {
+export async function list(args: Arguments<'build ls'>): Promise<void> {
   const rows = listKept(Store.open(args.root)).map(({ id, type, size, used, inUse, what }) => ({
     ID: id,
     Type: type,
@@ -89,7 +89,7 @@ export async function list(args: BuildListArguments): Promise<void> {
   printListing(rows, COLUMNS, 'ID', args);
 }
 
-export async function prune(args: BuildPruneArguments): Promise<void> {
+export async function prune(args: Arguments<'build prune'>): Promise<void> {
   const filters = parseFilters(args.filter, ['until']);
   const until = Math.min(
     ...(filters.get('until') ?? []).map((text) => parseMoment(text)),

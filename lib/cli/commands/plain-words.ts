@@ -1,136 +1,104 @@
 // SPDX-License-Identifier: MIT
 /**
- * Command lines in which nothing is unusual, read by a command's own wording. yargs
- * takes 10 ms for one; it has all those that are wrong, ask for help, or are written
- * in a way that is not covered here, so that there is one voice for people.
+ * Command lines in which nothing is unusual. yargs takes 10 ms for one; it has all
+ * those that are wrong, ask for help, or are written in a way that is not covered
+ * here, so that there is one voice for people.
  */
-import type { Options } from 'yargs';
-import type { Wording } from './wording.js';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { type Argument, argumentsOf, type Command, type Option } from './command.js';
 
-export type Arguments = Record<string, unknown>;
+type Values = Record<string, unknown>;
 
-interface Positionals {
-  names: { name: string; required: boolean; many: boolean }[];
+/** The options as util.parseArgs takes them. */
+function parsedOptions(options: Command['options']): NonNullable<ParseArgsConfig['options']> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, { type, alias }]) => [
+      name,
+      { type: type === 'boolean' ? type : 'string', ...(alias === undefined ? {} : { short: alias }) },
+    ]),
+  );
 }
 
-function positionalsOf(command: string): Positionals {
-  const names = [...command.matchAll(/([<[])(\w+)(\.\.)?[>\]]/g)].map(([, bracket, name, many]) => ({
-    name,
-    required: bracket === '<',
-    many: many !== undefined,
-  }));
-  return { names };
+/** One of util.parseArgs. */
+interface Token {
+  name: string;
+  rawName: string;
+  value: string | undefined;
+  inlineValue: boolean | undefined;
+  index: number;
 }
 
-/** What only yargs knows how to treat. */
-function isPlain(option: Options): boolean {
-  const known = new Set(['type', 'nargs', 'describe', 'alias', 'array', 'default']);
-  return Object.keys(option).every((key) => known.has(key));
+/** What a value means; undefined where yargs is to judge. */
+function meaningOf({ type, choices }: Option, text: string): string | number | undefined {
+  if (choices !== undefined && !choices.includes(text)) return undefined;
+  if (type !== 'number') return text;
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
 }
 
 class PlainReader {
-  readonly args: Arguments = {};
-  readonly #long = new Map<string, [name: string, option: Options]>();
-
-  constructor(private readonly options: Record<string, Options>) {
-    for (const [name, option] of Object.entries(options)) {
-      this.#long.set(name, [name, option]);
-      if (typeof option.alias === 'string') this.#long.set(option.alias, [name, option]);
-      const usual = Array.isArray(option.default) ? [...option.default] : option.default;
-      this.args[name] = usual;
-    }
-  }
-
-  /** Answers how many words were used, or undefined for what is not plain. */
-  read(word: string, next: string | undefined): 1 | 2 | undefined {
-    // yargs would take it for the value of a flag.
-    if (next === 'true' || next === 'false') return undefined;
-    if (word.startsWith('--')) {
-      const equals = word.indexOf('=');
-      const name = word.slice(2, equals < 0 ? undefined : equals);
-      // A single letter is an option by one dash only.
-      return name.length < 2
-        ? undefined
-        : this.#take(name, equals < 0 ? undefined : word.slice(equals + 1), next);
-    }
-    const letters = word.slice(1);
-    if (letters.length === 1) return this.#take(letters, undefined, next);
-    // `-it`: flags together.
-    const all = [...letters].map((letter) => this.#long.get(letter));
-    if (!all.every((found) => found?.[1].type === 'boolean')) return undefined;
-    for (const found of all) this.args[found![0]] = true;
-    return 1;
-  }
-
-  #take(key: string, given: string | undefined, next: string | undefined): 1 | 2 | undefined {
-    const found = this.#long.get(key);
-    if (found === undefined || (key.length > 1 && this.options[key] === undefined)) return undefined;
-    const [name, option] = found;
-    if (option.type === 'boolean') {
-      if (given !== undefined) return undefined;
-      this.args[name] = true;
-      return 1;
-    }
-    const value = given ?? next;
-    if (value === undefined || value === '' || (given === undefined && value.startsWith('-')))
-      return undefined;
-    return this.#set(name, option, value) ? (given === undefined ? 2 : 1) : undefined;
-  }
-
+  readonly values: Values = {};
   readonly #given = new Set<string>();
 
-  #set(name: string, option: Options, value: string): boolean {
-    if (option.array === true) {
-      (this.args[name] as string[]).push(value);
-      return true;
+  constructor(
+    private readonly options: Command['options'],
+    private readonly words: readonly string[],
+  ) {
+    for (const [name, { default: usual }] of Object.entries(options))
+      this.values[name] = Array.isArray(usual) ? [...usual] : usual;
+  }
+
+  /** Takes what an option says; answers false where yargs is to judge. */
+  take({ name, rawName, value, inlineValue, index }: Token): boolean {
+    const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
+    // Of `-px` and `-p=x`, and of `--flag true`, yargs has a view of its own.
+    const isGlued = inlineValue === true && !rawName.startsWith('--');
+    if (option === undefined || isGlued || /^(true|false)$/.test(this.words[index + 1])) return false;
+    if (option.type === 'boolean') {
+      this.values[name] = true;
+      return value === undefined;
     }
-    // Twice the same is for yargs to judge.
-    if (this.#given.has(name)) return false;
+    if (!value || (value.startsWith('-') && inlineValue !== true)) return false;
+    return this.#set(name, option, meaningOf(option, value));
+  }
+
+  #set(name: string, option: Option, meaning: string | number | undefined): boolean {
+    if (option.array === true) (this.values[name] as unknown[]).push(meaning);
+    // What is given twice is for yargs to judge.
+    else if (this.#given.has(name)) return false;
+    else this.values[name] = meaning;
     this.#given.add(name);
-    if (option.type !== 'number') {
-      this.args[name] = value;
-      return true;
+    return meaning !== undefined;
+  }
+
+  /** Gives arguments their names; answers false where there are too few, or too many. */
+  place(arguments_: readonly Argument[], words: string[]): boolean {
+    for (const { name, isRequired, isList } of arguments_) {
+      if (isRequired && words.length === 0) return false;
+      this.values[name] = isList ? words.splice(0) : words.shift();
     }
-    this.args[name] = Number(value);
-    return /^\d+(\.\d+)?$/.test(value);
+    return words.length === 0;
   }
 }
 
 /** The arguments of a command line without the command's name; undefined where it is not plain. */
-export function readPlainWords(
-  { command, options }: Wording,
-  words: readonly string[],
-): Arguments | undefined {
-  if (!Object.values(options).every(isPlain)) return undefined;
-  const reader = new PlainReader(options);
-  const positional: string[] = [];
-  for (let at = 0; at < words.length; ) {
-    const word = words[at];
-    if (word === '--') {
-      if (at + 1 < words.length) reader.args['--'] = words.slice(at + 1);
-      break;
-    }
-    // `-` and an empty word have their ways with yargs.
-    if (word === '' || word === '-') return undefined;
-    if (!word.startsWith('-')) {
-      positional.push(word);
-      at++;
-      continue;
-    }
-    const used = reader.read(word, words[at + 1]);
-    if (used === undefined) return undefined;
-    at += used;
+export function readPlainWords(command: Command, words: readonly string[]): Values | undefined {
+  const { tokens } = parseArgs({
+    args: [...words],
+    options: parsedOptions(command.options),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const reader = new PlainReader(command.options, words);
+  const end = words.indexOf('--');
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') break;
+    if (token.kind === 'option' && !reader.take(token as Token)) return undefined;
+    if (token.kind === 'positional') positionals.push(token.value);
   }
-  return place(positionalsOf(command), positional, reader.args);
-}
-
-function place({ names }: Positionals, words: readonly string[], args: Arguments): Arguments | undefined {
-  const rest = [...words];
-  for (const { name, required, many } of names) {
-    if (many) args[name] = rest.splice(0);
-    else args[name] = rest.shift();
-    const isMissing = many ? (args[name] as string[]).length === 0 : args[name] === undefined;
-    if (required && isMissing) return undefined;
-  }
-  return rest.length === 0 ? args : undefined;
+  // `-` and an empty word have their ways with yargs.
+  if (positionals.some((word) => word === '' || word === '-')) return undefined;
+  if (end >= 0 && end + 1 < words.length) reader.values['--'] = words.slice(end + 1);
+  return reader.place(argumentsOf(command), positionals) ? reader.values : undefined;
 }

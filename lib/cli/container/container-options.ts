@@ -6,9 +6,9 @@ import type { ContainerOptions, PortMapping, RestartPolicy } from '../../contain
 import { parseRuntimeName, parseStorageName } from '../../container/state/names.js';
 import type { RunConfig } from '../../image/model/image-config.js';
 import { signalNumber } from '../../sys/signals.js';
+import type { Arguments } from '../commands/table.js';
 import { parseSize } from '../words/sizes.js';
 import { parseWhole } from '../words/whole-numbers.js';
-import type { CreateArguments } from './arguments.js';
 import { parseExtraHost, parseNameServer } from './hosts.js';
 import { environmentFrom, labelsFrom, proxiesBeside } from './key-values.js';
 import { parseCpus, parseMemory, parseProcesses, parseUlimit } from './limits.js';
@@ -100,7 +100,7 @@ export function withImage(
 }
 
 /** Everything that was asked for, checked as far as it can be without the image and the container. */
-export function containerOptions(args: CreateArguments, command: readonly string[]): ContainerOptions {
+export function containerOptions(args: Arguments<'create'>, command: readonly string[]): ContainerOptions {
   const network = networkFrom(args.network);
   const ports = args.publish.flatMap(parsePorts);
   checkPublished(ports, network);

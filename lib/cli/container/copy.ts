@@ -8,9 +8,9 @@ import { openDestination, openSource, Root, unpackInto } from '../../container/c
 import { findContainer } from '../../container/state/containers.js';
 import type { NewOwner } from '../../image/pack/tree.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { isStandard, writeOut } from '../image/write-out.js';
 import { decimalSize } from '../words/format.js';
-import type { CopyArguments } from './arguments.js';
 import { withRoot } from './live.js';
 
 /** `CONTAINER:PATH`; a path of this machine begins with / or . or has no colon. */
@@ -33,7 +33,7 @@ function wholePath(text: string, base: string): string {
 const localPath = (text: string): string => wholePath(text, process.cwd());
 
 /** Whether what is copied has a container's directory in it: that copy would hold itself, and never end. */
-function holds(args: CopyArguments, directory: string): boolean {
+function holds(args: Arguments<'cp'>, directory: string): boolean {
   const path = resolve(args.source);
   if (!existsSync(path)) return false;
   // A link that is copied as one holds nothing.
@@ -43,7 +43,7 @@ function holds(args: CopyArguments, directory: string): boolean {
 }
 
 /** Without -a everything belongs to root in a container, and to the user outside. */
-function ownerOf({ archive }: CopyArguments, inContainer: boolean): NewOwner | undefined {
+function ownerOf({ archive }: Arguments<'cp'>, inContainer: boolean): NewOwner | undefined {
   if (archive) return undefined;
   return inContainer ? { uid: 0, gid: 0 } : { uid: process.getuid!(), gid: process.getgid!() };
 }
@@ -54,7 +54,12 @@ interface Side {
 }
 
 /** Between two root file systems; either may be that of this machine. */
-async function copyBetween(from: Side, to: Side, args: CopyArguments, intoContainer: boolean): Promise<void> {
+async function copyBetween(
+  from: Side,
+  to: Side,
+  args: Arguments<'cp'>,
+  intoContainer: boolean,
+): Promise<void> {
   using destination = openDestination(to.root, fromText(to.path));
   const source = openSource(from.root, fromText(from.path), (found) => destination.nameFor(found), {
     follow: args['follow-link'],
@@ -66,7 +71,7 @@ async function copyBetween(from: Side, to: Side, args: CopyArguments, intoContai
   process.stderr.write(`Successfully copied ${decimalSize(size)} to ${args.destination}\n`);
 }
 
-async function copyOut(args: CopyArguments, root: Root, path: string): Promise<void> {
+async function copyOut(args: Arguments<'cp'>, root: Root, path: string): Promise<void> {
   if (!isStandard(args.destination)) {
     using here = new Root('/', 'this machine');
     await copyBetween({ root, path }, { root: here, path: localPath(args.destination) }, args, false);
@@ -79,7 +84,7 @@ async function copyOut(args: CopyArguments, root: Root, path: string): Promise<v
   await writeOut(source.archive, '-');
 }
 
-async function copyIn(args: CopyArguments, root: Root, path: string): Promise<void> {
+async function copyIn(args: Arguments<'cp'>, root: Root, path: string): Promise<void> {
   if (!isStandard(args.source)) {
     using here = new Root('/', 'this machine');
     await copyBetween({ root: here, path: localPath(args.source) }, { root, path }, args, true);
@@ -91,7 +96,7 @@ async function copyIn(args: CopyArguments, root: Root, path: string): Promise<vo
   await unpackInto(destination.directory, process.stdin, 'standard input');
 }
 
-export async function copy(args: CopyArguments): Promise<void> {
+export async function copy(args: Arguments<'cp'>): Promise<void> {
   const from = containerPath(args.source);
   const to = containerPath(args.destination);
   if ((from === undefined) === (to === undefined)) {

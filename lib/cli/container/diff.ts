@@ -8,15 +8,7 @@ import { layersOf, readRecords } from '../../mount/records.js';
 import { type Change, diffUpper } from '../../overlay/inspect/diff.js';
 import { diffLayers } from '../../overlay/inspect/diff-layers.js';
 import { openUnion } from '../../overlay/open/open.js';
-
-export interface DiffArguments {
-  target: string;
-  /** Given when two images are compared. */
-  other: string | undefined;
-  root: string | undefined;
-  json: boolean;
-}
-
+import type { Arguments } from '../commands/table.js';
 import { realTarget } from '../mount/targets.js';
 
 function diffDirectory(path: string): Change[] {
@@ -37,7 +29,7 @@ function diffDirectory(path: string): Change[] {
   }
 }
 
-async function findChanges({ target: path, other, root }: DiffArguments): Promise<Change[]> {
+async function findChanges({ target: path, other, root }: Arguments<'diff'>): Promise<Change[]> {
   if (other !== undefined) return (await import('../image/layers.js')).diffOfImages(root, path, other);
   const target = realTarget(path);
   const records = readRecords();
@@ -49,7 +41,7 @@ async function findChanges({ target: path, other, root }: DiffArguments): Promis
   return container === undefined ? diffDirectory(path) : contents.changesOf(container);
 }
 
-export async function diff(args: DiffArguments): Promise<void> {
+export async function diff(args: Arguments<'diff'>): Promise<void> {
   const { json } = args;
   const changes = await findChanges(args);
   if (json) {

@@ -6,12 +6,12 @@ import { findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import type { StreamName } from '../../container/wire/frames.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { inOrder } from '../words/outputs.js';
-import type { AttachArguments, ExecArguments } from './arguments.js';
 import { environmentFrom } from './key-values.js';
 import { join, parseKeys, terminalSize, writeOutput } from './terminal.js';
 
-export async function exec(args: ExecArguments): Promise<void> {
+export async function exec(args: Arguments<'exec'>): Promise<void> {
   const [name, ...command] = args['--'] ?? [];
   if (name === undefined) throw new UsageError('no container is given', 'as in `tsoverlay exec NAME ls`');
   if (command.length === 0)
@@ -52,7 +52,7 @@ export async function exec(args: ExecArguments): Promise<void> {
   });
 }
 
-export async function attach(args: AttachArguments): Promise<void> {
+export async function attach(args: Arguments<'attach'>): Promise<void> {
   const container = findContainer(Store.open(args.root), args.name);
   const { options } = container.readConfig();
   const { status } = await readState(container);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** What `tsoverlay inspect` says of a container, in the shape of `docker inspect`. */
+/** `tsoverlay inspect`, in the shape of `docker inspect`. */
+import { UsageError } from '../../base/errors.js';
 import { hostPorts } from '../../container/network/ports.js';
 import { USUAL_LIMITS } from '../../container/program/log-rotation.js';
 import { commandLine } from '../../container/spec/runtime-spec.js';
@@ -11,11 +12,18 @@ import {
   type PortMapping,
 } from '../../container/state/config.js';
 import type { Container } from '../../container/state/containers.js';
+import { findContainer, lookUpContainer } from '../../container/state/containers.js';
 import { writableLayers } from '../../container/storage/upper-storage.js';
 import { volumePath } from '../../container/storage/volumes.js';
 import { readState } from '../../container/upkeep/recovery.js';
+import { findImage } from '../../image/store/images.js';
+import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
+import { describeImage } from '../image/inspect.js';
+import { compileTemplate } from '../words/go-template.js';
 
 const NEVER = '0001-01-01T00:00:00Z';
+
 const NANO = 1e9;
 
 function portTable(ports: readonly PortMapping[]): Record<string, { HostIp: string; HostPort: string }[]> {
@@ -107,7 +115,7 @@ function describeStorage(container: Container, config: ContainerConfig): object 
   };
 }
 
-export async function describeContainer(container: Container): Promise<Record<string, unknown>> {
+async function describeContainer(container: Container): Promise<Record<string, unknown>> {
   const config = container.readConfig();
   const state = await readState(container);
   const { options, image } = config;
@@ -151,4 +159,32 @@ export async function describeContainer(container: Container): Promise<Record<st
       Gateway: state.gateway,
     },
   };
+}
+
+const KINDS = [undefined, 'container', 'image'];
+
+/** A container where there is one of that name, else an image. */
+async function describeNamed(store: Store, name: string, type: string | undefined): Promise<object> {
+  const container =
+    type === 'container'
+      ? findContainer(store, name)
+      : type === 'image'
+        ? undefined
+        : lookUpContainer(store, name);
+  if (container === undefined) return describeImage(store, findImage(store, name).image);
+  return describeContainer(container);
+}
+
+export async function inspect(args: Arguments<'inspect'>): Promise<void> {
+  if (!KINDS.includes(args.type))
+    throw new UsageError(`--type ${args.type} is not possible`, 'it is container or image');
+  const store = Store.open(args.root);
+  const described: object[] = [];
+  for (const name of args.names) described.push(await describeNamed(store, name, args.type));
+  if (args.format === undefined || args.format === 'json') {
+    process.stdout.write(`${JSON.stringify(described, null, 4)}\n`);
+    return;
+  }
+  const template = compileTemplate(args.format);
+  for (const image of described) process.stdout.write(`${template(image)}\n`);
 }

@@ -13,18 +13,11 @@ import { discardContainer } from '../../container/upkeep/removal.js';
 import type { ClientMessage } from '../../container/wire/protocol.js';
 import { Store } from '../../image/store/store.js';
 import { signalNumber } from '../../sys/signals.js';
+import type { Arguments } from '../commands/table.js';
 import { confirm } from '../words/confirm.js';
 import { hasLabel, parseFilters, parseMoment } from '../words/filters.js';
 import { decimalSize } from '../words/format.js';
 import { parseWhole } from '../words/whole-numbers.js';
-import type {
-  ContainerPruneArguments,
-  KillArguments,
-  NamesArguments,
-  RemoveArguments,
-  RenameArguments,
-  StopArguments,
-} from './arguments.js';
 import { forEachContainer } from './each.js';
 import { startQuietly } from './run.js';
 import { stopContainer } from './stopping.js';
@@ -42,7 +35,7 @@ function graceOf(container: Container, given: number | undefined): number {
 }
 
 /** One that does not run is stopped already. */
-export async function stop({ root, names, time }: StopArguments): Promise<void> {
+export async function stop({ root, names, time }: Arguments<'stop'>): Promise<void> {
   const grace = parseGrace(time);
   await forEachContainer(root, names, async (container, name) => {
     await stopContainer(container, name, graceOf(container, grace));
@@ -60,12 +53,12 @@ async function ask(container: Container, name: string, message: ClientMessage): 
   }
 }
 
-export async function kill({ root, names, signal }: KillArguments): Promise<void> {
+export async function kill({ root, names, signal }: Arguments<'kill'>): Promise<void> {
   signalNumber(signal);
   await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'signal', signal }));
 }
 
-export async function restart({ root, names, time }: StopArguments): Promise<void> {
+export async function restart({ root, names, time }: Arguments<'stop'>): Promise<void> {
   const grace = parseGrace(time);
   await forEachContainer(root, names, async (container, name) => {
     await stopContainer(container, name, graceOf(container, grace));
@@ -74,16 +67,16 @@ export async function restart({ root, names, time }: StopArguments): Promise<voi
   });
 }
 
-export async function pause({ root, names }: NamesArguments): Promise<void> {
+export async function pause({ root, names }: Arguments<'wait'>): Promise<void> {
   await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'pause' }));
 }
 
-export async function unpause({ root, names }: NamesArguments): Promise<void> {
+export async function unpause({ root, names }: Arguments<'wait'>): Promise<void> {
   await forEachContainer(root, names, (container, name) => ask(container, name, { op: 'unpause' }));
 }
 
 /** Prints the exit code of each when it has ended. */
-export async function wait({ root, names }: NamesArguments): Promise<void> {
+export async function wait({ root, names }: Arguments<'wait'>): Promise<void> {
   await forEachContainer(root, names, async (container, name) => {
     const { status, exitCode } = await readState(container);
     if (status !== 'running' && status !== 'paused') return String(exitCode);
@@ -100,11 +93,11 @@ export async function wait({ root, names }: NamesArguments): Promise<void> {
   });
 }
 
-export async function rename({ root, source, name }: RenameArguments): Promise<void> {
+export async function rename({ root, source, name }: Arguments<'rename'>): Promise<void> {
   await renameContainer(findContainer(Store.open(root), source), name);
 }
 
-export async function remove({ root, names, force }: RemoveArguments): Promise<void> {
+export async function remove({ root, names, force }: Arguments<'rm'>): Promise<void> {
   await forEachContainer(root, names, async (container, name) => {
     // A damaged one is in no state; where it can be removed, it does not run.
     const { status } = force ? { status: 'running' } : await readState(container);
@@ -125,7 +118,7 @@ export async function remove({ root, names, force }: RemoveArguments): Promise<v
   });
 }
 
-export async function prune(args: ContainerPruneArguments): Promise<void> {
+export async function prune(args: Arguments<'container prune'>): Promise<void> {
   const filters = parseFilters(args.filter, ['until', 'label', 'label!']);
   if (!args.force && !(await confirm('This removes all containers that are not running. Go on?')))
     throw new UsageError('nothing was removed', 'answer y, or give --force');

@@ -8,8 +8,8 @@ import { LogReader } from '../../container/program/log-reader.js';
 import { type Container, findContainer } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { parseMoment } from '../words/filters.js';
-import type { LogsArguments } from './arguments.js';
 
 /** A follower looks again after so long even where the kernel tells it nothing. */
 const LOOK_AGAIN_MS = 1000;
@@ -56,7 +56,7 @@ function readerOf(container: Container): LogReader {
   });
 }
 
-export async function logs(args: LogsArguments): Promise<void> {
+export async function logs(args: Arguments<'logs'>): Promise<void> {
   const container = findContainer(Store.open(args.root), args.name);
   const since = args.since === undefined ? 0 : parseMoment(args.since);
   const until = args.until === undefined ? Number.POSITIVE_INFINITY : parseMoment(args.until);

@@ -10,9 +10,9 @@ import { type Container, findContainer, readListedContainers } from '../../conta
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
 import { commandLineOf, linkOfProcess, type ProcessStat, statOf, statusField } from '../../sys/proc.js';
+import type { Arguments } from '../commands/table.js';
 import { bytes, decimalSize, table } from '../words/format.js';
 import { type Column, printListing, type Row } from '../words/listing.js';
-import type { StatsArguments, TopArguments } from './arguments.js';
 
 /** Clock ticks of /proc/PID/stat a second: the same on every Linux that Node runs on (sysconf(3), _SC_CLK_TCK). */
 const TICKS = 100;
@@ -47,7 +47,7 @@ function clock(ticks: number): string {
   return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
-export async function top({ root, name }: TopArguments): Promise<void> {
+export async function top({ root, name }: Arguments<'top'>): Promise<void> {
   const container = findContainer(Store.open(root), name);
   const { status, pid: first } = await readState(container);
   if (status !== 'running' && status !== 'paused') {
@@ -127,7 +127,7 @@ async function sample(containers: readonly Container[]): Promise<Map<Container, 
   return samples;
 }
 
-export async function stats(args: StatsArguments): Promise<void> {
+export async function stats(args: Arguments<'stats'>): Promise<void> {
   const store = Store.open(args.root);
   const chosen = (): Container[] =>
     args.names.length > 0

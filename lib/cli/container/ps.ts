@@ -7,10 +7,10 @@ import type { ContainerState, PortMapping } from '../../container/state/config.j
 import { findContainer, listContainers } from '../../container/state/containers.js';
 import { readState } from '../../container/upkeep/recovery.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { age, decimalSize } from '../words/format.js';
 import { type Column, printListing, type Row } from '../words/listing.js';
 import { parseWhole } from '../words/whole-numbers.js';
-import type { PortArguments, PsArguments } from './arguments.js';
 import type { Listed } from './listed.js';
 import { containerFilters } from './ps-filters.js';
 import { treeSize } from './tree-size.js';
@@ -89,13 +89,13 @@ async function listAll(store: Store): Promise<Listed[]> {
 }
 
 /** How many of the newest are wanted; undefined, as with Docker, for 0 and below. */
-function lastOf({ latest, last }: PsArguments): number | undefined {
+function lastOf({ latest, last }: Arguments<'ps'>): number | undefined {
   const count = last === undefined ? 0 : parseWhole('--last', last, 'as in -n 5');
   if (count > 0) return count;
   return latest ? 1 : undefined;
 }
 
-export async function ps(args: PsArguments): Promise<void> {
+export async function ps(args: Arguments<'ps'>): Promise<void> {
   const store = Store.open(args.root);
   const filters = containerFilters(args.filter, store);
   const last = lastOf(args);
@@ -111,7 +111,7 @@ export async function ps(args: PsArguments): Promise<void> {
   printListing(rows, columns, 'ID', args);
 }
 
-export async function port({ root, name, port: wanted }: PortArguments): Promise<void> {
+export async function port({ root, name, port: wanted }: Arguments<'port'>): Promise<void> {
   const { ports } = await readState(findContainer(Store.open(root), name));
   const place = ({ hostAddress, hostPort }: PortMapping): string => `${hostAddress || '0.0.0.0'}:${hostPort}`;
   if (wanted === undefined) {

@@ -26,10 +26,10 @@ import { findImage, type Image } from '../../image/store/images.js';
 import { StoreLock } from '../../image/store/lock.js';
 import { Store } from '../../image/store/store.js';
 import { pullImage } from '../../image/transfer/pull.js';
+import type { Arguments } from '../commands/table.js';
 import { transferProgress } from '../image/progress.js';
 import { interruptible } from '../words/interruption.js';
 import { inOrder, OutputFailure } from '../words/outputs.js';
-import type { CreateArguments, RunArguments, StartArguments } from './arguments.js';
 import { containerOptions, withImage } from './container-options.js';
 import { leaveStopping } from './stopping.js';
 import { type Joining, join, parseKeys, terminalSize, writeOutput } from './terminal.js';
@@ -43,7 +43,7 @@ function wordsOf(args: { '--'?: string[] }): [first: string, ...rest: string[]] 
 const PULL_WAYS = ['missing', 'always', 'never'];
 
 /** The image, which is pulled if it is not there and may be. */
-async function imageFor(store: Store, name: string, args: CreateArguments): Promise<Image> {
+async function imageFor(store: Store, name: string, args: Arguments<'create'>): Promise<Image> {
   if (!PULL_WAYS.includes(args.pull))
     throw new UsageError(`--pull ${args.pull} is not possible`, `it is ${PULL_WAYS.join(', ')}`);
   const platform = platformOption(args.platform);
@@ -74,7 +74,7 @@ async function publishing(store: Store): Promise<{ name: string; ports: PortMapp
 }
 
 /** Makes the container; the image's layers cannot go meanwhile. */
-async function make(args: CreateArguments): Promise<{ container: Container; config: ContainerConfig }> {
+async function make(args: Arguments<'create'>): Promise<{ container: Container; config: ContainerConfig }> {
   const [name, ...command] = wordsOf(args);
   const store = Store.open(args.root);
   const { cidfile } = args;
@@ -112,7 +112,7 @@ async function make(args: CreateArguments): Promise<{ container: Container; conf
   return { container, config: container.readConfig() };
 }
 
-export async function create(args: CreateArguments): Promise<void> {
+export async function create(args: Arguments<'create'>): Promise<void> {
   const { container } = await make(args);
   process.stdout.write(`${container.id}\n`);
 }
@@ -155,14 +155,14 @@ export function joiningFor(
 }
 
 /** One that could not be started stays as created, unless it is to be removed; without a terminal its id is said, too. */
-async function leaveFailed(container: Container, { rm, detach }: RunArguments): Promise<void> {
+async function leaveFailed(container: Container, { rm, detach }: Arguments<'run'>): Promise<void> {
   if (!container.exists) return;
   const hasRun = container.readWrittenState().startedAt !== '';
   if (rm && !hasRun) await discardContainer(container);
   else if (detach) process.stdout.write(`${container.id}\n`);
 }
 
-export async function run(args: RunArguments): Promise<void> {
+export async function run(args: Arguments<'run'>): Promise<void> {
   if (args.detach && args.rm && args.restart !== 'no')
     throw new UsageError('--restart does not go with --rm');
   const joining = args.detach
@@ -185,7 +185,7 @@ export async function run(args: RunArguments): Promise<void> {
   }
 }
 
-export async function start(args: StartArguments): Promise<void> {
+export async function start(args: Arguments<'start'>): Promise<void> {
   const store = Store.open(args.root);
   if ((args.attach || args.interactive) && args.names.length > 1)
     throw new UsageError('only one container can be attached to', 'start one, or leave --attach out');

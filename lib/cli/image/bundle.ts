@@ -12,8 +12,8 @@ import { Store } from '../../image/store/store.js';
 import { mountInBackground } from '../../mount/background.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { openUnion } from '../../overlay/open/open.js';
-import { imageLayers } from './archives.js';
-import type { BundleArguments } from './arguments.js';
+import type { Arguments } from '../commands/table.js';
+import { imageLayers } from '../mount/image-layers.js';
 
 /** What runtimes look for in a bundle, and where the changes go. */
 const ROOTFS = 'rootfs';
@@ -31,7 +31,7 @@ function prepareDirectory(path: string): void {
 }
 
 function specFor(
-  args: BundleArguments,
+  args: Arguments<'bundle'>,
   layers: LayerSet,
   image: ReturnType<typeof findImage>['image'],
 ): object {
@@ -60,7 +60,7 @@ function specFor(
   }
 }
 
-export async function bundle(args: BundleArguments): Promise<void> {
+export async function bundle(args: Arguments<'bundle'>): Promise<void> {
   if (!['none', 'host'].includes(args.network)) {
     throw new UsageError(
       `--network ${args.network} is not possible`,

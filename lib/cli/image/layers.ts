@@ -10,11 +10,11 @@ import { Store } from '../../image/store/store.js';
 import { Marks } from '../../overlay/formats/marks.js';
 import type { Change } from '../../overlay/inspect/diff.js';
 import { openUnion } from '../../overlay/open/open.js';
+import type { Arguments } from '../commands/table.js';
+import { imageLayers } from '../mount/image-layers.js';
 import { decimalSize, table } from '../words/format.js';
 import { parseSize } from '../words/sizes.js';
-import { imageLayers } from './archives.js';
-import type { LayersArguments } from './arguments.js';
-import { historyOf } from './inspect.js';
+import { historyOf } from './history.js';
 
 interface ShownLayer extends ExploredLayer {
   diffId: string;
@@ -41,7 +41,7 @@ function count(layer: ExploredLayer, kind: 'A' | 'C' | 'D'): number {
   return layer.changes.filter((change) => change.kind === kind).length;
 }
 
-export function layers(args: LayersArguments): void {
+export function layers(args: Arguments<'layers'>): void {
   const explored = explore(Store.open(args.root), args.name);
   const size = explored.reduce((sum, layer) => sum + layer.size, 0);
   const wasted = explored.reduce((sum, layer) => sum + layer.wasted, 0);
@@ -66,7 +66,7 @@ const LONGEST_COMMAND = 60;
 
 function printTable(
   explored: readonly ShownLayer[],
-  { files, 'no-trunc': whole }: LayersArguments,
+  { files, 'no-trunc': whole }: Arguments<'layers'>,
   size: number,
   wasted: number,
   efficiency: number,
@@ -102,7 +102,7 @@ function printFiles(number: number, { changes }: ExploredLayer): void {
 }
 
 /** Sets the exit code when an image wastes more than it may. */
-function judge(args: LayersArguments, wasted: number, efficiency: number): void {
+function judge(args: Arguments<'layers'>, wasted: number, efficiency: number): void {
   const failures: string[] = [];
   const most = args['max-wasted'] === undefined ? undefined : parseSize('--max-wasted', args['max-wasted']);
   if (efficiency < args['min-efficiency'])

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay images`: what the store has, as `docker images` shows it, with what an image shares with others. */
-
 import { type Digest, shortId } from '../../image/model/digest.js';
 import { familiarRepository, parseName, parseReference, repositoryOf } from '../../image/model/reference.js';
 import { type ImageUsage, usageOf } from '../../image/store/collect.js';
 import { findImage, type Image, listImages } from '../../image/store/images.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { type Filters, globMatches, hasLabel, parseFilters, parseMoment, truthOf } from '../words/filters.js';
 import { age, decimalSize } from '../words/format.js';
 import { type Column, printListing, type Row } from '../words/listing.js';
-import type { ListArguments } from './arguments.js';
 
 const NONE = '<none>';
 
@@ -102,7 +101,7 @@ function rowsOf({ image, size, shared }: ImageUsage, whole: boolean, references:
   return isBare ? [{ Repository: NONE, Tag: NONE, Digest: NONE, ...common }] : rows;
 }
 
-export function listImagesCommand(args: ListArguments): void {
+export function images(args: Arguments<'images'>): void {
   const store = Store.open(args.root);
   const images = listImages(store);
   const filters = parseFilters(args.filter, FILTERS);

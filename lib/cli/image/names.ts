@@ -11,13 +11,13 @@ import type { Collected } from '../../image/store/collect.js';
 import { findImage, type Image, listImages } from '../../image/store/images.js';
 import { forgetDigest, forgetImage, tagImage, untag } from '../../image/store/naming.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { confirm } from '../words/confirm.js';
 import { hasLabel, parseFilters, parseMoment } from '../words/filters.js';
 import { decimalSize } from '../words/format.js';
-import type { PruneArguments, RemoveArguments, TagArguments } from './arguments.js';
 import { createdAt } from './list.js';
 
-export async function tag({ root, source, name }: TagArguments): Promise<void> {
+export async function tag({ root, source, name }: Arguments<'tag'>): Promise<void> {
   await tagImage(Store.open(root), source, name);
 }
 
@@ -31,7 +31,7 @@ function shown(name: string): string {
   return familiarName(parseName(name));
 }
 
-export async function remove({ root, names, force }: RemoveArguments): Promise<void> {
+export async function remove({ root, names, force }: Arguments<'rmi'>): Promise<void> {
   const store = Store.open(root);
   const mounted = mountedLayers(store);
   const failures: Error[] = [];
@@ -137,7 +137,7 @@ function report(collected: Collected | undefined): void {
   for (const diffId of collected.layers) process.stdout.write(`Deleted: ${diffId}\n`);
 }
 
-export async function prune(args: PruneArguments): Promise<void> {
+export async function prune(args: Arguments<'image prune'>): Promise<void> {
   const filters = parseFilters(args.filter, ['until', 'label', 'label!']);
   const what = args.all ? 'all images that nothing uses' : 'all images without a name';
   if (!args.force && !(await confirm(`This removes ${what} from the store. Go on?`))) {

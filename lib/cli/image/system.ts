@@ -7,11 +7,11 @@ import { listImages } from '../../image/store/images.js';
 import { listLayers } from '../../image/store/layers.js';
 import { listSteps } from '../../image/store/step-cache.js';
 import { Store } from '../../image/store/store.js';
+import type { Arguments } from '../commands/table.js';
 import { decimalSize } from '../words/format.js';
 import { printListing } from '../words/listing.js';
-import type { CheckArguments, UsageArguments } from './arguments.js';
 
-export function usage(args: UsageArguments): void {
+export function usage(args: Arguments<'system df'>): void {
   const store = Store.open(args.root);
   const mounted = mountedLayers(store);
   const images = listImages(store);
@@ -62,7 +62,7 @@ export function usage(args: UsageArguments): void {
 }
 
 /** Exit code 0 when nothing is wrong or everything was mended, 1 otherwise. */
-export async function check(args: CheckArguments): Promise<void> {
+export async function check(args: Arguments<'system check'>): Promise<void> {
   const store = Store.open(args.root);
   const findings = await checkStore(store, args.repair, () => layersInUse(store));
   const faults = findings.filter(({ kind }) => kind !== 'garbage');

@@ -20,12 +20,12 @@ import { Warnings } from '../../image/registry/warnings.js';
 import { Store } from '../../image/store/store.js';
 import { pullImage } from '../../image/transfer/pull.js';
 import { pushImage } from '../../image/transfer/push.js';
+import type { Arguments } from '../commands/table.js';
 import { interruptible } from '../words/interruption.js';
-import type { PullArguments, PushArguments, SearchArguments } from './arguments.js';
 import { limitsFrom } from './limits.js';
 import { transferProgress } from './progress.js';
 
-export async function pull(args: PullArguments): Promise<void> {
+export async function pull(args: Arguments<'pull'>): Promise<void> {
   const store = Store.open(args.root);
   const platform = platformOption(args.platform);
   const progress = transferProgress(args.quiet);
@@ -54,7 +54,10 @@ export async function pull(args: PullArguments): Promise<void> {
 }
 
 /** With --all-tags every tag of the repository. */
-async function namesToPull({ name, 'all-tags': all }: PullArguments, warnings: Warnings): Promise<string[]> {
+async function namesToPull(
+  { name, 'all-tags': all }: Arguments<'pull'>,
+  warnings: Warnings,
+): Promise<string[]> {
   if (!all) return [name];
   const repository = parseName(name);
   if (repository.tag !== undefined || repository.digest !== undefined) {
@@ -95,7 +98,7 @@ async function withRegistry<T>(
   }
 }
 
-export async function push(args: PushArguments): Promise<void> {
+export async function push(args: Arguments<'push'>): Promise<void> {
   const store = Store.open(args.root);
   const digest = await pushImage(store, args.name, {
     registries: readRegistryConfig(),
@@ -106,7 +109,7 @@ export async function push(args: PushArguments): Promise<void> {
 }
 
 /** The repositories of a registry, or the tags of a repository, that hold a word. */
-export async function search({ registry, term, tags, json }: SearchArguments): Promise<void> {
+export async function search({ registry, term, tags, json }: Arguments<'search'>): Promise<void> {
   const warnings = new Warnings(transferProgress(true));
   const found = tags ? await tagsOf(registry, warnings) : await repositoriesOf(registry, warnings);
   const shown = found.filter((name) => term === undefined || name.includes(term));

@@ -5,12 +5,7 @@ import { OverlayError } from '../../base/errors.js';
 import { layersOf } from '../../mount/records.js';
 import { type Explanation, explainPath, type LayerFinding } from '../../overlay/inspect/explain.js';
 import { openUnion } from '../../overlay/open/open.js';
-
-export interface ExplainArguments {
-  paths: string[];
-  json: boolean;
-}
-
+import type { Arguments } from '../commands/table.js';
 import { locate } from './targets.js';
 
 function explainOne(path: string): Explanation & { upper: string | null } {
@@ -39,7 +34,7 @@ function describe(finding: LayerFinding, upper: string | null): string {
   return `  ${finding.role.padEnd(8)}  ${finding.type.padEnd(10)}  ${finding.layer} (${notes.join(', ')})\n`;
 }
 
-export function explain({ paths, json }: ExplainArguments): void {
+export function explain({ paths, json }: Arguments<'explain'>): void {
   const explanations = paths.map(explainOne);
   if (json) process.stdout.write(`${JSON.stringify(explanations, null, 2)}\n`);
   for (const explanation of json ? [] : explanations) {

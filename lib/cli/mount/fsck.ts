@@ -9,14 +9,7 @@ import { checkLayer, type Finding } from '../../overlay/inspect/check.js';
 import { checkWork, type Leftover } from '../../overlay/inspect/check-work.js';
 import { openUnion } from '../../overlay/open/open.js';
 import { hasTrustedAttributes } from '../../sys/privilege.js';
-
-export interface FsckArguments {
-  layers: string[];
-  work: string | undefined;
-  repair: boolean;
-  userxattr: boolean | undefined;
-  json: boolean;
-}
+import type { Arguments } from '../commands/table.js';
 
 /** Changing a layer under a live mount would be the damage that this is to find. */
 function refuseLive(paths: readonly string[]): void {
@@ -35,7 +28,7 @@ function refuseLive(paths: readonly string[]): void {
   }
 }
 
-function checkStack({ layers, repair, userxattr }: FsckArguments): Finding[] {
+function checkStack({ layers, repair, userxattr }: Arguments<'fsck'>): Finding[] {
   const inUser = userxattr ?? !hasTrustedAttributes();
   const marks = new Marks(inUser);
   return layers.flatMap((path, index) => {
@@ -49,7 +42,7 @@ function checkStack({ layers, repair, userxattr }: FsckArguments): Finding[] {
   });
 }
 
-export function fsck(args: FsckArguments): void {
+export function fsck(args: Arguments<'fsck'>): void {
   if (args.repair) refuseLive([...args.layers, ...(args.work === undefined ? [] : [args.work])]);
   const findings = checkStack(args);
   const leftovers = args.work === undefined ? [] : checkWork(args.work, args.repair);

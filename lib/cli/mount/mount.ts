@@ -2,80 +2,27 @@
 /** `tsoverlay mount` */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../../base/errors.js';
-import type { DriverName } from '../../mount/config.js';
 import type { MountOptions } from '../../mount/mount.js';
 import { applyOptionString, emptyOptions, type ParsedOptions } from '../../mount/option-string.js';
 import { findRecord } from '../../mount/records.js';
+import type { Arguments } from '../commands/table.js';
 import { absolute, carryOut } from './mounting.js';
-
-interface Arguments {
-  target: string;
-  options: string[];
-  lower: string[];
-  image: string | undefined;
-  root: string | undefined;
-  upper: string | undefined;
-  work: string | undefined;
-  'read-only': boolean | undefined;
-  foreground: boolean;
-  driver: DriverName;
-  json: boolean;
-  debug?: boolean;
-}
-
-function builder(yargs: Argv): Argv<Arguments> {
-  return yargs
-    .positional('target', { type: 'string', demandOption: true, describe: 'An existing directory' })
-    .option('options', {
-      alias: 'o',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: [] as string[],
-      describe: 'Options as mount(8) takes them: lowerdir=A:B (top first), upperdir=, workdir=, ro, nosuid…',
-    })
-    .option('lower', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: [] as string[],
-      describe: 'A read-only layer; give it again for each one, top first',
-    })
-    .option('image', { type: 'string', nargs: 1, describe: 'An image of the store gives the layers' })
-    .option('root', {
-      type: 'string',
-      nargs: 1,
-      describe: 'The store; default TSOVERLAY_ROOT or /var/lib/tsoverlay',
-    })
-    .option('upper', { type: 'string', describe: 'The writable layer; without it the mount is read-only' })
-    .option('work', { type: 'string', describe: "An empty directory on the upper's file system" })
-    .option('read-only', { type: 'boolean', describe: 'Nothing can be changed' })
-    .option('foreground', { alias: 'f', type: 'boolean', default: false, describe: 'Stay until unmounted' })
-    .option('driver', {
-      choices: ['kernel', 'fuse-native'] as const,
-      default: 'kernel' as const,
-      describe: 'kernel speaks to /dev/fuse itself; fuse-native goes through libfuse 2',
-    })
-    .option('json', { type: 'boolean', default: false, describe: 'Print what was mounted as JSON' })
-    .example('$0 mount --lower top --lower base --upper changes --work work /mnt', 'Three layers at /mnt')
-    .example('$0 mount --image nginx --upper changes --work work /mnt', 'An image of the store, writable')
-    .example('$0 mount -o lowerdir=top:base /mnt', 'Read-only')
-    .example('$0 mount -o lowerdir=base,upperdir=changes,workdir=work /mnt', 'As overlayfs takes it');
-}
 
 /**
  * Loaded only here: other mounts do not wait for what has to do with images. Answers
  * the lock that keeps the layers until the mount is in the list.
  */
-async function addImage(options: ParsedOptions, { image, root }: Arguments): Promise<Disposable | undefined> {
+async function addImage(
+  options: ParsedOptions,
+  { image, root }: Arguments<'mount'>,
+): Promise<Disposable | undefined> {
   if (image === undefined) return undefined;
   const [{ Store }, { StoreLock }, { findImage }, { imageLayers }] = await Promise.all([
     import('../../image/store/store.js'),
     import('../../image/store/lock.js'),
     import('../../image/store/images.js'),
-    import('../image/archives.js'),
+    import('./image-layers.js'),
   ]);
   const store = Store.open(root);
   const lock = await StoreLock.take(store.root, 'collection', true);
@@ -87,7 +34,9 @@ async function addImage(options: ParsedOptions, { image, root }: Arguments): Pro
 }
 
 /** One meaning from both spellings. */
-async function gather(args: Arguments): Promise<{ options: MountOptions; lock: Disposable | undefined }> {
+async function gather(
+  args: Arguments<'mount'>,
+): Promise<{ options: MountOptions; lock: Disposable | undefined }> {
   const options = emptyOptions();
   for (const text of args.options) applyOptionString(options, text);
   options.lowers.push(...args.lower);
@@ -115,7 +64,7 @@ function sayHowWritten(target: string): void {
   );
 }
 
-async function handler(args: Arguments): Promise<void> {
+export async function mount(args: Arguments<'mount'>): Promise<void> {
   const target = resolve(args.target);
   const { options, lock } = await gather(args);
   const announce = (serverPid: number): void => {
@@ -130,10 +79,3 @@ async function handler(args: Arguments): Promise<void> {
   };
   await carryOut({ target, options, foreground: args.foreground, announce });
 }
-
-export const mountCommand: CommandModule<unknown, Arguments> = {
-  command: 'mount <target>',
-  describe: 'Merge layers and mount them; returns when the mount can be used',
-  builder: builder as never,
-  handler,
-};

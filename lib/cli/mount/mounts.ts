@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay mounts` */
-import type { Argv, CommandModule } from 'yargs';
+
 import { OverlayError } from '../../base/errors.js';
 import type { MountFigures } from '../../mount/config.js';
 import { askMount } from '../../mount/control.js';
 import { findRecord, type MountRecordFile, readRecords } from '../../mount/records.js';
+import type { Arguments } from '../commands/table.js';
 import { age, bytes, table } from '../words/format.js';
-
-interface Arguments {
-  json: boolean;
-}
 
 type Listed = MountRecordFile & { figures: MountFigures | null; problem?: string };
 
-async function handler({ json }: Arguments): Promise<void> {
+export async function mounts({ json }: Arguments<'mounts'>): Promise<void> {
   const listed = await Promise.all(readRecords().map(ask));
   if (json) {
     process.stdout.write(`${JSON.stringify(listed, null, 2)}\n`);
@@ -51,12 +48,3 @@ async function ask(record: MountRecordFile): Promise<Listed> {
     return { ...record, figures: null, problem: 'its server is gone' };
   }
 }
-
-export const mountsCommand: CommandModule<unknown, Arguments> = {
-  command: 'mounts',
-  aliases: ['list'],
-  describe: 'What is mounted, since when, and what it has served',
-  builder: ((yargs: Argv) =>
-    yargs.option('json', { type: 'boolean', default: false, describe: 'Print it as JSON' })) as never,
-  handler,
-};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay unmount` */
-import type { Argv, CommandModule } from 'yargs';
+
 import { EBUSY } from '../../base/errno.js';
 import { check, OverlayError } from '../../base/errors.js';
 import { unmountFuse } from '../../fuse/mount.js';
@@ -8,26 +8,10 @@ import { askMount } from '../../mount/control.js';
 import { findRecord, serverOf, shimOf } from '../../mount/records.js';
 import { removeServerFiles } from '../../supervise/server-files.js';
 import { isAlive } from '../../sys/proc.js';
+import type { Arguments } from '../commands/table.js';
 import { isMounted, realTarget } from './targets.js';
 
-interface Arguments {
-  target: string;
-  detach: boolean;
-}
-
-function builder(yargs: Argv): Argv<Arguments> {
-  return yargs
-    .positional('target', { type: 'string', demandOption: true, describe: 'Where it is mounted' })
-    .option('detach', {
-      alias: 'l',
-      type: 'boolean',
-      default: false,
-      describe: 'Take it from the tree at once, though programs use it; it ends when they do',
-    })
-    .example('$0 unmount /mnt', 'Write everything out and unmount');
-}
-
-async function handler({ target: path, detach }: Arguments): Promise<void> {
+export async function unmount({ target: path, detach }: Arguments<'unmount'>): Promise<void> {
   const target = realTarget(path);
   if (!isMounted(target)) {
     throw new OverlayError({
@@ -68,11 +52,3 @@ function busy(path: string): OverlayError {
     remedy: 'end them (see `fuser -m`), or give --detach',
   });
 }
-
-export const unmountCommand: CommandModule<unknown, Arguments> = {
-  command: 'unmount <target>',
-  aliases: ['umount'],
-  describe: 'Write everything out and unmount',
-  builder: builder as never,
-  handler,
-};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay upgrade`: mounts go on with this version of the program, and nobody who uses them notices. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Argv, CommandModule } from 'yargs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { programVersion } from '../../base/version.js';
 import { CONTAINER_MAIN } from '../../container/server/small-process.js';
@@ -9,28 +8,17 @@ import { askMount } from '../../mount/control.js';
 import { MOUNT_MAIN } from '../../mount/mount-shim.js';
 import { findRecord, type MountRecordFile, readRecords, serverOf } from '../../mount/records.js';
 import { isAlive } from '../../sys/proc.js';
+import type { Arguments } from '../commands/table.js';
 import { realTarget } from './targets.js';
 
 const LONGEST_MS = 20_000;
 const LOOK_MS = 5;
 
-interface Arguments {
-  target: string | undefined;
-  all: boolean;
-}
-
-function builder(yargs: Argv): Argv<Arguments> {
-  return yargs
-    .positional('target', { type: 'string', describe: 'Where it is mounted' })
-    .option('all', { type: 'boolean', default: false, describe: 'Every mount of yours that has a shim' })
-    .example('$0 upgrade --all', 'Let all mounts go on with this version') as Argv<Arguments>;
-}
-
-async function handler({ target, all }: Arguments): Promise<void> {
+export async function upgrade({ target, all }: Arguments<'upgrade'>): Promise<void> {
   if ((target === undefined) === !all) {
     throw new UsageError('one mount or all of them?', 'give a target, or --all');
   }
-  for (const record of all ? readRecords().filter(hasShim) : [recordOf(target!)]) await upgrade(record);
+  for (const record of all ? readRecords().filter(hasShim) : [recordOf(target!)]) await upgradeOne(record);
 }
 
 function hasShim({ shimPid }: MountRecordFile): boolean {
@@ -55,7 +43,7 @@ function recordOf(path: string): MountRecordFile {
   });
 }
 
-async function upgrade(record: MountRecordFile): Promise<void> {
+async function upgradeOne(record: MountRecordFile): Promise<void> {
   const { target } = record;
   const programs = { node: process.execPath, mount: MOUNT_MAIN, container: CONTAINER_MAIN };
   await askMount(record, { command: 'upgrade', programs });
@@ -84,10 +72,3 @@ async function successor({ target, serverPid }: MountRecordFile): Promise<MountR
     remedy: 'see the logs in the runtime directory',
   });
 }
-
-export const upgradeCommand: CommandModule<unknown, Arguments> = {
-  command: 'upgrade [target]',
-  describe: 'Go on with this version of the program, without unmounting',
-  builder: builder as never,
-  handler,
-};
