@@ -87,6 +87,11 @@ export function changeMode(dir: number, name: ByteString, mode: number): number 
   return result(raw.chmod(pathArgument(`/proc/self/fd/${dir}/${name}`), mode));
 }
 
+/** Mode of what a descriptor (O_PATH too) stands for, which is no symlink. */
+export function changeModeOf(fd: number, mode: number): number {
+  return result(raw.chmod(pathArgument(`/proc/self/fd/${fd}`), mode));
+}
+
 export const UTIME_NOW = 0x3fffffff;
 export const UTIME_OMIT = 0x3ffffffe;
 

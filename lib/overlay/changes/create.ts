@@ -20,19 +20,13 @@ import {
   type FdOrErrno,
 } from '../../base/errno.js';
 import { Rollback } from '../../base/rollback.js';
-import {
-  makeDirectory,
-  makeNode,
-  makeSymlink,
-  RENAME_EXCHANGE,
-  rename,
-  splitDevice,
-} from '../../sys/entries.js';
+import { makeDirectory, makeNode, makeSymlink, RENAME_EXCHANGE, splitDevice } from '../../sys/entries.js';
 import { NAME_MAX } from '../../sys/names.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT } from '../../sys/stat.js';
 import { copyUp } from '../copy-up/copy-up.js';
 import { type Creator, createAs } from '../copy-up/credentials.js';
 import { ownNew, plainMode, statUpper } from '../copy-up/ownership.js';
+import { moveAsOwner } from '../formats/as-owner.js';
 import { WHITEOUT_DEVICE } from '../formats/marks.js';
 import { RealDirectory } from '../layers/layer.js';
 import { isReserved, makeOpaque, removeFileWhiteout } from '../names/file-whiteouts.js';
@@ -195,19 +189,19 @@ function createOverWhiteout(
   const isDirectory = (creation.mode & S_IFMT) === S_IFDIR;
   // Back in the work directory, whether it goes to its place or stays behind.
   if (inheriting.fd !== work.fd) {
-    const moved = rename(inheriting.fd, staged, work.fd, staged);
+    const moved = moveAsOwner(inheriting.fd, staged, work.fd, staged);
     if (moved < 0) return moved;
   }
   undo.push(() => void (isDirectory ? work.discardTree(staged) : work.discard(staged)));
   if (!isDirectory) {
-    const placed = rename(work.fd, staged, dir, name);
+    const placed = moveAsOwner(work.fd, staged, dir, name);
     if (placed === 0) undo.commit();
     return placed === 0 ? inheriting.remove() : placed;
   }
   const marked = makeOpaque(union, work.fd, staged);
   if (marked < 0) return marked;
   // A directory cannot be renamed over a whiteout, but it can change places with it.
-  const exchanged = rename(work.fd, staged, dir, name, RENAME_EXCHANGE);
+  const exchanged = moveAsOwner(work.fd, staged, dir, name, RENAME_EXCHANGE);
   if (exchanged < 0) return exchanged;
   undo.commit();
   const discarded = work.discard(staged);

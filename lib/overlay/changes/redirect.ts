@@ -7,7 +7,8 @@
  */
 import type { ByteString } from '../../base/bytes.js';
 import { type Errno, EXDEV } from '../../base/errno.js';
-import { getXattr, setXattr, xattrIs } from '../../sys/xattrs.js';
+import { getXattr, xattrIs } from '../../sys/xattrs.js';
+import { setMark } from '../formats/as-owner.js';
 import { resolveData } from '../names/file-lookup.js';
 import { makeOpaque } from '../names/file-whiteouts.js';
 import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
@@ -56,7 +57,7 @@ export function redirectFile(
   const base = typeof present === 'number' ? fromName : present.latin1Slice();
   const above = from.lowers[0].path();
   const value = sameParent ? base : above === '' ? `/${base}` : `/${above}/${base}`;
-  return setXattr(place.fd, place.name, union.marks.redirect, Buffer.from(value, 'latin1'));
+  return setMark(place.fd, place.name, union.marks.redirect, Buffer.from(value, 'latin1'));
 }
 
 function setRedirect(union: Union, node: DirectoryNode, fd: number, sameParent: boolean): Errno {
@@ -64,6 +65,6 @@ function setRedirect(union: Union, node: DirectoryNode, fd: number, sameParent: 
   if (typeof present !== 'number' && (sameParent || present[0] === SLASH)) return 0;
   const lower = node.lowers[0];
   const value: ByteString = sameParent ? lower.name : `/${lower.path()}`;
-  const status = setXattr(fd, '.', union.marks.redirect, Buffer.from(value, 'latin1'));
+  const status = setMark(fd, '.', union.marks.redirect, Buffer.from(value, 'latin1'));
   return status < 0 ? -EXDEV : 0;
 }

@@ -16,6 +16,7 @@ import { Stat } from '../../sys/stat.js';
 import { copyUp, isInUpper } from '../copy-up/copy-up.js';
 import { endLinkChange, prepareLoss, startLinkChange } from '../copy-up/hard-links.js';
 import { directoryAttributes } from '../data/attributes.js';
+import { moveAsOwner } from '../formats/as-owner.js';
 import type { Losing } from '../journal/intent.js';
 import { lowerHas } from '../names/ask.js';
 import { resolveData } from '../names/file-lookup.js';
@@ -195,7 +196,7 @@ function removeUpperDirectory(union: Union, node: DirectoryNode, dir: number, na
   }
   const work = union.work!;
   const staged = work.temporaryName();
-  const status = rename(dir, name, work.fd, staged);
+  const status = moveAsOwner(dir, name, work.fd, staged);
   // The name is gone; what is left of the directory are whiteouts.
   return status < 0 ? status : work.discardTree(staged);
 }

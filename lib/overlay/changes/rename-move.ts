@@ -34,6 +34,7 @@ import { Stat, statAt } from '../../sys/stat.js';
 import { endLinkChange, startLinkChange } from '../copy-up/hard-links.js';
 import { setOwnership, statUpper } from '../copy-up/ownership.js';
 import { copyXattrs } from '../copy-up/staging.js';
+import { moveAsOwner } from '../formats/as-owner.js';
 import type { Losing } from '../journal/intent.js';
 import type { WorkDirectory } from '../layers/work.js';
 import { lowerHas } from '../names/ask.js';
@@ -120,7 +121,7 @@ function place(union: Union, renaming: Renaming, flavour: Flavour): Errno {
   const toDir = union.directories.of(to.upper!);
   let status = fromDir < 0 || toDir < 0 ? gone(Math.min(fromDir, toDir)) : 0;
   if (status >= 0 && flavour.hidesByFile === 'before') status = hideByFile(union, from, fromName);
-  if (status >= 0) status = rename(fromDir, fromName, toDir, toName, flavour.flags);
+  if (status >= 0) status = moveAsOwner(fromDir, fromName, toDir, toName, flavour.flags);
   if (status < 0) {
     if (flavour.hidesByFile === 'before') removeFileWhiteout(union, from, fromName);
     return status;

@@ -13,6 +13,7 @@ import { EIO, EROFS, type Errno } from '../../base/errno.js';
 import { Rollback } from '../../base/rollback.js';
 import { changeTimes, rename } from '../../sys/entries.js';
 import { Stat, statAt } from '../../sys/stat.js';
+import { moveAsOwner } from '../formats/as-owner.js';
 import { applyOverride } from '../formats/override-stat.js';
 import type { Indexed } from '../layers/index-directory.js';
 import { RealDirectory } from '../layers/layer.js';
@@ -177,7 +178,7 @@ function renameKeepingTimes(
   const before = statAt(dir, '.', times);
   if (before < 0) return gone(before);
   union.journal?.times(parent.upper!.path(), times);
-  const status = rename(union.work!.fd, staged, dir, name);
+  const status = moveAsOwner(union.work!.fd, staged, dir, name);
   return status < 0 ? status : changeTimes(dir, '.', times);
 }
 

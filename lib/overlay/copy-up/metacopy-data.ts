@@ -3,7 +3,8 @@
 import type { ByteString } from '../../base/bytes.js';
 import type { Errno } from '../../base/errno.js';
 import { close, O_RDWR, openAt, syncFile } from '../../sys/files.js';
-import { removeXattr, setXattr } from '../../sys/xattrs.js';
+import { removeXattr } from '../../sys/xattrs.js';
+import { setMark } from '../formats/as-owner.js';
 import { type LowerPlace, OWN } from '../nodes/file-content.js';
 import type { FileNode } from '../nodes/node.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -11,7 +12,7 @@ import { copyFileData } from './copy-data.js';
 
 /** Marks a file that was made in the work directory, and gives it the size that it will have. */
 export function markMetacopy(union: Union, staged: ByteString): Errno {
-  return setXattr(union.work!.fd, staged, union.marks.metacopy, Buffer.alloc(0));
+  return setMark(union.work!.fd, staged, union.marks.metacopy, Buffer.alloc(0));
 }
 
 /**

@@ -12,7 +12,8 @@ import {
 } from '../../sys/entries.js';
 import { close, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, openAt, syncFile, truncate } from '../../sys/files.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, type Stat } from '../../sys/stat.js';
-import { getXattr, listXattrs, setXattr } from '../../sys/xattrs.js';
+import { getXattr, listXattrs } from '../../sys/xattrs.js';
+import { asOwner, setMark } from '../formats/as-owner.js';
 import { encodeOrigin } from '../formats/origin.js';
 import { isOverride } from '../formats/override-stat.js';
 import type { FileNode, OverlayNode } from '../nodes/node.js';
@@ -116,7 +117,7 @@ export function finishStaged(union: Union, staging: Staging, keepsIdentity: bool
 function syncStaged(union: Union, { stat, staged }: Staging): Errno {
   const { sync, metacopy } = union.features;
   if (!sync || metacopy || (!stat.isRegular && !stat.isDirectory)) return 0;
-  const fd = openAt(union.work!.fd, staged, O_RDONLY);
+  const fd = asOwner(union.work!.fd, staged, () => openAt(union.work!.fd, staged, O_RDONLY));
   if (fd < 0) return fd;
   const status = syncFile(fd);
   close(fd);
@@ -136,7 +137,7 @@ export function copyXattrs(union: Union, source: Place, staged: ByteString): Err
     if (union.marks.isOwn(name) || isOverride(name)) continue;
     const value = getXattr(source.fd, source.name, name);
     if (typeof value === 'number') return value;
-    const status = setXattr(union.work!.fd, staged, name, value);
+    const status = setMark(union.work!.fd, staged, name, value);
     if (status < 0 && (status !== -EOPNOTSUPP || mustCopy(name))) return status;
   }
   return 0;
@@ -145,7 +146,7 @@ export function copyXattrs(union: Union, source: Place, staged: ByteString): Err
 function markOrigin(union: Union, { node, source, staged }: Staging): Errno {
   const layer = node.isDirectory() ? node.lowers[0].layer : union.layerOf(node);
   const mark = encodeOrigin(layer, source.fd, node.isDirectory() ? '' : source.name);
-  const status = setXattr(union.work!.fd, staged, union.marks.origin, mark);
+  const status = setMark(union.work!.fd, staged, union.marks.origin, mark);
   // user.* attributes exist on files and directories only: a symlink there goes without.
   return status === -EPERM || status === -EOPNOTSUPP ? 0 : status;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** File data: read, write, allocate, seek, copy, sync; and how full the file system is. */
 import {
+  EACCES,
   EINVAL,
   EIO,
   EISDIR,
@@ -32,6 +33,7 @@ import { type FileSystemSize, statFileSystem } from '../../sys/mounts.js';
 import { S_IFREG, Stat, statFd } from '../../sys/stat.js';
 import { copyUp, copyUpLazily, isInUpper } from '../copy-up/copy-up.js';
 import { completeCopies, completeCopy, isAwaited, readLazily, writeLazily } from '../copy-up/lazy-copy.js';
+import { asOwner } from '../formats/as-owner.js';
 import { resolveData } from '../names/file-lookup.js';
 import type { FileNode, OverlayNode } from '../nodes/node.js';
 import { gone, type Place, type Union } from '../nodes/union.js';
@@ -75,10 +77,14 @@ function keepOpen(union: Union, node: FileNode, fd: number, writable: boolean): 
 
 /** Opens a file of the upper so that it can be written, or to be read alone where that is all that can be done. */
 function openToWrite(union: Union, node: FileNode, place: Place, forWriting: boolean): FdOrErrno {
-  const fd = openAt(place.fd, place.name, O_RDWR);
+  let fd = openAt(place.fd, place.name, O_RDWR);
   if (fd === -EPERM) return openFlagged(union, node, place, forWriting);
-  // The file system is read-only, perhaps since an error on its disk.
-  if (fd === -EROFS && !forWriting) return keepOpen(union, node, openToRead(place), false);
+  // The file system is read-only, perhaps since an error on its disk; or the mode refuses it to an ordinary user.
+  if (!forWriting && (fd === -EROFS || fd === -EACCES)) {
+    const readable = openToRead(place);
+    if (readable !== -EACCES) return keepOpen(union, node, readable, false);
+  }
+  if (fd === -EACCES) fd = asOwner(place.fd, place.name, () => openAt(place.fd, place.name, O_RDWR));
   return keepOpen(union, node, fd, true);
 }
 

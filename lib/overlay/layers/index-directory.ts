@@ -19,6 +19,7 @@ import { close, O_DIRECTORY, O_PATH, openAt } from '../../sys/files.js';
 import { openReadable } from '../../sys/handles.js';
 import { Stat, statAt } from '../../sys/stat.js';
 import { getXattr, setXattr } from '../../sys/xattrs.js';
+import { setMark } from '../formats/as-owner.js';
 import { isWhiteout, type Marks } from '../formats/marks.js';
 import { encodeOrigin } from '../formats/origin.js';
 import type { Layer } from './layer.js';
@@ -138,7 +139,7 @@ export class IndexDirectory {
 
   #mark(dir: number, name: ByteString, relativeTo: 'U' | 'L', difference: number): Errno {
     const value = `${relativeTo}${difference < 0 ? '' : '+'}${difference}`;
-    return setXattr(dir, name, this.marks.nlink, Buffer.from(value));
+    return setMark(dir, name, this.marks.nlink, Buffer.from(value));
   }
 
   /** Keeps in mind how many names a file has that has no copy to say so. */

@@ -17,7 +17,7 @@ import { listDirectory, makeNode, unlink } from '../../sys/entries.js';
 import { close, O_DIRECTORY, O_PATH, openAt, openBeneath } from '../../sys/files.js';
 import { openReadable } from '../../sys/handles.js';
 import { S_IFREG } from '../../sys/stat.js';
-import { setXattr } from '../../sys/xattrs.js';
+import { setMark } from '../formats/as-owner.js';
 import { YES } from '../formats/marks.js';
 import { FILE_WHITEOUT_PREFIX, hiddenBy, isFileOfFormat } from '../formats/whiteout-names.js';
 import type { Layer, RealDirectory } from '../layers/layer.js';
@@ -91,7 +91,7 @@ export function removeFileWhiteout(union: Union, parent: DirectoryNode, name: By
 
 /** Makes a directory of the upper or the work directory hide what lies below it, as this union writes it. */
 export function makeOpaque(union: Union, dir: number, name: ByteString): Errno {
-  if (union.work!.ways.form !== 'file') return setXattr(dir, name, union.marks.opaque, YES);
+  if (union.work!.ways.form !== 'file') return setMark(dir, name, union.marks.opaque, YES);
   const fd = openAt(dir, name, O_PATH | O_DIRECTORY);
   if (fd < 0) return gone(fd);
   const status = makeNode(fd, OPAQUE, FILE_MODE, 0);

@@ -4,7 +4,8 @@
  * ask each entry for its inode number (overlayfs.rst, "Inode properties").
  */
 import { EOPNOTSUPP, EPERM, type Errno } from '../../base/errno.js';
-import { setXattr, xattrIs } from '../../sys/xattrs.js';
+import { xattrIs } from '../../sys/xattrs.js';
+import { setMark } from '../formats/as-owner.js';
 import { YES } from '../formats/marks.js';
 import type { DirectoryNode } from '../nodes/node.js';
 import type { Union } from '../nodes/union.js';
@@ -21,7 +22,7 @@ export function isImpure(union: Union, directory: DirectoryNode): boolean {
 /** Marks a directory of the upper as holding objects with an origin (ovl_set_impure). */
 export function setImpure(union: Union, directory: DirectoryNode): Errno {
   if (isImpure(union, directory)) return 0;
-  const status = setXattr(union.directories.of(directory.upper!), '.', union.marks.impure, YES);
+  const status = setMark(union.directories.of(directory.upper!), '.', union.marks.impure, YES);
   // Where the upper has no attributes at all there is no origin to point at either.
   const impossible = union.work!.ways.form === 'file' && (status === -EOPNOTSUPP || status === -EPERM);
   if (status === 0 || impossible) directory.impure = true;

@@ -16,6 +16,7 @@ import { DT_CHR, DT_UNKNOWN, listDirectory } from '../../sys/entries.js';
 import { close } from '../../sys/files.js';
 import { openReadable } from '../../sys/handles.js';
 import { S_IFDIR, Stat, statAt } from '../../sys/stat.js';
+import { asOwner } from '../formats/as-owner.js';
 import { applyOverride } from '../formats/override-stat.js';
 import { hiddenBy } from '../formats/whiteout-names.js';
 import type { RealDirectory } from '../layers/layer.js';
@@ -70,7 +71,8 @@ class Merge {
     const real = place === 0 ? this.directory.upper! : this.directory.lowers[place - 1];
     const fd = this.union.directories.of(real);
     if (fd < 0) return gone(fd);
-    const readable = openReadable(fd);
+    const open = (): number => openReadable(fd);
+    const readable = place === 0 ? asOwner(fd, '.', open) : open();
     if (readable < 0) return gone(readable);
     const numbers = this.union.numbers;
     const ownNumbers = place > 0 || !isImpure(this.union, this.directory);

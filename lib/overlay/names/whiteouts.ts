@@ -9,7 +9,8 @@ import type { ByteString } from '../../base/bytes.js';
 import { EEXIST, type Errno } from '../../base/errno.js';
 import { RENAME_EXCHANGE, rename } from '../../sys/entries.js';
 import { Stat, statAt } from '../../sys/stat.js';
-import { getXattr, setXattr, xattrIs } from '../../sys/xattrs.js';
+import { getXattr, xattrIs } from '../../sys/xattrs.js';
+import { asOwner, setMark } from '../formats/as-owner.js';
 import { isWhiteout, MARKED_WHITEOUTS, type Marks } from '../formats/marks.js';
 import type { RealDirectory } from '../layers/layer.js';
 import { gone, type Union } from '../nodes/union.js';
@@ -75,7 +76,9 @@ export function coverWithWhiteout(
   if (status < 0) return status;
   const dir = union.directories.of(real);
   if (dir < 0) return gone(dir);
-  status = rename(work.fd, staged, dir, name, isDirectory ? RENAME_EXCHANGE : 0);
+  status = isDirectory
+    ? asOwner(dir, name, () => rename(work.fd, staged, dir, name, RENAME_EXCHANGE))
+    : rename(work.fd, staged, dir, name);
   if (status < 0) {
     work.discard(staged);
     return status;
@@ -93,7 +96,7 @@ export function announceWhiteouts(union: Union, real: RealDirectory): Errno {
     if (directory.xattrWhiteouts) continue;
     const fd = union.directories.of(directory);
     if (fd < 0) return gone(fd);
-    const status = setXattr(fd, '.', union.marks.opaque, MARKED_WHITEOUTS);
+    const status = setMark(fd, '.', union.marks.opaque, MARKED_WHITEOUTS);
     if (status < 0) return status;
     directory.xattrWhiteouts = true;
   }
