@@ -296,6 +296,40 @@ RUN --mount=type=tmpfs,target=/t,size=1m ! head -c 2000000 /dev/zero > /t/x
   t.match(missing, { status: 1, stderr: /nope/ });
 });
 
+t.test(
+  'a mount of RUN without a target lies over the working directory, which is not the root',
+  async (t) => {
+    const builder = await Builder.make(t);
+    builder.cli.environment.TOKEN = 'told';
+    await builder.ok(
+      `FROM box
+WORKDIR /w/deep
+RUN touch own
+RUN --mount=type=bind test -e in && ! test -e own && ! touch x
+RUN --mount=type=cache touch kept && ! test -e own
+RUN --mount=type=cache,id=.,target=/c test -e /c/kept
+RUN --mount=type=tmpfs,size=1m ! test -e own && touch gone
+RUN --mount=type=tmpfs,target=below/. touch below/gone
+RUN --mount=type=secret,id=dir/token cat /run/secrets/token > secret
+`,
+      { in: '' },
+      '--secret',
+      'id=dir/token,env=TOKEN',
+    );
+    t.equal(await builder.say('sh', '-c', 'ls -A /w/deep; cat /w/deep/secret'), 'own\nsecret\ntold');
+    for (const [options, why] of [
+      ['type=cache', /no target, and the working directory is the root/],
+      ['type=tmpfs,target=.', /target=\. is the root/],
+      ['target=$none', /no target, and the working directory is the root/],
+    ] as const)
+      t.match(
+        await builder.run(`FROM box\nRUN --mount=${options} true\n`),
+        { status: 1, stderr: why },
+        options,
+      );
+  },
+);
+
 t.test('RUN has the network and the hosts that it is given', async (t) => {
   const builder = await Builder.make(t);
   const links = 'ip -o link | wc -l';

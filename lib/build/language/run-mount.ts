@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `RUN --mount=type=…` (Dockerfile reference, "RUN --mount"). */
+import { posix } from 'node:path';
 import { nearestName } from '../../base/errors.js';
 import type { Place } from './failure.js';
 import { MountFields } from './mount-fields.js';
@@ -7,7 +8,7 @@ import { MountFields } from './mount-fields.js';
 export type MountSharing = 'shared' | 'private' | 'locked';
 
 interface Target {
-  /** As it is written; empty where a secret's own place will do. */
+  /** As it is written; empty for the working directory and, of a secret, for its own place. */
   target: string;
 }
 
@@ -76,7 +77,6 @@ export function parseRunMount(fields: MountFields): RunMount {
     );
   }
   const target = fields.text('target') ?? '';
-  if (target === '' && type !== 'secret') fields.refuse('it has no target', 'say where, as in target=/cache');
   if (/^\/[/.]*$/.test(target)) fields.refuse(`target=${target} is the root`, 'name a directory below it');
   return composeMount(type as RunMount['type'], target, fields);
 }
@@ -88,6 +88,12 @@ export function readRunMounts(place: Place, texts: readonly string[]): MountFiel
     if (!fields.hasVariables) parseRunMount(fields);
     return fields;
   });
+}
+
+/** As Go's path.Clean: the name of a cache that has no other. */
+function cleanPath(path: string): string {
+  const normal = posix.normalize(path);
+  return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
 function composeMount(type: RunMount['type'], target: string, fields: MountFields): RunMount {
@@ -108,7 +114,7 @@ function composeMount(type: RunMount['type'], target: string, fields: MountField
       return {
         type,
         target,
-        id: fields.text('id') ?? target,
+        id: fields.text('id') ?? cleanPath(target),
         from,
         source,
         sharing: sharing as MountSharing,
@@ -122,7 +128,7 @@ function composeMount(type: RunMount['type'], target: string, fields: MountField
       if (fields.text('source') !== undefined && fields.text('id') !== undefined)
         fields.refuse('source and id are the same', 'give one of them');
       if (fields.isWritable(false)) fields.refuse('a secret is read-only', 'leave ro=false out');
-      const id = fields.text('id') ?? fields.text('source') ?? target.split('/').at(-1) ?? '';
+      const id = fields.text('id') ?? fields.text('source') ?? posix.basename(target);
       if (id === '') fields.refuse('the secret has no id', 'say which, as in id=token');
       const env = fields.text('env') === '' ? id : fields.text('env');
       return { type, target, id, required: fields.truth('required'), env, ...ids(0o400) };

@@ -56,7 +56,7 @@ export async function prepareMounts(
 ): Promise<PreparedMounts> {
   const prepared: PreparedMounts = { requests: [], env: [] };
   for (const mount of mounts) {
-    const target = posix.resolve(setting.cwd, mount.target);
+    const target = targetOf(mount, setting);
     switch (mount.type) {
       case 'tmpfs': {
         const options = mount.size === undefined ? [] : [`size=${mount.size}`];
@@ -85,6 +85,19 @@ export async function prepareMounts(
     }
   }
   return prepared;
+}
+
+/** Without a target it is the working directory (dispatchRunMounts in BuildKit's convert_runmount.go). */
+function targetOf(mount: PlannedMount<string>, { cwd, place }: MountSetting): string {
+  const target = posix.resolve(cwd, mount.target);
+  if (target !== '/' || mount.type === 'secret') return target;
+  throw new DockerfileError(
+    place,
+    mount.target === ''
+      ? '--mount: it has no target, and the working directory is the root'
+      : `--mount: target=${mount.target} is the root`,
+    'say where, as in target=/cache',
+  );
 }
 
 function bind(source: string, target: string, readOnly: boolean): MountRequest {
@@ -170,7 +183,7 @@ function addSecret(
   const content = secret.read();
   if (mount.env !== undefined) prepared.env.push(`${mount.env}=${content.toString('utf8')}`);
   if (mount.env !== undefined && mount.target === '') return;
-  const place = mount.target === '' ? `${SECRETS}/${mount.id}` : target;
+  const place = mount.target === '' ? `${SECRETS}/${posix.basename(mount.id)}` : target;
   prepared.requests.push(bind(writeSecret(content, mount, setting), place, true));
 }
 
