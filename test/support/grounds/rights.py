@@ -14,39 +14,18 @@ import stat
 import struct
 import sys
 
-libc = ctypes.CDLL(None, use_errno=True)
-OWNER, OTHER, GROUP, ELSE = 1000, 1001, 2000, 3000
+sys.dont_write_bytecode = True
+
+from callers import ACCESS, ELSE, GROUP, NOBODY, OTHER, OWNER, acl, apart, become, check, libc, opened  # noqa: E402
+
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN = 1, 2, 3, 9, 21
-ACCESS = "system.posix_acl_access"
 ATTRIBUTES = ["user.secret", "trusted.secret", "security.secret", "trusted.overlay.secret"]
 CLONE_NEWUSER = 0x10000000
-NOBODY = 0xFFFFFFFF
 AT_FDCWD = -100
-
-
-def acl(*entries):
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 # OTHER may read; the group class is what the mask leaves.
 SHARED = acl((1, 6, NOBODY), (2, 4, OTHER), (4, 0, NOBODY), (16, 4, NOBODY), (32, 0, NOBODY))
-
-
-def check(result):
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "call")
-    return result
-
-
-def with_file(flags, act):
-    def ask(path):
-        fd = os.open(path, flags)
-        try:
-            return act(fd)
-        finally:
-            os.close(fd)
-
-    return ask
 
 
 def flags_of(fd):
@@ -54,7 +33,7 @@ def flags_of(fd):
 
 
 def add_flag(flag):
-    return with_file(os.O_RDONLY, lambda fd: fcntl.ioctl(fd, 0x40086602, struct.pack("<i", flags_of(fd) | flag)) and None)
+    return opened(os.O_RDONLY, lambda fd: fcntl.ioctl(fd, 0x40086602, struct.pack("<i", flags_of(fd) | flag)) and None)
 
 
 def extended(fd):
@@ -67,7 +46,7 @@ def set_extended(flag):
         struct.pack_into("<I", value, 0, struct.unpack_from("<I", value)[0] | flag)
         fcntl.ioctl(fd, 0x401C5820, bytes(value))
 
-    return with_file(os.O_RDONLY, act)
+    return opened(os.O_RDONLY, act)
 
 
 def by_handle(path):
@@ -132,11 +111,11 @@ ANY = {
     "chown group": lambda path: os.chown(path, -1, ELSE, follow_symlinks=False),
     "utime": lambda path: os.utime(path, (1, 1)),
     "utime now": lambda path: os.utime(path),
-    "get flags": with_file(os.O_RDONLY, flags_of),
+    "get flags": opened(os.O_RDONLY, flags_of),
     "set nodump": add_flag(0x40),
     "set immutable": add_flag(0x10),
     "set append": add_flag(0x20),
-    "get extended flags": with_file(os.O_RDONLY, extended),
+    "get extended flags": opened(os.O_RDONLY, extended),
     "set extended nodump": set_extended(0x80),
     "set extended immutable": set_extended(0x8),
     "by handle": by_handle,
@@ -146,7 +125,7 @@ ANY = {
     "unlink": os.unlink,
     "rmdir": os.rmdir,
     "statvfs": lambda path: os.statvfs(path).f_namemax,
-    "O_NOATIME": with_file(os.O_RDONLY | os.O_NOATIME, lambda fd: None),
+    "O_NOATIME": opened(os.O_RDONLY | os.O_NOATIME, lambda fd: None),
 }
 for attribute in ATTRIBUTES:
     ANY[f"get {attribute}"] = lambda path, name=attribute: os.getxattr(path, name, follow_symlinks=False).hex()
@@ -154,13 +133,13 @@ for attribute in ATTRIBUTES:
     ANY[f"remove {attribute}"] = lambda path, name=attribute: os.removexattr(path, name, follow_symlinks=False)
 
 FILE = {
-    "read": with_file(os.O_RDONLY, lambda fd: os.read(fd, 9).decode()),
-    "write": with_file(os.O_WRONLY, lambda fd: os.write(fd, b"x")),
+    "read": opened(os.O_RDONLY, lambda fd: os.read(fd, 9).decode()),
+    "write": opened(os.O_WRONLY, lambda fd: os.write(fd, b"x")),
     "truncate": lambda path: os.truncate(path, 1),
-    "fallocate": with_file(os.O_WRONLY, lambda fd: os.posix_fallocate(fd, 0, 9999)),
+    "fallocate": opened(os.O_WRONLY, lambda fd: os.posix_fallocate(fd, 0, 9999)),
     "copy out": lambda path: copy_between(path, os.path.join(ROOT, "open")),
     "copy in": lambda path: copy_between(os.path.join(ROOT, "open"), path),
-    "O_CREAT": with_file(os.O_WRONLY | os.O_CREAT, lambda fd: None),
+    "O_CREAT": opened(os.O_WRONLY | os.O_CREAT, lambda fd: None),
     "exchange": lambda path: check(libc.renameat2(AT_FDCWD, path.encode(), AT_FDCWD, (path + " own").encode(), 2)),
     "execute": lambda path: os.execv(path, [path]) if not os.access(path, os.X_OK) else None,
 }
@@ -170,18 +149,18 @@ DIRECTORY = {
     "list with types": lambda path: sorted(entry.name for entry in os.scandir(path) if entry.is_file(follow_symlinks=False)),
     "list and stat": lambda path: [shown(os.path.join(path, name)) for name in os.listdir(path)],
     "stat inside": lambda path: shown(path + "/inside"),
-    "read inside": lambda path: with_file(os.O_RDONLY, lambda fd: os.read(fd, 9).decode())(path + "/inside"),
+    "read inside": lambda path: opened(os.O_RDONLY, lambda fd: os.read(fd, 9).decode())(path + "/inside"),
     "listxattr inside": lambda path: sorted(os.listxattr(path + "/inside")),
     "look up what is not there": lambda path: os.stat(path + "/nothing") and None,
     "read link inside": lambda path: os.readlink(path + "/link"),
     "chdir": lambda path: (os.chdir(path), os.chdir("/"), None)[2],
-    "create inside": with_file(os.O_RDONLY, lambda fd: None) and (lambda path: os.close(os.open(path + "/new", os.O_CREAT | os.O_EXCL | os.O_WRONLY))),
+    "create inside": opened(os.O_RDONLY, lambda fd: None) and (lambda path: os.close(os.open(path + "/new", os.O_CREAT | os.O_EXCL | os.O_WRONLY))),
     "unlink inside": lambda path: os.unlink(path + "/inside"),
     "rename inside": lambda path: os.rename(path + "/inside", path + "/moved"),
     "link inside": lambda path: os.link(path + "/inside", path + "/linked"),
-    "O_CREAT inside": with_file(os.O_RDONLY, lambda fd: None) and (lambda path: os.close(os.open(path + "/inside", os.O_CREAT | os.O_WRONLY))),
-    "follow a link inside": lambda path: with_file(os.O_RDONLY, lambda fd: os.read(fd, 9).decode())(path + "/link"),
-    "O_TMPFILE": with_file(os.O_TMPFILE | os.O_RDWR, lambda fd: None),
+    "O_CREAT inside": opened(os.O_RDONLY, lambda fd: None) and (lambda path: os.close(os.open(path + "/inside", os.O_CREAT | os.O_WRONLY))),
+    "follow a link inside": lambda path: opened(os.O_RDONLY, lambda fd: os.read(fd, 9).decode())(path + "/link"),
+    "O_TMPFILE": opened(os.O_TMPFILE | os.O_RDWR, lambda fd: None),
     "mknod device": lambda path: os.mknod(path + "/device", stat.S_IFCHR | 0o666, os.makedev(1, 3)),
 }
 
@@ -189,7 +168,7 @@ LINK = {"read link": os.readlink}
 
 
 def copy_between(source, target):
-    with_file(os.O_RDONLY, lambda a: with_file(os.O_WRONLY, lambda b: os.copy_file_range(a, b, 100, 0, 0))(target))(source)
+    opened(os.O_RDONLY, lambda a: opened(os.O_WRONLY, lambda b: os.copy_file_range(a, b, 100, 0, 0))(target))(source)
 
 
 # name: what it is, its mode, its ACL
@@ -281,17 +260,6 @@ def make(directory):
         make_object(os.path.join(directory, number), name)
 
 
-def drop(capabilities):
-    header = struct.pack("<Ii", 0x20080522, 0)
-    data = ctypes.create_string_buffer(24)
-    check(libc.capget(header, data))
-    words = list(struct.unpack("<6I", data.raw))
-    for capability in capabilities:
-        for index in range(3):
-            words[index] &= ~(1 << capability)
-    check(libc.capset(header, struct.pack("<6I", *words)))
-
-
 def enter_namespace(ids):
     """A user namespace whose map its parent writes, who may map whom it likes."""
     ready, go = os.pipe(), os.pipe()
@@ -309,15 +277,11 @@ def enter_namespace(ids):
     os.waitpid(mapper, 0)
 
 
-def become(caller):
+def take_place_of(caller):
     uid, gid, groups, lacks, ids = CALLERS[caller]
     if ids is not None:
         enter_namespace(ids)
-    drop(lacks)
-    os.setgroups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-    os.umask(0)
+    become(uid, gid, groups, lacks)
 
 
 def answer(operation, path):
@@ -328,26 +292,15 @@ def answer(operation, path):
 
 
 def act(directory, caller):
-    """All cases of one caller, in a process that is the caller."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        become(caller)
-        done = {}
-        for number, name, operation, who in cases():
-            if who == caller:
-                done[f"{operation} of {name} by {caller}"] = answer(
-                    asked(OBJECTS[name][0])[operation], os.path.join(directory, number)
-                )
-        with os.fdopen(writer, "w") as out:
-            json.dump(done, out)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        done = json.load(pipe)
-    os.waitpid(child, 0)
-    return done
+    """All cases of one caller, as the caller."""
+    take_place_of(caller)
+    return {
+        f"{operation} of {name} by {caller}": answer(
+            asked(OBJECTS[name][0])[operation], os.path.join(directory, number)
+        )
+        for number, name, operation, who in cases()
+        if who == caller
+    }
 
 
 def run(directory):
@@ -355,7 +308,7 @@ def run(directory):
     ROOT = directory
     result = {}
     for caller in CALLERS:
-        result.update(act(directory, caller))
+        result.update(apart(lambda: act(directory, caller)))
     json.dump(result, sys.stdout)
 
 

@@ -15,43 +15,24 @@ import stat
 import struct
 import sys
 
-libc = ctypes.CDLL(None, use_errno=True)
-OWNER, OTHER, GROUP, ELSE = 1000, 1001, 2000, 3000
+sys.dont_write_bytecode = True
+
+from callers import (  # noqa: E402
+    ACCESS, DEFAULT, ELSE, GROUP, NOBODY, OTHER, OWNER, acl, apart, become, check, libc, opened,
+)
+
 CAP_FSETID = 4
 CAPABILITY = "security.capability"
-ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 # cap_net_raw=ep, revision 2
 CAPABLE = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 
 
-def acl(*entries):
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
-NOBODY = 0xFFFFFFFF
 # user::rwx, user:1005:rwx, group::rwx, mask::rwx, other::rwx
 EXTENDED = acl((1, 7, NOBODY), (2, 7, 1005), (4, 7, NOBODY), (16, 7, NOBODY), (32, 7, NOBODY))
 # The mask leaves the group without x.
 MASKED = acl((1, 7, NOBODY), (2, 7, 1005), (4, 7, NOBODY), (16, 6, NOBODY), (32, 7, NOBODY))
 # Nothing that the mode could not say.
 MINIMAL = acl((1, 7, NOBODY), (4, 7, NOBODY), (32, 7, NOBODY))
-
-
-def check(result):
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "call")
-    return result
-
-
-def opened(flags, act):
-    def operate(path):
-        fd = os.open(path, flags)
-        try:
-            act(fd)
-        finally:
-            os.close(fd)
-
-    return operate
 
 
 def writing(act):
@@ -188,14 +169,14 @@ OBJECTS = {
 
 # name: user, group, other groups, and capabilities it lacks
 CALLERS = {
-    "owner with the group": (OWNER, GROUP, [], None),
-    "owner with the group beside": (OWNER, ELSE, [GROUP], None),
-    "owner outside": (OWNER, ELSE, [], None),
-    "other with the group": (OTHER, GROUP, [], None),
-    "other with the group beside": (OTHER, ELSE, [GROUP], None),
-    "other outside": (OTHER, ELSE, [], None),
-    "root": (0, 0, [], None),
-    "root without CAP_FSETID": (0, 0, [], CAP_FSETID),
+    "owner with the group": (OWNER, GROUP, [], []),
+    "owner with the group beside": (OWNER, ELSE, [GROUP], []),
+    "owner outside": (OWNER, ELSE, [], []),
+    "other with the group": (OTHER, GROUP, [], []),
+    "other with the group beside": (OTHER, ELSE, [GROUP], []),
+    "other outside": (OTHER, ELSE, [], []),
+    "root": (0, 0, [], []),
+    "root without CAP_FSETID": (0, 0, [], [CAP_FSETID]),
 }
 
 
@@ -231,22 +212,6 @@ def make(directory):
         os.chmod(path, mode)
 
 
-def become(caller):
-    uid, gid, groups, lacks = CALLERS[caller]
-    if lacks is not None:
-        header = struct.pack("<Ii", 0x20080522, 0)
-        data = ctypes.create_string_buffer(24)
-        check(libc.capget(header, data))
-        words = list(struct.unpack("<6I", data.raw))
-        for index in range(3):
-            words[index] &= ~(1 << lacks)
-        check(libc.capset(header, struct.pack("<6I", *words)))
-    os.setgroups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-    os.umask(0)
-
-
 def mode_of(path):
     try:
         found = os.lstat(path)
@@ -256,30 +221,19 @@ def mode_of(path):
 
 
 def act(directory, caller):
-    """All cases of one caller, in a process that is the caller."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        become(caller)
-        done = {}
-        for number, name, operation, who in cases():
-            if who != caller:
-                continue
-            path = os.path.join(directory, number)
-            try:
-                operations(OBJECTS[name][0])[operation](path)
-                answer = "done"
-            except OSError as error:
-                answer = os.strerror(error.errno)
-            done[number] = [answer, mode_of(path)]
-        with os.fdopen(writer, "w") as out:
-            json.dump(done, out)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        done = json.load(pipe)
-    os.waitpid(child, 0)
+    """All cases of one caller, as the caller."""
+    become(*CALLERS[caller])
+    done = {}
+    for number, name, operation, who in cases():
+        if who != caller:
+            continue
+        path = os.path.join(directory, number)
+        try:
+            operations(OBJECTS[name][0])[operation](path)
+            answer = "done"
+        except OSError as error:
+            answer = os.strerror(error.errno)
+        done[number] = [answer, mode_of(path)]
     return done
 
 
@@ -296,7 +250,7 @@ def run(directory):
     os.chmod(SOURCE, 0o644)
     done = {}
     for caller in CALLERS:
-        done.update(act(directory, caller))
+        done.update(apart(lambda: act(directory, caller)))
     result = {}
     for number, name, operation, caller in cases():
         path = os.path.join(directory, number)
