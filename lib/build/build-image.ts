@@ -20,10 +20,10 @@ export interface ImageWish {
   squash: boolean;
 }
 
-/** Held by every build, alone by who looks for leftovers. Order: `collection` before it. */
+/** Shared by builds, exclusive while leftovers are looked for. Order: `collection` before it. */
 const BUILDS = 'builds';
 
-/** What killed builds have left is taken away, where no build goes on. */
+/** Removes what killed builds have left, unless another build is running. */
 async function sweepBuilds(store: Store): Promise<void> {
   using alone = StoreLock.tryTake(store.root, BUILDS, false);
   if (alone === undefined) return;

@@ -37,7 +37,7 @@ export interface BuildResult {
   cachedSteps: number;
 }
 
-/** Who knows more of a stage than the plan does, once its base is there. */
+/** Plans a stage again when more is known of it. */
 export interface StagePlanner {
   /** A stage that the plan does not have, as a trigger of an image may name one. */
   stage(index: number): StagePlan;

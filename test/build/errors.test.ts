@@ -122,7 +122,7 @@ const CASES: Case[] = [
     title: 'several files for one name',
     dockerfile: 'FROM box\nCOPY a b /file\n',
     files: { a: '', b: '' },
-    stderr: /COPY has 2 sources, and \/file is no directory; write \/file\//,
+    stderr: /COPY has 2 sources, and \/file is not a directory; write \/file\//,
   },
   {
     title: 'a directory for a file',
@@ -140,7 +140,7 @@ const CASES: Case[] = [
     title: 'a destination through a file',
     dockerfile: 'FROM box\nCOPY f /etc/passwd/x\n',
     files: { f: '' },
-    stderr: /Dockerfile:\d: copy to \/etc\/passwd\/x: \/etc\/passwd is no directory in the image/,
+    stderr: /Dockerfile:\d: copy to \/etc\/passwd\/x: \/etc\/passwd is not a directory in the image/,
   },
   {
     title: 'an archive that is cut short',
@@ -164,11 +164,11 @@ const CASES: Case[] = [
     dockerfile: 'FROM box\nENV A="x\n',
     stderr: /Dockerfile:2: "x has no second "/,
   },
-  { title: 'a port that is none', dockerfile: 'FROM box\nEXPOSE 99999\n', stderr: /99999 is no port/ },
+  { title: 'a port that is none', dockerfile: 'FROM box\nEXPOSE 99999\n', stderr: /99999 is not a port/ },
   ...['80:', '99999:80', 'h:80:80', '1.2.3:80:80', '80-81:80-82', '80/tcp:80', '80/icmp'].map((port) => ({
     title: `EXPOSE ${port}`,
     dockerfile: `FROM box\nEXPOSE ${port}\n`,
-    stderr: new RegExp(`Dockerfile:2: ${port} is no port`),
+    stderr: new RegExp(`Dockerfile:2: ${port} is not a port`),
   })),
   {
     title: 'an epoch that is none',
@@ -186,7 +186,7 @@ const CASES: Case[] = [
     title: 'a mode that is none',
     dockerfile: 'FROM box\nCOPY --chmod=rwx f /f\n',
     files: { f: '' },
-    stderr: /--chmod=rwx is no mode/,
+    stderr: /--chmod=rwx is not a mode/,
   },
   {
     title: 'an option that is not there',
@@ -246,7 +246,7 @@ t.test('what is wrong with the text is told before an image is pulled or a progr
   for (const text of ['FROM 127.0.0.1:1/none\nEXPOSE 99999\n', 'FROM box\nRUN echo ran\nEXPOSE 99999\n']) {
     const { status, stderr } = await builder.run(text);
     t.equal(status, 1);
-    t.match(stderr, /99999 is no port/);
+    t.match(stderr, /99999 is not a port/);
     t.notMatch(stderr, /^#1 /m, 'no step began');
   }
 });
@@ -268,7 +268,7 @@ t.test('a Dockerfile or a context that is not there is named, with the remedy', 
   shell('echo FROM box > Dockerfile', empty);
   t.match(await cli.run('build', '-f', join(empty, 'Dockerfile'), join(empty, 'Dockerfile')), {
     status: 1,
-    stderr: /it is no directory/,
+    stderr: /it is not a directory/,
   });
 });
 

@@ -180,7 +180,7 @@ t.test('ADD shows a server the secret of its host, and no other', async (t) => {
   const split = ['--secret', 'id=HTTP_AUTH_HEADER_127.0.0.1,env=SECRET_0'];
   t.match(await builder.run(`FROM box\nADD http://${host}/f /g\n`, {}, '--no-cache', ...split), {
     status: 1,
-    stderr: /read the secret HTTP_AUTH_HEADER_127.0.0.1: it is no value of a header; give one line/,
+    stderr: /read the secret HTTP_AUTH_HEADER_127.0.0.1: it is not the value of a header; give one line/,
   });
 });
 

@@ -195,7 +195,7 @@ export class CopyTree implements Disposable {
     return new OverlayError({
       operation: 'copy to',
       path: toText(destination),
-      reason: `${toText(`${path}/${name}`)} is no directory in the image`,
+      reason: `${toText(`${path}/${name}`)} is not a directory in the image`,
       remedy: 'copy elsewhere',
     });
   }

@@ -86,7 +86,7 @@ export function truth(place: Place, flags: Flags, name: string): boolean | undef
   const value = single(flags, name)?.toLowerCase();
   if (value === undefined || value === 'true') return value === undefined ? undefined : true;
   if (value === 'false') return false;
-  throw new DockerfileError(place, `--${name}=${value} is not possible`, 'it is true or false');
+  throw new DockerfileError(place, `invalid --${name}=${value}`, 'it is true or false');
 }
 
 const UNITS: Record<string, number> = {
@@ -105,7 +105,7 @@ export function duration(place: Place, name: string, text: string): number {
   if (text === '' || text === '0') return 0;
   const parts = [...text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)];
   if (parts.length === 0 || parts.map(([all]) => all).join('') !== text) {
-    throw new DockerfileError(place, `--${name}=${text} is no duration`, 'write it as in 30s or 1m30s');
+    throw new DockerfileError(place, `--${name}=${text} is not a duration`, 'write it as in 30s or 1m30s');
   }
   const sum = parts.reduce((total, [, count, unit]) => total + Math.round(Number(count) * UNITS[unit]), 0);
   if (sum > 0 && sum < UNITS.ms)

@@ -102,12 +102,12 @@ export function isHeredocAlone(line: string): boolean {
   return name !== undefined && name === heredocName(line, false)?.name;
 }
 
-/** NAME_MAX of every file system that images are unpacked on. */
-const LONGEST_NAME = 255;
+/** Of every file system that images are unpacked on (limits.h). */
+const NAME_MAX = 255;
 
 /** A here-document may become a file of its name. */
 export function isFileName(name: string): boolean {
-  return !/[/\0]|^\.\.?$/.test(name) && Buffer.byteLength(name) <= LONGEST_NAME;
+  return !/[/\0]|^\.\.?$/.test(name) && Buffer.byteLength(name) <= NAME_MAX;
 }
 
 /** Words of COPY and ADD, which are split at white space, quoted or not, and here-documents. */

@@ -102,7 +102,7 @@ export interface HealthcheckInstruction extends Written {
 
 export interface OnbuildInstruction extends Written {
   kind: 'ONBUILD';
-  /** An instruction, for whoever builds on the image. */
+  /** An instruction that builds on the image begin with. */
   trigger: string;
 }
 

@@ -43,7 +43,7 @@ const DIRECTIVES: readonly string[] = ['syntax', 'escape', 'check'] satisfies Di
 /** Those whose words may name here-documents. */
 const WITH_HEREDOCS = new Set(['RUN', 'COPY', 'ADD']);
 /** No real one is larger, and all of it is held several times over. */
-const LARGEST_FILE = 16 << 20;
+const MAX_FILE_SIZE = 16 << 20;
 
 class LineReader {
   readonly #physical: string[];
@@ -77,7 +77,7 @@ class LineReader {
         throw new DockerfileError(place, `the directive ${name} is given twice`);
       const value = match[2];
       if (name === 'escape' && value !== '\\' && value !== '`')
-        throw new DockerfileError(place, `escape=${value} is not possible`, 'it is \\ or `');
+        throw new DockerfileError(place, `invalid escape=${value}`, 'it is \\ or `');
       directives.push({ name, value, place });
     }
     return directives;
@@ -145,7 +145,7 @@ class LineReader {
 
 /** Throws a DockerfileError for what cannot be taken apart. */
 export function readLines(text: string, file: string): Lines {
-  if (text.length > LARGEST_FILE)
+  if (text.length > MAX_FILE_SIZE)
     throw new DockerfileError({ file, line: 1 }, 'it is larger than any Dockerfile');
   const reader = new LineReader(text, file);
   return {

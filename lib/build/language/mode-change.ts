@@ -36,5 +36,5 @@ export function parseModeChange(place: Place, text: string): ModeChange {
   const clauses = text.split(',').map(parseClause);
   if (clauses.every((clause) => clause !== undefined))
     return (mode, isDirectory) => clauses.reduce((bits, clause) => clause(bits, isDirectory), mode);
-  throw new DockerfileError(place, `--chmod=${text} is no mode`, 'write it as in 755 or u+x,go-w');
+  throw new DockerfileError(place, `--chmod=${text} is not a mode`, 'write it as in 755 or u+x,go-w');
 }

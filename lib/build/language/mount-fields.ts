@@ -72,7 +72,7 @@ export class MountFields {
   truth(name: string): boolean {
     const value = this.text(name) ?? 'false';
     const truth = TRUTHS[value.toLowerCase()];
-    return truth ?? this.refuse(`${name}=${value} is not possible`, 'it is true or false');
+    return truth ?? this.refuse(`invalid ${name}=${value}`, 'it is true or false');
   }
 
   /** By `rw` and `ro`, of which the last decides. */
@@ -89,7 +89,7 @@ export class MountFields {
     const value = this.text(name);
     if (value === undefined) return usual;
     if (!(base === 8 ? /^0*[0-7]{1,4}$/ : /^\d{1,10}$/).test(value))
-      this.refuse(`${name}=${value} is no ${base === 8 ? 'octal ' : ''}number`);
+      this.refuse(`${name}=${value} is not ${base === 8 ? 'an octal' : 'a'} number`);
     return Number.parseInt(value, base);
   }
 
@@ -97,7 +97,7 @@ export class MountFields {
   bytes(name: string): number | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
-    return sizeOf(value) ?? this.refuse(`${name}=${value} is no size`, 'write it as in 64m');
+    return sizeOf(value) ?? this.refuse(`${name}=${value} is not a size`, 'write it as in 64m');
   }
 }
 

@@ -33,14 +33,14 @@ export function parseRun({ place, text, heredocs, ...line }: LineContext): RunIn
   need(
     place,
     network === 'default' || network === 'none' || network === 'host',
-    `--network=${network} is not possible`,
+    `invalid --network=${network}`,
     'it is default, none or host',
   );
   const security = single(flags, 'security') ?? 'sandbox';
   need(
     place,
     security === 'sandbox',
-    `--security=${security} is not possible`,
+    `invalid --security=${security}`,
     'a build runs nothing without its confinement',
   );
   const device = single(flags, 'device');
@@ -52,7 +52,7 @@ export function parseRun({ place, text, heredocs, ...line }: LineContext): RunIn
 }
 
 /** Of Docker: retries are a 32-bit number. */
-const MOST_RETRIES = 2 ** 31 - 1;
+const MAX_RETRIES = 2 ** 31 - 1;
 
 export function parseHealthcheck({ place, text, ...line }: LineContext): HealthcheckInstruction {
   const flags = takeFlags(place, 'HEALTHCHECK', line, {
@@ -74,8 +74,8 @@ export function parseHealthcheck({ place, text, ...line }: LineContext): Healthc
   const retries = single(flags, 'retries') ?? '0';
   need(
     place,
-    /^\d{1,10}$/.test(retries) && Number(retries) <= MOST_RETRIES,
-    `--retries=${retries} is no number`,
+    /^\d{1,10}$/.test(retries) && Number(retries) <= MAX_RETRIES,
+    `--retries=${retries} is not a number`,
     'write it as in 3',
   );
   return {

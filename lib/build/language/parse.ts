@@ -24,7 +24,7 @@ function pairs({ place, keyword, rest, escapeCharacter }: LineContext): NamedVal
   }
   return words.map((word) => {
     const equals = word.indexOf('=');
-    need(place, equals > 0, `${word} is no NAME=VALUE`, 'put quotes around a value with spaces');
+    need(place, equals > 0, `${word} is not NAME=VALUE`, 'put quotes around a value with spaces');
     return { name: word.slice(0, equals), value: word.slice(equals + 1) };
   });
 }
@@ -37,7 +37,7 @@ function args({ place, rest, escapeCharacter }: LineContext): NamedValue[] {
     need(
       place,
       /^[^\s"'$\\`\d][^\s"'$\\`]*$/.test(name),
-      `ARG ${name} is no name`,
+      `${name} cannot be the name of an ARG`,
       'a name has letters, digits and _',
     );
     return { name, value: value?.slice(1) };
@@ -57,7 +57,7 @@ function parseFrom({ place, text, ...line }: LineContext): FromInstruction {
   const words = flags.rest.split(BLANKS).filter(Boolean);
   const [image, as, name] = words;
   const isRight = words.length === 1 || (words.length === 3 && as.toUpperCase() === 'AS');
-  need(place, isRight, `FROM ${flags.rest} cannot be meant`, 'write FROM IMAGE or FROM IMAGE AS NAME');
+  need(place, isRight, `cannot parse FROM ${flags.rest}`, 'write FROM IMAGE or FROM IMAGE AS NAME');
   need(
     place,
     name === undefined || /^[a-z][a-z0-9_.-]*$/i.test(name),
@@ -78,7 +78,7 @@ function parseOnbuild(context: LineContext): Instruction {
   const { place, text, rest, heredocs } = context;
   const keyword = /^\S*/.exec(rest)![0].toUpperCase();
   need(place, rest !== '', 'ONBUILD has no instruction', 'as in ONBUILD COPY . /src');
-  need(place, !['ONBUILD', 'FROM', 'MAINTAINER'].includes(keyword), `ONBUILD ${keyword} is not possible`);
+  need(place, !['ONBUILD', 'FROM', 'MAINTAINER'].includes(keyword), `ONBUILD ${keyword} is not allowed`);
   parseInstruction(
     { ...context, keyword, rest: rest.slice(keyword.length).trimStart() },
     context.escapeCharacter,
@@ -155,7 +155,7 @@ export function parseFromLine(line: LogicalLine, escapeCharacter: string): FromI
   return parseFrom({ ...line, escapeCharacter, text: `FROM ${line.rest}` });
 }
 
-/** The instructions that an image keeps for those who build on it. `image` is for messages. */
+/** The ONBUILD triggers of an image, to be carried out first in a build on it. `image` is for messages. */
 export function parseTriggers(triggers: readonly string[], image: string): Instruction[] {
   return triggers.flatMap((trigger, index) => {
     const { lines, escapeCharacter } = readLines(trigger, `ONBUILD of ${image}`);

@@ -110,7 +110,7 @@ function composeMount(type: RunMount['type'], target: string, fields: MountField
     case 'cache': {
       const sharing = (fields.text('sharing') ?? 'shared').toLowerCase();
       if (!SHARINGS.includes(sharing))
-        fields.refuse(`sharing=${sharing} is not possible`, 'it is shared, private or locked');
+        fields.refuse(`invalid sharing=${sharing}`, 'it is shared, private or locked');
       return {
         type,
         target,

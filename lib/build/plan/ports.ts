@@ -20,7 +20,7 @@ export function exposedPorts(place: Place, text: string): string[] {
   const protocol = given.toLowerCase() || 'tcp';
   const container = portRange(ports);
   if (container === undefined || !['tcp', 'udp', 'sctp'].includes(protocol))
-    throw new DockerfileError(place, `${text} is no port`, 'write it as in 80, 80/udp or 8000-8010');
+    throw new DockerfileError(place, `${text} is not a port`, 'write it as in 80, 80/udp or 8000-8010');
   const [first, last] = container;
   const hostPorts = parts.at(-2) ?? '';
   const host = hostPorts === '' ? container : portRange(hostPorts);
@@ -32,7 +32,7 @@ export function exposedPorts(place: Place, text: string): string[] {
   if (!fits || (address !== '' && isIP(address) === 0))
     throw new DockerfileError(
       place,
-      `${text} is no port`,
+      `${text} is not a port`,
       `write the container's port alone, as in ${ports}`,
     );
   return Array.from({ length: last - first + 1 }, (_, offset) => `${first + offset}/${protocol}`);

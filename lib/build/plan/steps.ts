@@ -111,7 +111,7 @@ function checkCopy({ kind, place, sources, destination, chmod, checksum, exclude
   if (typeof destination === 'string' && sources.length > 1 && !isDirectoryName(destination))
     throw new DockerfileError(
       place,
-      `${kind} has ${sources.length} sources, and ${destination} is no directory`,
+      `${kind} has ${sources.length} sources, and ${destination} is not a directory`,
       `write ${destination}/`,
     );
   if (typeof chmod === 'string') parseModeChange(place, chmod);
@@ -126,7 +126,7 @@ function checkCopy({ kind, place, sources, destination, chmod, checksum, exclude
   if (typeof checksum === 'string' && !isDigest(checksum))
     throw new DockerfileError(
       place,
-      `--checksum=${checksum} is no digest`,
+      `--checksum=${checksum} is not a digest`,
       'write sha256: and 64 hexadecimal digits',
     );
 }

@@ -5,8 +5,8 @@
  *   mount-caches/NAME/data        what is mounted
  *   mount-caches/NAME/about.json  what it is for, for people
  *
- * Who uses one shares the lock `mount-cache-NAME`, or has it alone where its mount says
- * so; who prunes has it alone. One appears by rename when it is filled.
+ * A step that uses one shares the lock `mount-cache-NAME`, or holds it alone where its mount
+ * says so; pruning holds it alone. One appears by rename when it is filled.
  */
 import {
   existsSync,

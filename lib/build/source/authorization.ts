@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What a server is told of who fetches: secrets of its name (BuildKit, source/http; Dockerfile reference, "ADD"). */
+/** The credentials that a server is sent: secrets of its name (BuildKit, source/http; Dockerfile reference, "ADD"). */
 import { OverlayError } from '../../base/errors.js';
 import type { Secret } from './secret.js';
 
@@ -16,7 +16,7 @@ function secretFor(name: string, secrets: ReadonlyMap<string, Secret>): string |
   throw new OverlayError({
     operation: 'read the secret',
     path: name,
-    reason: 'it is no value of a header',
+    reason: 'it is not the value of a header',
     remedy: 'give one line without its end',
   });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * The context: the directory that a build may read. What .dockerignore leaves out is
- * hidden by a layer of whiteouts on top of it, so that whoever looks at the context
- * sees what is there for the build and nothing else.
+ * hidden by a layer of whiteouts on top of it, so that every reader of
+ * the context sees what is there for the build and nothing else.
  */
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -30,7 +30,7 @@ export function openContext(path: string, dockerfile: string | undefined): Conte
     if (!statSync(path).isDirectory())
       throw new OverlayError({
         ...story,
-        reason: 'it is no directory',
+        reason: 'it is not a directory',
         remedy: 'give the directory to build',
       });
   } catch (cause) {

@@ -10,7 +10,7 @@ import { wayOf } from '../../image/connection/proxy-failure.js';
 import { type Digest, Hasher } from '../../image/model/digest.js';
 import { isUrl } from '../language/urls.js';
 
-const MOST_REDIRECTS = 10;
+const MAX_REDIRECTS = 10;
 
 function failure(url: string, reason: string, cause?: unknown): OverlayError {
   return new OverlayError({
@@ -37,7 +37,7 @@ async function request(
   { authorization, signal }: FetchOptions,
 ): Promise<Response> {
   let at = url;
-  for (let count = 0; count < MOST_REDIRECTS; count++) {
+  for (let count = 0; count < MAX_REDIRECTS; count++) {
     const isSameHost = at.host === url.host;
     const headers = {
       'user-agent': 'tsoverlay',
@@ -53,10 +53,10 @@ async function request(
       throw failure(url.href, `the server answers ${statusCode}${wayOf(answer)}`);
     const next = new URL(location, at);
     if (!isUrl(next.href) || (at.protocol === 'https:' && next.protocol !== 'https:'))
-      throw failure(url.href, `it leads on to ${next.href}`);
+      throw failure(url.href, `it redirects to ${next.href}`);
     at = next;
   }
-  throw failure(url.href, 'it leads on and on');
+  throw failure(url.href, 'too many redirects');
 }
 
 function nameOf(url: URL): string {

@@ -175,7 +175,7 @@ export interface Visited {
 
 /**
  * All that lies below a directory, each before what it holds. A node is the walker's:
- * who keeps it acquires it. What `skips` says yes to is left out with all below it.
+ * a caller that keeps it acquires it. What `skips` says yes to is left out with all below it.
  */
 export function* walkBelow(
   union: Union,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** WORKDIR: what is missing of the directory is made, and belongs to who USER is (as with BuildKit and Buildah). */
+/** WORKDIR: what is missing of the directory is made, and belongs to USER (as with BuildKit and Buildah). */
 import { fromText } from '../../base/bytes.js';
 import { accountIn } from '../../container/server/container-spec.js';
 import { openUnion } from '../../overlay/open/open.js';
