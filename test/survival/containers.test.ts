@@ -45,7 +45,7 @@ async function running(cli: Cli, name: string): Promise<Container> {
 /** Kills its server twice while it counts. */
 async function counted(t: Test, cli: Cli, ...options: string[]): Promise<void> {
   const before = census(cli);
-  const name = `c${options.join('')}`.replaceAll('--', '-');
+  const name = `counted${options.join('')}`.replaceAll('--', '-');
   const script = `${COUNT}; until [ -e /srv/go ]; do sleep 0.05; done; exit 7`;
   await cli.ok('run', '-d', '--name', name, ...options, 'box', 'sh', '-c', script, '1500');
   const container = await containerOf(cli, name);
