@@ -7,7 +7,7 @@ import { check } from '../../base/errors.js';
 import type { AsyncRollback } from '../../base/rollback.js';
 import type { MountRequest } from '../../container/state/config.js';
 import { fillFromView } from '../../container/storage/fill-from-view.js';
-import { Staging } from '../../image/store/staging.js';
+import { makeShownDirectory, Staging } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import { mountInBackground } from '../../mount/background.js';
 import { askServer } from '../../mount/control.js';
@@ -153,7 +153,7 @@ async function mountLayers(layers: LayerSet, { store, undo }: MountSetting): Pro
   const staging = Staging.make(store);
   undo.push(() => staging[Symbol.dispose]());
   const [upper, work, target] = ['upper', 'work', 'view'].map((name) => join(staging.path, name));
-  for (const path of [upper, work, target]) mkdirSync(path, { mode: 0o755 });
+  for (const path of [upper, work, target]) makeShownDirectory(path);
   const userxattr = !hasTrustedAttributes();
   const server = await mountInBackground({
     target,

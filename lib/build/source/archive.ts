@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Archives that ADD takes apart: tar, plain or compressed by gzip, bzip2, xz or zstd. */
-import { mkdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fromText } from '../../base/bytes.js';
 import { check, OverlayError } from '../../base/errors.js';
+import { makeShownDirectory } from '../../image/store/staging.js';
 import { type Compression, compressionOf, decompressed } from '../../image/tar/compression.js';
 import { decodeHeader } from '../../image/tar/format.js';
 import { TarReader } from '../../image/tar/reader.js';
@@ -43,7 +43,7 @@ export async function unpackArchive(
   source: Readable,
   { kind, directory, name, signal }: Unpacking,
 ): Promise<void> {
-  mkdirSync(directory, { mode: 0o755 });
+  makeShownDirectory(directory);
   using root = new Fd(
     check(openPath(fromText(directory), O_RDONLY | O_DIRECTORY), { operation: 'open', path: directory }),
   );

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `tsoverlay build`. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { OverlayError, UsageError } from '../../base/errors.js';
 import { type BuiltImage, buildImage } from '../../build/build-image.js';
 import { PlacedError } from '../../build/language/failure.js';
@@ -11,7 +11,7 @@ import type { BuildProgress } from '../../build/stage/progress.js';
 import { shortId } from '../../image/model/digest.js';
 import { platformOption } from '../../image/model/platform.js';
 import { familiarName, parseName } from '../../image/model/reference.js';
-import { Staging } from '../../image/store/staging.js';
+import { makeShownDirectory, Staging } from '../../image/store/staging.js';
 import { Store } from '../../image/store/store.js';
 import type { Arguments } from '../commands/table.js';
 import { parseExtraHost } from '../container/hosts.js';
@@ -55,7 +55,7 @@ function contextOf(store: Store, args: BuildArguments, { path }: DockerfileText)
     return { context: openContext(args.context, path), [Symbol.dispose]: () => undefined };
   const staging = Staging.make(store);
   const directory = `${staging.path}/context`;
-  mkdirSync(directory);
+  makeShownDirectory(directory);
   return { context: openContext(directory, undefined), [Symbol.dispose]: () => staging[Symbol.dispose]() };
 }
 

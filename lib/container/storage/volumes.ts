@@ -8,7 +8,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../base/bytes.js';
 import { UsageError } from '../../base/errors.js';
-import { renameUnlessThere, Staging } from '../../image/store/staging.js';
+import { makeShownDirectory, renameUnlessThere, Staging } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import type { LayerSet } from '../../overlay/layers/layer-set.js';
 import { walk } from '../../overlay/names/walk.js';
@@ -38,7 +38,7 @@ export function ensureVolume(store: Store, { source, target }: MountRequest, vie
   mkdirSync(join(store.root, 'volumes'), { recursive: true, mode: 0o755 });
   using staging = Staging.make(store);
   const fresh = join(staging.path, 'volume');
-  mkdirSync(fresh, { mode: 0o755 });
+  makeShownDirectory(fresh);
   const union = openUnion({ ...view, readOnly: true });
   try {
     const node = walk(union, fromText(target), true);

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cryptography } from '../../base/builtins.js';
 import { StoreLock } from '../../image/store/lock.js';
-import { Staging, storeFailure, sweepStagings } from '../../image/store/staging.js';
+import { makeShownDirectory, Staging, storeFailure, sweepStagings } from '../../image/store/staging.js';
 import type { Store } from '../../image/store/store.js';
 import { type ContainerConfig, NEW_STATE } from '../state/config.js';
 import { Container, checkName, encode, readWholeContainers } from '../state/containers.js';
@@ -28,8 +28,8 @@ export async function createContainer(
   try {
     using staging = Staging.make(store);
     const temporary = join(staging.path, 'container');
-    mkdirSync(temporary);
-    for (const part of ['upper', 'work', 'rootfs']) mkdirSync(join(temporary, part), { mode: 0o755 });
+    mkdirSync(temporary, { mode: 0o700 });
+    for (const part of ['upper', 'work', 'rootfs']) makeShownDirectory(join(temporary, part));
     const storage = await storageDriver(wanted.options.storage);
     await storage.create({ store, directory: temporary, image: wanted.image });
     using _names = await StoreLock.take(store.root, 'containers');
@@ -37,8 +37,8 @@ export async function createContainer(
       wanted.name ?? randomName(new Set(readWholeContainers(store).map(({ config }) => config.name)));
     checkName(store, name);
     const config: ContainerConfig = { ...wanted, id, name, created: new Date().toISOString() };
-    writeFileSync(join(temporary, 'container.json'), encode(config));
-    writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE));
+    writeFileSync(join(temporary, 'container.json'), encode(config), { mode: 0o600 });
+    writeFileSync(join(temporary, 'state.json'), encodeBlock(NEW_STATE), { mode: 0o600 });
     // Whoever removes it on a full disk cannot make one.
     for (const file of ['log', 'lock']) writeFileSync(join(temporary, file), '', { mode: 0o600 });
     renameSync(temporary, join(all, id));

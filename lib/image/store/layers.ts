@@ -4,15 +4,7 @@
  * the bytes are digested, written to the blob, decompressed, digested again, and
  * unpacked as they come. Neither becomes visible before both digests are right.
  */
-import {
-  createWriteStream,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { createWriteStream, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -34,7 +26,7 @@ import {
   type UnpackLimits,
 } from '../unpack/unpack.js';
 import { StoreLock } from './lock.js';
-import { Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js';
+import { makeShownDirectory, Staging, storeFailure, syncBelow, syncDirectoryOf } from './staging.js';
 import type { Store } from './store.js';
 import { together } from './together.js';
 
@@ -156,7 +148,7 @@ export async function storeLayer(
   using staging = Staging.make(store);
   const userxattr = !hasTrustedAttributes();
   const diff = join(staging.path, 'layer', 'diff');
-  mkdirSync(diff, { recursive: true, mode: 0o755 });
+  makeShownDirectory(diff);
   using root = new Fd(
     check(openPath(fromText(diff), O_RDONLY | O_DIRECTORY), { operation: 'open', path: diff }),
   );

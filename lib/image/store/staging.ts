@@ -4,7 +4,15 @@
  * long as the maker lives. What a killed maker left is told by its lock being free.
  */
 
-import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { cryptography } from '../../base/builtins.js';
 import { fromText } from '../../base/bytes.js';
@@ -23,6 +31,12 @@ import {
   syncFileSystem,
 } from '../../sys/files.js';
 import { removeTree } from '../../sys/tree-walk.js';
+
+/** Makes a directory that containers or builds see as one of theirs: passable for all, whatever the umask here. */
+export function makeShownDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o755 });
+  chmodSync(path, 0o755);
+}
 
 interface Rooted {
   readonly root: string;
