@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
  * What another process may do: its groups and capabilities, as /proc shows them. They are asked for while
- * it waits in a system call, so that it cannot change them meanwhile. A process that cannot be seen has none.
+ * it waits in a system call, so that it cannot change them meanwhile. A process that cannot be seen has none:
+ * for one outside the server's PID namespace the kernel sends 0 (fuse_get_req in fs/fuse/dev.c), and nothing else
+ * tells who it is. So it is judged by owner and group alone, which at worst refuses, or clears setuid, where the
+ * kernel's overlayfs, which asks the process itself, would not.
  */
 import { hasCapability, isInIdMap, linkOfProcess, readProcess, statusField } from './proc.js';
 
