@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { digestOf } from '../../../lib/image/model/digest.js';
+import { btrfsScratch } from '../../support/containers.js';
 import { run, scratch, shell } from '../../support/ground.js';
 import { type Cli, describeTree, makeLayout, storeCli } from '../../support/images.js';
+import { startRegistry } from '../../support/registry.js';
 
 interface Ground {
   cli: Cli;
@@ -263,19 +265,52 @@ t.test('an image without layers has an empty result in each command that reads i
   t.match(await cli.ok('system', 'check'), /nothing is wrong/);
 });
 
-for (const driver of ['tsoverlay', 'overlay', 'vfs']) {
-  t.test(`a container of an image without layers takes files, on ${driver}`, async (t) => {
+t.test(
+  'an image without layers is pushed and pulled, and other tools read it from the registry',
+  async (t) => {
     const cli = storeCli(t);
+    const { base } = cli;
+    const { host } = await startRegistry(t, base);
+    layoutWithoutLayers(join(base, 'layout'), { layers: [] }, { diff_ids: [] });
+    const id = (await cli.ok('load', '-q', '-i', join(base, 'layout'))).trim();
+    await cli.ok('tag', id, `${host}/empty:1`);
+    await cli.ok('push', '-q', `${host}/empty:1`);
+    run(
+      'skopeo',
+      '--insecure-policy',
+      'copy',
+      '-q',
+      '--src-tls-verify=false',
+      `docker://${host}/empty:1`,
+      `oci:${join(base, 'read')}`,
+    );
+    const other = storeCli(t, base, 'other');
+    await other.ok('pull', '-q', `${host}/empty:1`);
+    for (const image of [`${host}/empty:1`, (await other.ok('load', '-q', '-i', 'read')).trim()])
+      t.equal((await other.ok('inspect', '-f', '{{.Id}} {{.RootFS.Layers}}', image)).trim(), `${id} []`);
+    t.match(await other.ok('history', `${host}/empty:1`), /^IMAGE/);
+    t.match(await other.ok('images'), /empty +1 /);
+    t.match(await other.ok('system', 'check'), /nothing is wrong/);
+  },
+);
+
+for (const driver of ['tsoverlay', 'overlay', 'vfs', 'btrfs']) {
+  t.test(`a container of an image without layers takes files and runs them, on ${driver}`, async (t) => {
+    const cli = storeCli(t, driver === 'btrfs' ? btrfsScratch(t) : scratch(t));
     const context = join(cli.base, 'context');
     mkdirSync(context);
     writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nLABEL a=b\n');
     await cli.ok('build', '-q', '-t', 'empty', context);
-    await cli.ok('create', '--storage-driver', driver, '--name', 'c1', 'empty', '/x');
+    await cli.ok('create', '--storage-driver', driver, '--name', 'c1', 'empty', '/cat', '/f');
     t.teardown(() => cli.run('rm', '-f', 'c1'));
     await cli.ok('cp', join(context, 'Dockerfile'), 'c1:/f');
     t.equal(await cli.ok('diff', 'c1'), 'A /f\n');
     await cli.ok('export', '-o', join(cli.base, 'e.tar'), 'c1');
     t.equal(run('tar', '-tf', join(cli.base, 'e.tar')), 'f\n');
+    await cli.ok('cp', '/bin/busybox', 'c1:/cat');
+    t.match(await cli.run('start', '-a', 'c1'), { status: 0, stdout: /^FROM scratch/ });
+    await cli.ok('commit', 'c1', 'filled');
+    t.match(await cli.ok('run', '--rm', '--storage-driver', driver, 'filled', '/cat', '/f'), /^FROM scratch/);
   });
 }
 
