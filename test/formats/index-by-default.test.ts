@@ -51,6 +51,20 @@ t.test('a change through a mount is seen by every name, now and after another mo
   await readOnly.unmount();
 });
 
+t.test('a volatile mount has one too, and whoever takes the mark away has all names of it', async (t) => {
+  const layers = prepare(t, [LINKED]);
+  const volatile = await mountOurs(t, layers, { volatile: true });
+  const seen = 'one\ntwo\n'.repeat(3) + '3\n'.repeat(3);
+  t.equal(shell(`echo two >> b; ${READ_ALL}`, layers.target), seen);
+  await volatile.unmount();
+  await t.rejects(mountOurs(t, layers), /upper was mounted volatile and may be incomplete/);
+  t.not(readdirSync(join(layers.work, 'index')).length, 0, 'a refused mount leaves the index as it is');
+  rmSync(join(layers.work, 'work/incompat/volatile'), { recursive: true });
+  const kept = await mountOurs(t, layers);
+  t.equal(shell(READ_ALL, layers.target), seen);
+  await kept.unmount();
+});
+
 t.test('another server goes on with it', async (t) => {
   const layers = prepare(t, [LINKED]);
   const live = await mountOurs(t, layers);

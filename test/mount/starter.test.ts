@@ -98,3 +98,24 @@ t.test(
     t.equal(run('bash', '-c', `ulimit -f 200000; ${PROGRAM} run --rm box echo there`), 'there\n');
   },
 );
+
+t.test(
+  'what a limit that may not be raised cuts off is answered EFBIG, and nothing half is left',
+  async (t) => {
+    const layers = makeLayers(scratch(t));
+    const { lowers, upper, work, target } = layers;
+    shell('head -c 5000000 /dev/zero > large; mkdir d; echo small > d/small', lowers[0]);
+    const mounting = `${PROGRAM} mount --lower ${lowers[0]} --upper ${upper} --work ${work} ${target} 2>&1`;
+    const without = ['--bounding-set=-sys_resource', '--inh-caps=-sys_resource'];
+    const said = run('setpriv', ...without, 'bash', '-c', `ulimit -f 2000; ${mounting}`);
+    t.teardown(() => run(PROGRAM, 'unmount', '--detach', target));
+    t.match(said, /larger than 2048000 bytes .* `ulimit -f`/);
+    for (const change of ['echo x >> large', 'chmod 600 large', 'mv large d/moved', 'ln large d/link'])
+      t.match(shell(`{ ${change}; } 2>&1 || true`, target), /File too large/, change);
+    t.equal(shell('find . ../work -type f', upper), '', 'no file is in the upper or in the work directory');
+    t.equal(
+      shell('stat -c "%s %a" large; echo more >> d/small; cat d/small', target),
+      '5000000 644\nsmall\nmore\n',
+    );
+  },
+);
