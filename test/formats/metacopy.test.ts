@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: MIT
 /** Metacopies and data-only layers: what is copied when, and where data is found. */
-import { statSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
-import { makeLayers, mountKernelOverlay, mountOurs, scratch, shell } from '../support/ground.js';
+import t, { type Test } from 'tap';
+import { makeLayers, mountKernelOverlay, mountOurs, scratch, shell, until } from '../support/ground.js';
 import { open, prepare } from '../support/overlay.js';
 
 /** Bytes that a file of an upper takes on disk. */
@@ -132,4 +143,49 @@ t.test('a renamed directory inside another, in layers that were uppers, is found
   ]);
   const overlay = await open(t, layers);
   t.strictSame((await overlay.readdir('/top')).sort(), ['bottom', 'middle']);
+});
+
+/** An open file without a name, of which the upper has metadata only. */
+async function nameless(t: Test, content: string) {
+  const layers = makeLayers(scratch(t), 1);
+  writeFileSync(join(layers.lowers[0], 'file'), content);
+  const live = await mountOurs(t, layers, { metacopy: true });
+  const path = join(live.target, 'file');
+  const fd = openSync(path, 'r+');
+  t.teardown(() => closeSync(fd));
+  const killServer = async (): Promise<void> => {
+    const serverPid = live.server();
+    process.kill(serverPid, 'SIGKILL');
+    await until(() => live.server() !== serverPid, 'another server');
+  };
+  return { path, fd, killServer };
+}
+
+t.test('a nameless file that was changed has its data from below also by the next server', async (t) => {
+  const content = 'data of the lower layer '.repeat(1000);
+  const { path, fd, killServer } = await nameless(t, content);
+  unlinkSync(path);
+  fchmodSync(fd, 0o600);
+  await killServer();
+  t.equal(fstatSync(fd).mode & 0o777, 0o600);
+  t.equal(readFileSync(fd, 'utf8'), content);
+});
+
+t.test('what was written to a nameless metacopy is there by the next server', async (t) => {
+  const content = 'data of the lower layer '.repeat(1000);
+  for (const changeFirst of [false, true]) {
+    const { path, fd, killServer } = await nameless(t, content);
+    if (changeFirst) fchmodSync(fd, 0o600);
+    unlinkSync(path);
+    if (!changeFirst) fchmodSync(fd, 0o600);
+    writeSync(fd, 'DATA', 0);
+    fsyncSync(fd);
+    shell('echo 1 > /proc/sys/vm/drop_caches');
+    await killServer();
+    t.equal(
+      readFileSync(fd, 'utf8'),
+      `DATA${content.slice(4)}`,
+      changeFirst ? 'changed first' : 'removed first',
+    );
+  }
 });

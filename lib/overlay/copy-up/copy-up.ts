@@ -21,7 +21,7 @@ import { resolveData } from '../names/file-lookup.js';
 import { setImpure } from '../names/impure.js';
 import { type FileData, OWN, UPPER, type Where } from '../nodes/file-content.js';
 import type { DirectoryNode, FileNode, OverlayNode } from '../nodes/node.js';
-import { recordInode, setWhere } from '../nodes/recorder.js';
+import { recordInode, recordPlaces, setWhere } from '../nodes/recorder.js';
 import { gone, type Union } from '../nodes/union.js';
 import { bytesWanted, type CopyUp, LAZY, METADATA, WHOLE } from './extent.js';
 import { beginLazily, completeCopy, isAwaited } from './lazy-copy.js';
@@ -156,6 +156,8 @@ function commitToIndex(
 function nowAt(union: Union, node: FileNode, where: Where, content: Staged): void {
   node.data = dataAfter(node, content);
   setWhere(union, node, where);
+  // Without a name the next server could not look for what is below.
+  if (where.kind === 'orphan') recordPlaces(union, node);
   union.files.forget(node);
 }
 

@@ -4,6 +4,7 @@
  * are, and the disk says the rest. A node keeps its id, what the kernel counts on it,
  * and its inode number.
  */
+
 import { overlayDebug } from '../../base/debug.js';
 import { ENOENT, type Errno, ESTALE, errnoName } from '../../base/errno.js';
 import { Stat, statAt } from '../../sys/stat.js';
@@ -14,6 +15,7 @@ import { type Measured, unmeasured } from '../nodes/measured.js';
 import { attach, type DirectoryNode, Entry, type OverlayNode } from '../nodes/node.js';
 import { settle } from '../nodes/references.js';
 import type { Union } from '../nodes/union.js';
+import { isMetacopy } from './metacopy.js';
 import { probe } from './probe.js';
 import { holdsMarkedWhiteouts } from './whiteouts.js';
 
@@ -76,8 +78,11 @@ function restoreDead(union: Union, { id, dead }: RecordedNode): OverlayNode {
 function restoreNameless(union: Union, { id, type, orphan, lower, data }: RecordedNode): OverlayNode | Errno {
   if (orphan === null && lower === null) return -ENOENT;
   const where: Where = orphan === null ? inLower(placeIn(union, lower!)) : { kind: 'orphan', name: orphan };
+  // Its data may have come since that was recorded; what says so for certain is the mark, which goes last.
+  const isBelow = data !== null && (orphan === null || isMetacopy(union, union.work!.fd, orphan));
+  if (typeof isBelow === 'number') return isBelow;
   const node = union.nodes.withId(id, () => union.nodes.addFile(type, where));
-  if (data !== null) node.data = { kind: 'below', source: placeIn(union, data) };
+  if (data !== null && isBelow) node.data = { kind: 'below', source: placeIn(union, data) };
   return node;
 }
 
